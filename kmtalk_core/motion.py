@@ -1,0 +1,201 @@
+"""Motion in control space: key motions, completed motion, and the .npz file that holds a whole result."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError, KMTalkError
+from .phones import Alignment, Phone, Word
+
+
+@dataclass(frozen=True)
+class KeyMotions:
+    """Poses at chosen instants: `times` (m,) seconds, ascending; `controls` (m, C) float32."""
+
+    times: np.ndarray
+    controls: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.times.ndim != 1 or self.controls.ndim != 2 or len(self.times) != len(self.controls):
+            raise InputError("Key motions need times of shape (m,) and controls of shape (m, C) with the same m.")
+        if len(self.times) > 1 and not (np.diff(self.times) > 0).all():
+            raise InputError("The times of the key motions must ascend; sort them and remove duplicates.")
+        if not (np.isfinite(self.times).all() and np.isfinite(self.controls).all()):
+            raise InputError("The key motions contain NaN or infinite values; correct or delete those keys.")
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A whole result, as written to OUT.npz.
+
+    `times` (T,) s = frame / `fps`; `controls` (T, C) float32 in the order of `control_names`; `keys` the key motions
+    over the same controls; `alignment` the phones and words they came from. `features` (N, d) float16 are the audio
+    features at `feature_rate` Hz that completion needs when it runs again without the sound.
+    """
+
+    fps: float
+    times: np.ndarray
+    control_names: tuple[str, ...]
+    controls: np.ndarray
+    keys: KeyMotions
+    alignment: Alignment
+    audio_sha256: str
+    model: str
+    features: np.ndarray
+    feature_rate: float
+    vertices: np.ndarray | None = field(default=None)
+    faces: np.ndarray | None = field(default=None)
+
+    @property
+    def key_frames(self) -> np.ndarray:
+        """(m,) int: the frame nearest to each key."""
+        return np.rint(self.keys.times * self.fps).astype(np.int64)
+
+
+def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
+    """Write OUT.npz whole or not at all; the same animation gives the same bytes."""
+    phones, words = animation.alignment.phones, animation.alignment.words
+    arrays: dict[str, np.ndarray] = {
+        "fps": np.float64(animation.fps),  # type: ignore[dict-item]
+        "times": animation.times.astype(np.float64),
+        "control_names": np.array(animation.control_names, dtype=str),
+        "controls": animation.controls.astype(np.float32),
+        "key_times": animation.keys.times.astype(np.float64),
+        "key_frames": animation.key_frames,
+        "key_controls": animation.keys.controls.astype(np.float32),
+        "phone_labels": np.array([p.label for p in phones], dtype="U8"),
+        "phone_starts": np.array([p.start for p in phones], dtype=np.float64),
+        "phone_ends": np.array([p.end for p in phones], dtype=np.float64),
+        "word_labels": np.array([w.label for w in words], dtype=str if words else "U1"),
+        "word_starts": np.array([w.start for w in words], dtype=np.float64),
+        "word_ends": np.array([w.end for w in words], dtype=np.float64),
+        "duration": np.float64(animation.alignment.duration),  # type: ignore[dict-item]
+        "localizer": np.array(animation.alignment.source),
+        "warnings": np.array(animation.alignment.warnings, dtype=str if animation.alignment.warnings else "U1"),
+        "audio_sha256": np.array(animation.audio_sha256),
+        "model": np.array(animation.model),
+        "features": animation.features.astype(np.float16),
+        "feature_rate": np.float64(animation.feature_rate),  # type: ignore[dict-item]
+    }
+    if animation.vertices is not None and animation.faces is not None:
+        arrays["vertices"] = animation.vertices.astype(np.float32)
+        arrays["faces"] = animation.faces.astype(np.int32)
+    save_npz(arrays, path)
+
+
+def load_animation(path: str | os.PathLike[str]) -> Animation:
+    """Read a result that `save_animation` wrote; raises InputError for anything else."""
+    z = load_npz(path)
+    try:
+        alignment = Alignment(
+            tuple(
+                Phone(str(label), float(a), float(b))
+                for label, a, b in zip(z["phone_labels"], z["phone_starts"], z["phone_ends"], strict=True)
+            ),
+            tuple(
+                Word(str(label), float(a), float(b))
+                for label, a, b in zip(z["word_labels"], z["word_starts"], z["word_ends"], strict=True)
+            ),
+            float(z["duration"]),
+            str(z["localizer"]),
+            tuple(str(w) for w in z["warnings"]),
+        )
+        return Animation(
+            fps=float(z["fps"]),
+            times=z["times"],
+            control_names=tuple(str(n) for n in z["control_names"]),
+            controls=z["controls"],
+            keys=KeyMotions(z["key_times"], z["key_controls"]),
+            alignment=alignment,
+            audio_sha256=str(z["audio_sha256"]),
+            model=str(z["model"]),
+            features=z["features"],
+            feature_rate=float(z["feature_rate"]),
+            vertices=z.get("vertices"),
+            faces=z.get("faces"),
+        )
+    except KeyError as missing:
+        raise InputError(
+            f"{path} is not a KMTalk result ({missing.args[0]} is missing); make it with `kmtalk animate`."
+        ) from None
+
+
+def load_keys(path: str | os.PathLike[str], control_names: tuple[str, ...]) -> KeyMotions:
+    """Read edited key motions: any .npz with `key_times` and `key_controls`, a whole OUT.npz included.
+
+    Columns are matched by `control_names` where the file has them, so that a subset or another order is understood.
+    """
+    z = load_npz(path)
+    if "key_times" not in z or "key_controls" not in z:
+        raise InputError(f"{path} holds no key motions; it needs the arrays key_times (m,) and key_controls (m, C).")
+    times, controls = z["key_times"].astype(np.float64), z["key_controls"].astype(np.float32)
+    names = tuple(str(n) for n in z["control_names"]) if "control_names" in z else control_names
+    if controls.ndim != 2 or controls.shape[1] != len(names):
+        raise InputError(f"{path}: key_controls has shape {controls.shape}, but {len(names)} controls are named.")
+    if names != control_names:
+        missing = [n for n in control_names if n not in names]
+        if missing:
+            raise InputError(f"{path} lacks the control {missing[0]}; keep all controls of the result that you edit.")
+        controls = controls[:, [names.index(n) for n in control_names]]
+    return KeyMotions(times, controls)
+
+
+def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read every array of an .npz; never unpickles."""
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            return {name: z[name] for name in z.files}
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}; check the path.") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+        raise InputError(f"{path} is not a readable .npz file; it may be damaged or of another format.") from None
+
+
+def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+    """Write an .npz whole or not at all, the same bytes for the same arrays (no time stamps)."""
+    with (
+        written_whole(path) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes `path`'s place only if the block succeeds.
+
+    Raises KMTalkError with a remedy if the folder is missing, unwritable or the disk is full.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise InputError(f"The folder {target.parent} does not exist; create it or choose another output.")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise KMTalkError(f"Cannot write to {target.parent} ({error.strerror}); choose another folder.") from None
+    partial = Path(name)
+    try:
+        yield partial
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o666 & ~umask)
+        partial.replace(target)
+    except OSError as error:
+        raise KMTalkError(
+            f"Cannot write {target} ({error.strerror}); free some space or choose another folder."
+        ) from None
+    finally:
+        partial.unlink(missing_ok=True)

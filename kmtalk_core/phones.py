@@ -1,0 +1,86 @@
+"""Phones and words with their times: the currency between localization and the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+SILENCE = "SIL"
+
+# ARPABET without stress, as in the CMU pronouncing dictionary, and silence first (index 0).
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+CONSONANTS = (
+    "B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N", "NG", "P", "R", "S", "SH", "T", "TH", "V", "W",
+    "Y", "Z", "ZH",
+)  # fmt: skip
+PHONES = (SILENCE, *VOWELS, *CONSONANTS)
+PHONE_INDEX = {label: index for index, label in enumerate(PHONES)}
+
+BILABIALS = frozenset({"P", "B", "M"})
+LABIODENTALS = frozenset({"F", "V"})
+
+
+@dataclass(frozen=True)
+class Phone:
+    """One phone: ARPABET label without stress (or `SIL`), start and end in seconds."""
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Word:
+    """One spoken word as written, start and end in seconds."""
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What was said and when.
+
+    `phones` cover 0…`duration` seconds without gap or overlap (silence is `SIL`); `words` may have gaps.
+    `source` names the localizer; `warnings` are sentences for the user (a transcript that does not fit, say).
+    """
+
+    phones: tuple[Phone, ...]
+    words: tuple[Word, ...]
+    duration: float
+    source: str
+    warnings: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_segments(
+        cls,
+        phones: Iterable[Phone],
+        words: Iterable[Word],
+        duration: float,
+        source: str,
+        warnings: Iterable[str] = (),
+    ) -> Alignment:
+        """Sort, clip to 0…`duration`, cut overlaps, fill gaps with silence and join neighbouring silences."""
+        covered: list[Phone] = []
+        at = 0.0
+
+        def append(label: str, start: float, end: float) -> None:
+            if end - start <= 1e-6:
+                return
+            if label == SILENCE and covered and covered[-1].label == SILENCE:
+                start = covered.pop().start
+            covered.append(Phone(label, start, end))
+
+        for phone in sorted(phones, key=lambda p: (p.start, p.end)):
+            start, end = max(phone.start, at), min(phone.end, duration)
+            if end - start <= 1e-6:
+                continue
+            append(SILENCE, at, start)
+            append(phone.label, start if start > at else at, end)
+            at = end
+        append(SILENCE, at, duration)
+        if not covered:
+            covered.append(Phone(SILENCE, 0.0, duration))
+        inside = [Word(w.label, max(w.start, 0.0), min(w.end, duration)) for w in words if w.start < duration]
+        return cls(tuple(covered), tuple(sorted(inside, key=lambda w: w.start)), duration, source, tuple(warnings))

@@ -1,0 +1,41 @@
+"""The named facial controls: ARKit's 52 blendshape names, and three documented extras for the tongue.
+
+Every control runs from 0 (neutral) to 1 (the anatomical maximum of that movement). Directions are the person's own:
+`…Left` is the person's left, which a viewer sees on the right.
+"""
+
+from __future__ import annotations
+
+ARKIT_CONTROLS = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight",
+    "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
+    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight",
+    "eyeWideLeft", "eyeWideRight",
+    "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+
+# ARKit has only `tongueOut`. `tongueTipUp`: the tip touches the ridge behind the upper teeth (t, d, n, l).
+# `tongueBodyUp`: the body rises towards the palate (k, g, ng, and high vowels by part).
+TONGUE_EXTRAS = ("tongueTipUp", "tongueBodyUp")
+
+CONTROLS = ARKIT_CONTROLS + TONGUE_EXTRAS
+CONTROL_INDEX = {name: index for index, name in enumerate(CONTROLS)}
+
+# What speech moves, in the networks' order (`motion_dim` of the shipped model): jaw, lips, cheeks, nose, tongue.
+SPEECH_CONTROLS = (
+    "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker",
+    "mouthLeft", "mouthRight", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight",
+    "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft", "noseSneerRight",
+    "tongueOut", "tongueTipUp", "tongueBodyUp",
+)  # fmt: skip
+UPPER_FACE_CONTROLS = tuple(name for name in CONTROLS if name.startswith(("brow", "eye")))
