@@ -1,0 +1,262 @@
+"""Many lines of dialogue in one run: a manifest in, results and a quality report out.
+
+Each worker process keeps one animator, so that the model is loaded once a process. A line that fails is reported and
+the others go on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from .errors import InputError, KMTalkError
+from .motion import written_whole
+
+TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a manifest; relative paths are relative to the manifest. `out` is a name in the output folder."""
+
+    audio: Path
+    out: str = ""
+    transcript: str | None = None
+    transcript_file: Path | None = None
+    alignment: Path | None = None
+    mesh: Path | None = None
+    vertices: bool = False
+    localizer: str = "auto"
+    fps: float = 30.0
+    intensity: float = 1.0
+    upper_face: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one line; `status` is done, skipped or failed, `seconds` the time its work took."""
+
+    audio: str
+    out: str
+    status: str
+    seconds: float = 0.0
+    duration: float = 0.0
+    times_real_time: float = 0.0
+    keys: int = 0
+    localizer: str = ""
+    warnings: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The reports of a whole run in the manifest's order, and the file that holds them."""
+
+    reports: tuple[Report, ...]
+    report: Path
+    failed: tuple[Report, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failed", tuple(r for r in self.reports if r.status == "failed"))
+
+    @property
+    def summary(self) -> str:
+        counts = {status: sum(r.status == status for r in self.reports) for status in ("done", "skipped", "failed")}
+        return ", ".join(f"{count} {status}" for status, count in counts.items())
+
+
+def read_manifest(path: Path) -> list[Line]:
+    """Read a manifest: a .csv with a header or a .json list of objects, whose columns are the fields of `Line`.
+
+    Raises InputError, naming the line, for an unknown column, a bad value, a missing audio file or a doubled output.
+    """
+    from .cli import read_text
+
+    text = read_text(path)
+    try:
+        records = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(io.StringIO(text)))
+    except (json.JSONDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a readable manifest ({error}); correct it there.") from None
+    if not isinstance(records, list) or not records or not all(isinstance(r, dict) for r in records):
+        raise InputError(f"{path} holds no lines; a manifest is a .csv with a header or a .json list of objects.")
+    lines = [read_line(record, f"{path}, line {number}", path.parent) for number, record in enumerate(records, 1)]
+    names: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if line.out in names:
+            raise InputError(
+                f"{path}: lines {names[line.out]} and {number} both write {line.out}; name them in the column out."
+            )
+        names[line.out] = number
+    return lines
+
+
+def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
+    """Turn one record of a manifest into a `Line`."""
+    from .cli import FPS, LOCALIZERS, STRENGTH, integer
+
+    converters: dict[str, Callable[[str], object]] = {
+        "audio": folder.joinpath, "out": str, "transcript": str, "transcript_file": folder.joinpath,
+        "alignment": folder.joinpath, "mesh": folder.joinpath, "vertices": truth, "localizer": str, "fps": FPS,
+        "intensity": STRENGTH, "upper_face": STRENGTH, "seed": integer(0),
+    }  # fmt: skip
+    values: dict[str, object] = {}
+    for name, value in record.items():
+        if name not in converters:
+            known = ", ".join(f.name for f in fields(Line))
+            raise InputError(f"{where}: the column {name!r} is unknown; the columns are {known}.")
+        if value is None or not str(value).strip():
+            continue
+        try:
+            values[name] = converters[name](str(value).strip())
+        except Exception as error:
+            raise InputError(f"{where}: {name} {error}; correct the manifest.") from None
+    if "audio" not in values:
+        raise InputError(f"{where}: the column audio is empty; name a sound file.")
+    line = Line(**values)  # type: ignore[arg-type]
+    if line.localizer not in LOCALIZERS:
+        raise InputError(f"{where}: the localizer {line.localizer!r} is unknown; choose from {', '.join(LOCALIZERS)}.")
+    if line.transcript is not None and line.transcript_file is not None:
+        raise InputError(f"{where}: both transcript and transcript_file are given; keep one of them.")
+    if line.vertices and line.mesh is None:
+        raise InputError(f"{where}: vertices needs a mesh; name one in the column mesh.")
+    name = line.out or line.audio.stem
+    name = name if name.lower().endswith(".npz") else f"{name}.npz"
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{where}: out {name!r} leads out of the output folder; give a plain name.")
+    return replace(line, out=name)
+
+
+def truth(text: str) -> bool:
+    if text.lower() not in TRUE | FALSE:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text.lower() in TRUE
+
+
+def run_batch(
+    lines: Sequence[Line],
+    folder: Path,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+    progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> Outcome:
+    """Animate every line into `folder`, which is made if needed, and write report.csv there.
+
+    With `resume`, lines whose result exists are skipped: results appear whole, so what exists is finished. The report
+    is written as well when the run is interrupted.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KMTalkError(f"Cannot make the folder {folder} ({error.strerror}); choose another one.") from None
+    reports: dict[int, Report] = {}
+    for index, line in enumerate(lines):
+        if resume and (folder / line.out).is_file():
+            reports[index] = Report(str(line.audio), line.out, "skipped")
+    waiting = [(index, line) for index, line in enumerate(lines) if index not in reports]
+    path = folder / "report.csv"
+    try:
+        for index, report in animate_all(waiting, folder, workers):
+            reports[index] = report
+            progress(len(reports) / len(lines), f"{len(reports)} of {len(lines)}: {report.out} {report.status}")
+    finally:
+        write_report([reports[index] for index in sorted(reports)], path)
+    return Outcome(tuple(reports[index] for index in sorted(reports)), path)
+
+
+def animate_all(waiting: Sequence[tuple[int, Line]], folder: Path, workers: int) -> Iterator[tuple[int, Report]]:
+    """Yield (index, report) as the lines finish, in any order."""
+    done: set[int] = set()
+    try:
+        for index, report in in_pool(waiting, folder, workers):
+            done.add(index)
+            yield index, report
+    except BrokenProcessPool:
+        # A worker died and took the pool with it. Alone, each remaining line can only bring down itself.
+        for index, line in waiting:
+            if index not in done:
+                try:
+                    yield from in_pool([(index, line)], folder, 1)
+                except BrokenProcessPool:
+                    crash = "The worker process died (out of memory?); try a shorter sound or fewer workers."
+                    yield index, Report(str(line.audio), line.out, "failed", error=crash)
+
+
+def in_pool(waiting: Sequence[tuple[int, Line]], folder: Path, workers: int) -> Iterator[tuple[int, Report]]:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(waiting)) or 1, mp_context=context) as pool:
+        try:
+            futures = {pool.submit(animate_line, line, folder): index for index, line in waiting}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_animator = None  # one a process, in workers only
+
+
+def animate_line(line: Line, folder: Path) -> Report:
+    """Animate one line; whatever goes wrong becomes a report. Runs in a worker process."""
+    global _animator
+    from .animator import Animator, Request
+    from .audio import load_sound
+    from .cli import read_text, with_vertices
+    from .localization.textgrid import load_alignment
+    from .motion import save_animation
+
+    start = time.perf_counter()
+    report = Report(str(line.audio), line.out, "failed")
+    try:
+        _animator = _animator or Animator()
+        out = folder / line.out
+        out.parent.mkdir(parents=True, exist_ok=True)
+        request = Request(
+            transcript=read_text(line.transcript_file) if line.transcript_file else line.transcript,
+            alignment=load_alignment(line.alignment) if line.alignment else None,
+            localizer=line.localizer,
+            fps=line.fps,
+            intensity=line.intensity,
+            upper_face=line.upper_face,
+            seed=line.seed,
+        )
+        sound = load_sound(line.audio)
+        animation = _animator.animate(sound, request)
+        if line.vertices and line.mesh is not None:
+            animation = with_vertices(animation, line.mesh, lambda fraction, message: None)
+        save_animation(animation, out)
+    except KMTalkError as error:
+        return replace(report, seconds=time.perf_counter() - start, error=str(error))
+    except Exception as error:
+        return replace(report, seconds=time.perf_counter() - start, error=f"{type(error).__name__}: {error}")
+    seconds = time.perf_counter() - start
+    return Report(
+        str(line.audio),
+        line.out,
+        "done",
+        seconds=seconds,
+        duration=animation.alignment.duration,
+        times_real_time=animation.alignment.duration / seconds,
+        keys=len(animation.keys.times),
+        localizer=animation.alignment.source,
+        warnings=" ".join(dict.fromkeys((*sound.warnings, *animation.alignment.warnings))),
+    )
+
+
+def write_report(reports: Iterable[Report], path: Path) -> None:
+    """Write the reports as a .csv table, whole or not at all."""
+    with written_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.DictWriter(file, [f.name for f in fields(Report)])
+        rows.writeheader()
+        for report in reports:
+            rows.writerow({k: f"{v:.3f}" if isinstance(v, float) else v for k, v in asdict(report).items()})

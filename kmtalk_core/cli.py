@@ -1,0 +1,373 @@
+"""The command line `kmtalk`: thin commands over the façade in `animator`.
+
+Nothing heavy is imported before a command needs it, so that `--help` answers at once. Exit status: 0 done, 2 wrong
+input, 1 anything else; an error that the user can mend is one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from . import __version__
+from .errors import InputError, KMTalkError
+
+if TYPE_CHECKING:
+    from .animator import Animator, Request
+    from .motion import Animation
+
+LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
+BACKENDS = ("auto", "onnx", "torch")
+BAR_WIDTH = 30  # characters
+BAR_INTERVAL = 0.1  # seconds between two updates
+
+
+class Progress:
+    """What the user sees on stderr: a bar on a terminal, nothing when piped, JSON lines if asked for."""
+
+    def __init__(self, kind: str) -> None:
+        self.json = kind == "json"
+        self.bar = not self.json and sys.stderr.isatty()
+        self.drawn_at = -math.inf
+
+    def __call__(self, fraction: float, message: str) -> None:
+        """Show `fraction` (0…1) and what is being done; the calls of one command need not ascend."""
+        if self.json:
+            self._line({"progress": round(fraction, 4), "message": message})
+        elif self.bar and (fraction >= 1 or time.monotonic() - self.drawn_at >= BAR_INTERVAL):
+            self.drawn_at = time.monotonic()
+            filled = round(fraction * BAR_WIDTH)
+            text = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%} {message}"
+            print(f"\r{text[:78]:78}", end="", file=sys.stderr, flush=True)
+
+    def span(self, start: float, end: float) -> Callable[[float, str], None]:
+        """Return a progress function whose 0…1 is `start`…`end` here."""
+        return lambda fraction, message: self(start + (end - start) * fraction, message)
+
+    def warning(self, sentence: str) -> None:
+        self._say("warning", f"warning: {sentence}", sentence)
+
+    def warnings(self, *lists: Sequence[str]) -> None:
+        """Tell every sentence once."""
+        for sentence in dict.fromkeys(sentence for sentences in lists for sentence in sentences):
+            self.warning(sentence)
+
+    def error(self, sentence: str) -> None:
+        self._say("error", sentence, sentence)
+
+    def done(self, path: Path, summary: str) -> None:
+        """Report the file that was written; silent when piped."""
+        if self.json:
+            self._line({"progress": 1.0, "message": summary, "result": str(path)})
+        elif self.bar:
+            self._clear()
+            print(f"{path}: {summary}", file=sys.stderr)
+
+    def _say(self, kind: str, text: str, sentence: str) -> None:
+        if self.json:
+            self._line({kind: sentence})
+        else:
+            self._clear()
+            print(f"kmtalk: {text}", file=sys.stderr)
+
+    def _clear(self) -> None:
+        if self.bar and self.drawn_at > -math.inf:
+            print(f"\r{'':78}\r", end="", file=sys.stderr)
+            self.drawn_at = -math.inf
+
+    def _line(self, record: dict[str, object]) -> None:
+        print(json.dumps(record, ensure_ascii=False), file=sys.stderr, flush=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, as all errors of this command are."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`.")
+
+
+def number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
+    """Return a converter for a finite number in `low`…`high` (`above`: more than `low`), fractions (24000/1001) too."""
+
+    def convert(text: str) -> float:
+        over, _, under = text.partition("/")
+        try:
+            value = float(over) / float(under or 1)
+        except (ValueError, ZeroDivisionError):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+        if not math.isfinite(value) or value > high or value < low or (above and value == low):
+            limits = f"above {low:g}" if above else f"at least {low:g}"
+            raise argparse.ArgumentTypeError(
+                f"{text} is out of range: it must be {limits}" + (f" and at most {high:g}" if high < math.inf else "")
+            )
+        return value
+
+    return convert
+
+
+def integer(low: int) -> Callable[[str], int]:
+    """Return a converter for a whole number of at least `low`."""
+
+    def convert(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
+        return int(text)
+
+    return convert
+
+
+# Highest frame rate accepted: the audio features come at some 100 Hz, so more frames carry no more motion.
+MAX_FPS = 1000
+FPS = number(0, MAX_FPS, above=True)
+STRENGTH = number(0, 4)
+
+
+def build_parser() -> Parser:
+    """Describe the commands and options; they are a public contract."""
+    parser = Parser(prog="kmtalk", description="Talking heads from speech, with key poses that stay editable.")
+    parser.add_argument("--version", action="version", version=f"kmtalk {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, run: Callable[[argparse.Namespace, Progress], int]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
+        sub.set_defaults(run=run)
+        return sub
+
+    def add_speech(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("audio", type=Path, metavar="AUDIO", help="sound or video file with speech")
+        text = sub.add_mutually_exclusive_group()
+        text.add_argument("--transcript", metavar="TEXT", help="what is said")
+        text.add_argument("--transcript-file", type=Path, metavar="F", help="text file (UTF-8) with what is said")
+        sub.add_argument("--localizer", choices=LOCALIZERS, default="auto", help="how phones are found (default: auto)")
+
+    def add_model(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the networks (default: auto)")
+        sub.add_argument("--checkpoint", type=Path, metavar="F", help="own weights instead of the shipped ones")
+
+    def add_out(sub: argparse.ArgumentParser, metavar: str) -> None:
+        sub.add_argument("--out", type=Path, required=True, metavar=metavar, help="file to write")
+
+    sub = command("animate", "animate a face from a sound file", animate)
+    add_speech(sub)
+    sub.add_argument("--alignment", type=Path, metavar="TEXTGRID", help="phones with times, instead of a localizer")
+    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to drive (.ply, .obj or .npz); see --vertices")
+    sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
+    sub.add_argument("--fps", type=FPS, default=30.0, help="frames a second, fractions like 24000/1001 too (30)")
+    add_model(sub)
+    sub.add_argument("--intensity", type=STRENGTH, default=1.0, help="strength of the speech motion (1.0)")
+    sub.add_argument("--upper-face", type=STRENGTH, default=1.0, help="strength of blinks, brows and gaze (1.0)")
+    sub.add_argument("--seed", type=integer(0), default=0, help="another seed gives other blinks (0)")
+    add_out(sub, "OUT.npz")
+
+    sub = command("align", "find the words and phones of a sound file", align)
+    add_speech(sub)
+    add_out(sub, "OUT.(TextGrid|json)")
+
+    sub = command("complete", "complete the motion again from edited key motions", complete)
+    sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate wrote")
+    sub.add_argument("--keys", type=Path, required=True, metavar="EDITED.npz", help="key_times and key_controls")
+    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head whose vertices to store for every frame")
+    add_model(sub)
+    add_out(sub, "NEW.npz")
+
+    sub = command("export", "convert a result to another format", export)
+    sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
+    add_out(sub, "F.(csv|livelink.csv|json|TextGrid|mdd|pc2)")
+
+    sub = command("batch", "animate every line of a manifest", batch)
+    sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results and report.csv")
+    sub.add_argument("--resume", action="store_true", help="skip the lines whose result exists")
+    sub.add_argument("--workers", type=integer(1), default=1, metavar="N", help="processes side by side (1)")
+
+    command("doctor", "tell what works here, what is missing and how to get it", doctor)
+    return parser
+
+
+def animate(options: argparse.Namespace, progress: Progress) -> int:
+    check_output(options.out, ".npz")
+    if options.vertices and options.mesh is None:
+        raise InputError("--vertices needs a mesh; give one with --mesh.")
+    from .audio import load_sound
+    from .motion import save_animation
+
+    request = make_request(options)
+    sound = load_sound(options.audio)
+    animator = make_animator(options)
+    animation = animator.animate(sound, request, progress.span(0, 0.8 if options.vertices else 0.95))
+    if options.vertices:
+        animation = with_vertices(animation, options.mesh, progress.span(0.8, 0.95))
+    elif options.mesh is not None:
+        progress.warning(f"{options.mesh} was not used; add --vertices to store its motion.")
+    progress(0.95, "writing")
+    save_animation(animation, options.out)
+    progress.warnings(sound.warnings, animation.alignment.warnings)
+    progress.done(options.out, describe(animation))
+    return 0
+
+
+def align(options: argparse.Namespace, progress: Progress) -> int:
+    check_output(options.out, ".textgrid", ".json")
+    from .animator import Animator, Request
+    from .audio import load_sound
+    from .localization.textgrid import save_alignment
+
+    request = Request(transcript=read_transcript(options), localizer=options.localizer)
+    sound = load_sound(options.audio)
+    alignment = Animator().align(sound, request, progress)
+    save_alignment(alignment, options.out)
+    progress.warnings(sound.warnings, alignment.warnings)
+    progress.done(options.out, f"{len(alignment.words)} words, {len(alignment.phones)} phones by {alignment.source}")
+    return 0
+
+
+def complete(options: argparse.Namespace, progress: Progress) -> int:
+    check_output(options.out, ".npz")
+    from .motion import load_animation, load_keys, save_animation
+
+    before = load_animation(options.result)
+    keys = load_keys(options.keys, before.control_names)
+    animation = make_animator(options).complete(before, keys, progress.span(0, 0.8))
+    # Vertices of the former motion would contradict the new controls.
+    animation = replace(animation, vertices=None, faces=None)
+    if options.mesh is not None:
+        animation = with_vertices(animation, options.mesh, progress.span(0.8, 0.95))
+    elif before.vertices is not None:
+        progress.warning(f"{options.out} has no vertices; give the mesh with --mesh to have them computed again.")
+    save_animation(animation, options.out)
+    progress.done(options.out, describe(animation))
+    return 0
+
+
+def export(options: argparse.Namespace, progress: Progress) -> int:
+    from .export import export_animation, exporter_for
+    from .motion import load_animation
+
+    exporter_for(options.out)
+    export_animation(load_animation(options.result), options.out)
+    progress.done(options.out, "written")
+    return 0
+
+
+def batch(options: argparse.Namespace, progress: Progress) -> int:
+    from .batch import read_manifest, run_batch
+
+    lines = read_manifest(options.manifest)
+    outcome = run_batch(lines, options.out, resume=options.resume, workers=options.workers, progress=progress)
+    for line in outcome.failed:
+        progress.warning(f"{line.audio}: {line.error}")
+    progress.done(outcome.report, outcome.summary)
+    return 1 if outcome.failed else 0
+
+
+def doctor(options: argparse.Namespace, progress: Progress) -> int:
+    from .doctor import examine, format_report
+
+    findings = examine()
+    print(format_report(findings))
+    return 0 if all(finding.works or finding.optional for finding in findings) else 1
+
+
+def make_request(options: argparse.Namespace) -> Request:
+    """Turn the options of `animate` into the façade's request."""
+    from .animator import Request
+
+    alignment = None
+    if options.alignment is not None:
+        from .localization.textgrid import load_alignment
+
+        alignment = load_alignment(options.alignment)
+    return Request(
+        transcript=read_transcript(options),
+        alignment=alignment,
+        localizer=options.localizer,
+        fps=options.fps,
+        intensity=options.intensity,
+        upper_face=options.upper_face,
+        seed=options.seed,
+    )
+
+
+def make_animator(options: argparse.Namespace) -> Animator:
+    from .animator import Animator
+
+    if options.checkpoint is not None and not options.checkpoint.is_file():
+        raise InputError(f"There is no checkpoint {options.checkpoint}; check the path.")
+    return Animator(options.checkpoint, options.backend)
+
+
+def read_transcript(options: argparse.Namespace) -> str | None:
+    """Return the text given by --transcript or --transcript-file, or None."""
+    return read_text(options.transcript_file) if options.transcript_file is not None else options.transcript
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file; raises InputError if that fails."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read {path} ({error.strerror}); check the path.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+
+
+def check_output(path: Path, *suffixes: str) -> None:
+    """Notice an output that cannot be written before any work is done."""
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"The output {path} must end in {' or '.join(suffixes)}.")
+    if path.is_dir():
+        raise InputError(f"The output {path} is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
+
+
+def with_vertices(animation: Animation, mesh_path: Path, progress: Callable[[float, str], None]) -> Animation:
+    """Add the mesh's vertices of every frame, in its own units and vertex order."""
+    from .rig.articulation import build_rig
+    from .rig.mesh import load_mesh
+
+    progress(0.0, "building the rig")
+    mesh = load_mesh(mesh_path)
+    rig = build_rig(mesh)
+    progress(0.5, "moving the vertices")
+    return replace(animation, vertices=rig.vertices(animation.controls, animation.control_names), faces=mesh.faces)
+
+
+def describe(animation: Animation) -> str:
+    return (
+        f"{animation.alignment.duration:.1f} s, {len(animation.times)} frames, {len(animation.keys.times)} key motions,"
+        f" phones by {animation.alignment.source}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    progress = Progress("auto")
+    if arguments is None:
+        # A farm ends jobs with SIGTERM: unwind, so that no half-written file stays.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        options = build_parser().parse_args(arguments)
+        progress = Progress(options.progress)
+        return int(options.run(options, progress))
+    except InputError as error:
+        progress.error(str(error))
+        return 2
+    except KMTalkError as error:
+        progress.error(str(error))
+        return 1
+    except MemoryError:
+        progress.error("Not enough memory; work on a shorter sound or leave out --vertices.")
+        return 1
+    except KeyboardInterrupt:
+        progress.error("interrupted; nothing was written.")
+        return 1

@@ -1,0 +1,118 @@
+"""What works on this machine, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import __version__
+from .errors import KMTalkError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part: whether it works, its version or state, and the remedy where it does not work."""
+
+    part: str
+    works: bool
+    state: str
+    remedy: str = ""
+    optional: bool = False
+
+
+# Distribution, module, what it is for, whether KMTalk works without it.
+PACKAGES = (
+    ("numpy", "numpy", "arrays", False),
+    ("scipy", "scipy", "the articulation rig", False),
+    ("av", "av", "reading sound and video files", False),
+    ("onnxruntime", "onnxruntime", "the embedded model", False),
+    ("pocketsphinx", "pocketsphinx", "aligning transcripts", True),
+    ("num2words", "num2words", "numbers in transcripts", True),
+    ("torch", "torch", "GPU inference, other checkpoints and training", True),
+    ("openai-whisper", "whisper", "the paper's localization: transcription", True),
+    ("bpy", "bpy", "Blender without its window; the demo", True),
+)
+PYTHON = (3, 11)  # the oldest that KMTalk supports
+
+
+def examine() -> list[Finding]:
+    """Look at Python, the packages, the tools and the weights."""
+    version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    findings = [
+        Finding("kmtalk", True, __version__),
+        Finding("Python", sys.version_info >= PYTHON, version, "install Python 3.11 or newer"),
+    ]
+    findings += [package(*row) for row in PACKAGES]
+    mfa = shutil.which("mfa")
+    findings.append(
+        Finding(
+            "mfa", mfa is not None, mfa or "missing; for the paper's localization: alignment",
+            "install Montreal Forced Aligner with conda (package montreal-forced-aligner) and put `mfa` on the PATH",
+            optional=True,
+        )
+    )  # fmt: skip
+    findings.append(checked("model", "the shipped weights", model_state))
+    if findings_by_part(findings)["torch"].works:
+        findings.append(checked("torch device", "GPU inference", torch_device, optional=True))
+    return findings
+
+
+def package(distribution: str, module: str, purpose: str, optional: bool) -> Finding:
+    """Tell whether a package is installed, without importing it."""
+    if importlib.util.find_spec(module) is None:
+        return Finding(distribution, False, f"missing; for {purpose}", f"pip install {distribution}", optional)
+    try:
+        return Finding(distribution, True, importlib.metadata.version(distribution), optional=optional)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(distribution, True, "installed", optional=optional)
+
+
+def checked(part: str, purpose: str, state: Callable[[], str], optional: bool = False) -> Finding:
+    """Run a check that says what it found or raises."""
+    try:
+        return Finding(part, True, state(), optional=optional)
+    except KMTalkError as error:
+        return Finding(part, False, f"does not work; for {purpose}", str(error), optional)
+    except Exception as error:
+        return Finding(part, False, f"does not work ({error}); for {purpose}", "install KMTalk again", optional)
+
+
+def model_state() -> str:
+    """Run the shipped model on a moment of silence."""
+    import numpy as np
+
+    from .animator import Animator, Request
+    from .audio import SAMPLE_RATE, Sound
+
+    sound = Sound(np.zeros(SAMPLE_RATE // 2, np.float32), "", None)
+    return Animator().animate(sound, Request(localizer="uniform")).model
+
+
+def torch_device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "Apple GPU (MPS)" if torch.backends.mps.is_available() else "CPU only"
+
+
+def findings_by_part(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.part: finding for finding in findings}
+
+
+def format_report(findings: list[Finding]) -> str:
+    """Lay the findings out as lines: mark, part, state, and below what is missing the remedy."""
+    lines = []
+    for finding in findings:
+        mark = "ok" if finding.works else "-" if finding.optional else "MISSING"
+        lines.append(f"{mark:8}{finding.part:16}{finding.state}")
+        if not finding.works:
+            lines.append(f"{'':24}{finding.remedy}")
+    missing = [finding.part for finding in findings if not finding.works and not finding.optional]
+    lines.append(f"\nNeeded and missing: {', '.join(missing)}." if missing else "\nEverything that KMTalk needs works.")
+    return "\n".join(lines)

@@ -1,0 +1,144 @@
+"""A result in the formats of other programs. The suffix chooses the format."""
+
+from __future__ import annotations
+
+import csv
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .errors import InputError
+from .motion import Animation, written_whole
+
+# The columns of Epic's Live Link Face recordings, in their order: ARKit's names, then head and eye rotations.
+LIVE_LINK_CONTROLS = (
+    *(f"eye{what}{side}" for side in ("Left", "Right") for what in
+      ("Blink", "LookDown", "LookIn", "LookOut", "LookUp", "Squint", "Wide")),
+    "jawForward", "jawRight", "jawLeft", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRight",
+    "mouthLeft", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight", "mouthDimpleLeft",
+    "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight", "mouthRollLower", "mouthRollUpper",
+    "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft", "mouthPressRight", "mouthLowerDownLeft",
+    "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp",
+    "browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
+    "noseSneerRight", "tongueOut",
+)  # fmt: skip
+LIVE_LINK_ROTATIONS = tuple(
+    f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll")
+)
+
+
+def export_animation(animation: Animation, path: Path) -> None:
+    """Write `animation` to `path`, whole or not at all; raises InputError for an unknown suffix or missing vertices."""
+    write = exporter_for(path)
+    with written_whole(path) as partial:
+        write(animation, partial)
+
+
+def exporter_for(path: Path) -> Callable[[Animation, Path], None]:
+    """Return the writer for the suffix of `path`; raises InputError for a suffix that has none."""
+    name = path.name.lower()
+    for suffix in sorted(EXPORTERS, key=len, reverse=True):
+        if name.endswith(suffix.lower()):
+            return EXPORTERS[suffix]
+    raise InputError(f"{path} has no known format; end it in {', '.join(EXPORTERS)}.")
+
+
+def write_csv(animation: Animation, path: Path) -> None:
+    """One row a frame: frame, time in seconds, 1 where a key motion is nearest to it, then every control."""
+    key_frames = set(animation.key_frames.tolist())
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["frame", "time", "key", *animation.control_names])
+        for frame, (time, pose) in enumerate(zip(animation.times, animation.controls, strict=True)):
+            rows.writerow([frame, f"{time:.6f}", int(frame in key_frames), *(f"{value:.6g}" for value in pose)])
+
+
+def write_live_link_csv(animation: Animation, path: Path) -> None:
+    """A recording as Epic's Live Link Face app writes it, which Unreal Engine and MetaHuman tools import.
+
+    Head and eye rotations are 0: gaze and head are not part of the controls. The tongue extras have no column.
+    """
+    index = {name: column for column, name in enumerate(animation.control_names)}
+    columns = [index.get(name) for name in LIVE_LINK_CONTROLS]
+    frames_per_second = max(1, round(animation.fps))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        names = [name[0].upper() + name[1:] for name in LIVE_LINK_CONTROLS]
+        rows.writerow(["Timecode", "BlendShapeCount", *names, *LIVE_LINK_ROTATIONS])
+        for frame, pose in enumerate(animation.controls):
+            second, part = divmod(frame, frames_per_second)
+            timecode = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}:{part:02}.000"
+            values = [f"{pose[column]:.6f}" if column is not None else "0" for column in columns]
+            rows.writerow([timecode, len(names) + len(LIVE_LINK_ROTATIONS), *values, *["0"] * len(LIVE_LINK_ROTATIONS)])
+
+
+def write_json(animation: Animation, path: Path) -> None:
+    """Everything of a result but features and vertices, under the names that OUT.npz uses."""
+    phones, words = animation.alignment.phones, animation.alignment.words
+
+    def rounded(values: np.ndarray) -> list:
+        return np.round(values.astype(np.float64), 6).tolist()
+
+    data = {
+        "fps": animation.fps,
+        "duration": animation.alignment.duration,
+        "control_names": list(animation.control_names),
+        "times": rounded(animation.times),
+        "controls": rounded(animation.controls),
+        "key_times": rounded(animation.keys.times),
+        "key_frames": animation.key_frames.tolist(),
+        "key_controls": rounded(animation.keys.controls),
+        "phones": [{"label": p.label, "start": round(p.start, 6), "end": round(p.end, 6)} for p in phones],
+        "words": [{"label": w.label, "start": round(w.start, 6), "end": round(w.end, 6)} for w in words],
+        "localizer": animation.alignment.source,
+        "warnings": list(animation.alignment.warnings),
+        "audio_sha256": animation.audio_sha256,
+        "model": animation.model,
+    }
+    path.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+def write_textgrid(animation: Animation, path: Path) -> None:
+    """Words and phones as a Praat TextGrid."""
+    from .localization.textgrid import save_alignment
+
+    save_alignment(animation.alignment, path)
+
+
+def write_mdd(animation: Animation, path: Path) -> None:
+    """LightWave's point cache: big-endian counts, times in seconds, then float32 positions frame by frame."""
+    vertices = vertices_of(animation)
+    with path.open("wb") as file:
+        file.write(struct.pack(">ii", len(vertices), vertices.shape[1]))
+        file.write(animation.times.astype(">f4").tobytes())
+        for frame in vertices:
+            file.write(frame.astype(">f4").tobytes())
+
+
+def write_pc2(animation: Animation, path: Path) -> None:
+    """Point cache 2 (3ds Max): a 32-byte header, then little-endian float32 positions frame by frame."""
+    vertices = vertices_of(animation)
+    with path.open("wb") as file:
+        file.write(struct.pack("<12siiffi", b"POINTCACHE2\0", 1, vertices.shape[1], 0.0, 1.0, len(vertices)))
+        for frame in vertices:
+            file.write(frame.astype("<f4").tobytes())
+
+
+def vertices_of(animation: Animation) -> np.ndarray:
+    """Return (T, V, 3); raises InputError where the result holds controls only."""
+    if animation.vertices is None:
+        raise InputError("The result holds no vertices, which a point cache needs; animate with --mesh and --vertices.")
+    return animation.vertices
+
+
+EXPORTERS: dict[str, Callable[[Animation, Path], None]] = {
+    ".csv": write_csv,
+    ".livelink.csv": write_live_link_csv,
+    ".json": write_json,
+    ".TextGrid": write_textgrid,
+    ".mdd": write_mdd,
+    ".pc2": write_pc2,
+}
