@@ -1,0 +1,213 @@
+"""The face's quad mesh: a grid of rows round the head and columns from the front to the back of the left half,
+with concentric rings set into it round the mouth, the eye and the nostril; then fitted to the sculpted skin.
+
+Keys: ("g", row, column); ("m", ring, t) mouth, ring 0 the slit, negative inwards, t from the upper centre over the
+corner to the lower centre; ("e", ring, t) eye, ring 0 the lid margin, t from the inner corner over the upper lid;
+("n", ring, t) nostril.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from . import lids, lips
+from .implicit import cast_z, gradient, project
+from .mesh import Builder, neighbours
+from .sculpt import EYE_RADIUS, LID_THICKNESS, skin
+
+# Rows: index; front (y, z); side (x, y, z); back (y, z), mm.
+ROWS = (
+    (0, (-205, 42), (118, -196, -36), (-182, -92)),
+    (3, (-182, 22), (66, -172, -34), (-152, -84)),
+    (6, (-154, 24), (51, -138, -24), (-118, -74)),
+    (8, (-132, 30), (50, -110, -18), (-95, -76)),
+    (10, (-118, 50), (54, -88, -8), (-78, -80)),
+    (12, (-114, 74), (61, -74, -5), (-62, -86)),
+    (14, (-101, 87), (67, -61, -6), (-47, -92)),
+    (16, (-86, 84), (70, -48, -7), (-33, -98)),
+    (24, (-45, 90), (74, -20, -8), (-4, -104)),
+    (26, (-41, 104), (74, -14, -8), (2, -105)),
+    (28, (-32, 111), (75, -8, -8), (9, -106)),
+    (31, (-18, 100), (75, 0, -8), (17, -106)),
+    (37, (15, 88), (76, 22, -9), (34, -105)),
+    (39, (25, 89), (75, 30, -9), (42, -103)),
+    (43, (52, 88), (72, 50, -9), (60, -98)),
+    (47, (82, 72), (60, 76, -9), (82, -82)),
+    (51, (104, 40), (36, 103, -9), (104, -50)),
+    (53, (113, 12), (12, 113, -9), (113, -26)),
+)
+TOP = (0.0, 116.0, -9.0)
+# Column: azimuth round the head, degrees. Dense over nose, mouth and eye.
+COLUMNS = ((0, 0), (5, 12), (13, 52), (20, 100), (28, 180))
+MOUTH_ROWS, MOUTH_COLUMN = (16, 24), 10
+EYE_ROWS, EYE_COLUMNS = (31, 37), (5, 13)
+HOLES = ((MOUTH_ROWS, (-1, MOUTH_COLUMN)), (EYE_ROWS, EYE_COLUMNS))
+NOSTRIL_ROWS, NOSTRIL_COLUMNS = (24, 26), (1, 3)
+MOUTH_RINGS, EYE_RINGS = 9, 7  # from slit or lid margin to the grid
+SMOOTHING_ROUNDS = 60
+
+LAST_ROW, LAST_COLUMN = ROWS[-1][0], COLUMNS[-1][0]
+HALF_LIP = MOUTH_COLUMN + (MOUTH_ROWS[1] - MOUTH_ROWS[0]) // 2  # quads from the centre to the corner
+EYE_COUNT = 2 * (EYE_ROWS[1] - EYE_ROWS[0] + EYE_COLUMNS[1] - EYE_COLUMNS[0])
+
+
+def mouth_ring(k: int) -> list:
+    """Keys of ring `k` round the left half of the mouth; the outermost is the grid's own."""
+    if k < MOUTH_RINGS:
+        return [("m", k, t) for t in range(2 * HALF_LIP + 1)]
+    low, high = MOUTH_ROWS
+    return (
+        [("g", high, j) for j in range(MOUTH_COLUMN)]
+        + [("g", i, MOUTH_COLUMN) for i in range(high, low, -1)]
+        + [("g", low, j) for j in range(MOUTH_COLUMN, -1, -1)]
+    )
+
+
+def eye_ring(k: int) -> list:
+    if k < EYE_RINGS:
+        return [("e", k, t) for t in range(EYE_COUNT)]
+    (low, high), (left, right) = EYE_ROWS, EYE_COLUMNS
+    loop = (
+        [("g", i, left) for i in range(low, high)]
+        + [("g", high, j) for j in range(left, right)]
+        + [("g", i, right) for i in range(high, low, -1)]
+        + [("g", low, j) for j in range(right, left, -1)]
+    )
+    start = (high - low) // 2
+    return loop[start:] + loop[:start]
+
+
+def half_face() -> Builder:
+    """The left half of the face component, fitted; vertices on the mirror plane have x = 0 exactly."""
+    b = Builder()
+    _grid(b)
+    fixed = _mouth(b) | _eye(b)
+    _faces(b)
+    _fit(b, fixed)
+    _pocket(b)
+    return b
+
+
+def _grid(b: Builder) -> None:
+    index = [r[0] for r in ROWS]
+    table = PchipInterpolator(index, [(*r[1], *r[2], *r[3]) for r in ROWS])
+    azimuth = PchipInterpolator(*zip(*COLUMNS, strict=True))
+    for i in range(LAST_ROW + 1):
+        yf, zf, xs, ys, zs, yb, zb = table(i)
+        for j in range(LAST_COLUMN + 1):
+            if any(low < i < high and left < j < right for (low, high), (left, right) in HOLES):
+                continue
+            a = np.radians(float(azimuth(j)))
+            end_y, end_z = (yf, zf) if a <= np.pi / 2 else (yb, zb)
+            c, s = abs(np.cos(a)), np.sin(a)
+            y = ys + (end_y - ys) * c**1.5
+            b.vertex(("g", i, j), (xs * s if 0 < j < LAST_COLUMN else 0.0, y, zs + (end_z - zs) * c))
+    b.vertex("top", TOP)
+
+
+def _mouth(b: Builder) -> set:
+    """Place the mouth's rings; those of the red are fixed."""
+    n, fixed = HALF_LIP, set()
+    t = np.arange(n + 1) / n
+    red = len(lips.RED_RINGS) - 1
+    for upper in (True, False):
+        inner, outer = lips.slit(t), lips.border(t, upper)
+        keys = range(n + 1) if upper else range(2 * n, n - 1, -1)
+        for k in range(MOUTH_RINGS):
+            s = lips.RED_RINGS[min(k, red)]
+            xy = inner + (outer - inner) * s
+            if k <= red:
+                z = cast_z(skin, xy) + lips.relief(s, t, upper)
+                xy = xy + (0.0, (0.5 if upper else -0.5) * lips.GAP if k == 0 else 0.0)
+                xy[n] = inner[n] + (2.2 * s, 0.0)
+                z[n] = cast_z(skin, xy[n:])[0] - 1.8 * (1 - s)
+                points = np.column_stack([xy, z])
+            else:
+                rim = np.array([b.at(key) for key in mouth_ring(MOUTH_RINGS)])[list(keys)]
+                points = last + (rim - last) * (k - red) / (MOUTH_RINGS - red)
+            for key, point in zip(keys, points, strict=True):
+                b.vertex(("m", k, key), point)
+                if k <= red:
+                    fixed.add(("m", k, key))
+            if k == red:
+                last = points
+    return fixed
+
+
+def _eye(b: Builder) -> set:
+    """Place the lids' rings, from behind the lids outwards; up to the margin they are fixed."""
+    azimuth, elevation = lids.margin(EYE_COUNT)
+    fixed = set()
+    rim = np.array([b.at(key) for key in eye_ring(EYE_RINGS)])
+    edge = lids.on_eye(azimuth, elevation, EYE_RADIUS + LID_THICKNESS)
+    for k in range(-3, EYE_RINGS):
+        if k < 0:
+            widen = 1 + 0.22 * (-1 - k)
+            points = lids.on_eye(azimuth * widen, elevation * widen, EYE_RADIUS + 0.25 + 0.1 * (-1 - k))
+        else:
+            points = edge + (rim - edge) * (k / EYE_RINGS)
+        for t in range(EYE_COUNT):
+            b.vertex(("e", k, t), points[t])
+            if k <= 0:
+                fixed.add(("e", k, t))
+    return fixed
+
+
+def _faces(b: Builder) -> None:
+    hole = set()
+    for (low, high), (left, right) in HOLES:
+        hole |= {(i, j) for i in range(low, high) for j in range(left, right)}
+    for i in range(LAST_ROW):
+        for j in range(LAST_COLUMN):
+            if (i, j) not in hole:
+                b.face("skin", ("g", i, j), ("g", i, j + 1), ("g", i + 1, j + 1), ("g", i + 1, j))
+    for j in range(LAST_COLUMN):
+        b.face("skin", ("g", LAST_ROW, j), ("g", LAST_ROW, j + 1), "top")
+    for k in range(MOUTH_RINGS):
+        b.strip("lips" if k < len(lips.RED_RINGS) - 1 else "skin", mouth_ring(k), mouth_ring(k + 1))
+    for k in range(-3, EYE_RINGS):
+        b.strip("lid_margin" if k == -1 else "skin", eye_ring(k), eye_ring(k + 1), closed=True)
+
+
+def _fit(b: Builder, fixed: set) -> None:
+    """Spread the free vertices evenly over the skin and pull them onto it."""
+    x = np.array(b.positions)
+    keys = list(b.index)
+    free = np.array([key not in fixed and key != "top" and key[:2] != ("g", 0) for key in keys])
+    middle = x[:, 0] == 0
+    average = neighbours(np.array([(*f, -1)[:4] for f in b.faces]), len(x))
+    x[free] = project(skin, x[free], 6)
+    for _ in range(SMOOTHING_ROUNDS):
+        pull = (average @ x - x)[free]
+        normal = gradient(skin, x[free])
+        pull -= (pull * normal).sum(1, keepdims=True) * normal
+        x[free] = project(skin, x[free] + 0.4 * pull, 1)
+        x[middle, 0] = 0
+    for key in keys:
+        b.positions[b.index[key]] = x[b.index[key]]
+
+
+def _pocket(b: Builder) -> None:
+    """The inside of the mouth, from the slit inwards, closed at the throat."""
+    n = HALF_LIP
+    slit = np.array([b.at(("m", 0, t)) for t in range(2 * n + 1)])
+    u = np.concatenate([np.arange(n + 1), np.arange(n - 1, -1, -1)]) / n  # 0 centre, 1 corner
+    lower = np.arange(2 * n + 1) > n
+    angle = u * np.pi / 2
+    for k, (back, up, down, width) in enumerate(lips.POCKET, start=1):
+        height = np.where(lower, -down, up) * np.cos(angle) ** 0.8
+        p = slit.copy()
+        p[:, 0] *= width / lips.HALF_WIDTH
+        p[:, 1] += height
+        p[:, 2] -= back
+        deep = min(back / 40, 1)
+        p[:, 2] += deep * (slit[0, 2] - back * 1.0 - p[:, 2]) * 0.6
+        p[[0, 2 * n], 0] = 0
+        for t in range(2 * n + 1):
+            b.vertex(("m", -k, t), p[t])
+        b.strip("lips" if k <= 2 else "mouth", mouth_ring(-k), mouth_ring(1 - k))
+    last = mouth_ring(-len(lips.POCKET))
+    for t in range(n):
+        quad = (last[t + 1], last[t], last[2 * n - t], last[2 * n - t - 1])
+        b.face("mouth", *(quad if t < n - 1 else quad[:3]))
