@@ -1,0 +1,257 @@
+"""What is where on a head: the skin with its lips, lids, mouth bag and sockets, and the parts beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ..errors import InputError
+from .frame import HeadFrame, head_frame
+from .mesh import Mesh
+from .surface import contour, distance_from, edge_graph, enclosed, welded
+
+RIGHT_EYE, LEFT_EYE = (36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)  # outer corner, upper lid, inner, lower lid
+
+
+@dataclass(frozen=True)
+class Rim:
+    """An opening's edge, upper and lower contour between the same two corners, as vertices of the skin."""
+
+    upper: np.ndarray
+    lower: np.ndarray
+
+    @property
+    def loop(self) -> np.ndarray:
+        return np.unique(np.concatenate([self.upper, self.lower]))
+
+
+@dataclass(frozen=True)
+class Eye:
+    """An eye, in mm: `centre` (3,), `radius` to the front of the cornea, the lids' `rim`; `left` the person's."""
+
+    centre: np.ndarray
+    radius: float
+    rim: Rim
+    left: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component beside the skin: its `vertices` and its `role`.
+
+    Roles: eye_left, eye_right, teeth_lower, tongue, skull (doesn't move), attached (follows the nearest skin).
+    """
+
+    vertices: np.ndarray
+    role: str
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The skin is the welded component that carries the landmarks; indices are its own unless said otherwise."""
+
+    frame: HeadFrame
+    points: np.ndarray  # (V, 3) mm, all vertices of the mesh
+    skin_of: np.ndarray  # (V,) index into the skin, -1 for the other parts
+    skin: np.ndarray  # (n, 3) mm
+    faces: np.ndarray  # (f, 3) of the skin
+    marks: np.ndarray  # (68,)
+    lips_inner: Rim
+    lips_outer: Rim
+    eyes: tuple[Eye, Eye]  # right, left
+    bag_depth: np.ndarray  # (n,) mm along the surface behind the inner lips, 0 outside the mouth
+    bag_lower: np.ndarray  # (n,) 0 on the roof of the mouth bag, 1 on its floor
+    socket_depth: np.ndarray  # (n,) mm along the surface behind the lids, 0 elsewhere
+    still: np.ndarray  # (n,) bool: scalp, ears, neck, body
+    parts: tuple[Part, ...]
+
+    @property
+    def p(self) -> np.ndarray:
+        """(68, 3) the landmarks in mm."""
+        return self.skin[self.marks]
+
+
+def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
+    """Find everything the rig needs; raises InputError where the landmarks or the mesh do not allow it."""
+    frame = head_frame(mesh.vertices[landmarks])
+    points = frame.to_frame(mesh.vertices)
+    same = welded(points, mesh.faces, 1e-4)
+    graph = edge_graph(points, same[mesh.faces])
+    _, label = connected_components(graph, directed=False)
+    label = label[same]
+    skin_label = label[landmarks[48]]
+    if (label[landmarks] != skin_label).any():
+        stray = int(np.flatnonzero(label[landmarks] != skin_label)[0])
+        raise InputError(
+            f"Landmark {stray} lies on another part of the mesh than the mouth; pick all 68 on the face's skin."
+        )
+    inside = label == skin_label
+    own = np.flatnonzero(inside & (same == np.arange(len(same))))
+    index = np.full(len(points), -1)
+    index[own] = np.arange(len(own))
+    skin_of = np.where(inside, index[same], -1)
+    faces = skin_of[mesh.faces]
+    faces = faces[(faces >= 0).all(1)]
+    faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])]
+    skin, marks = points[own], skin_of[landmarks]
+    if len(np.unique(marks)) < 68:
+        raise InputError("Two landmarks are at the same vertex; pick 68 different ones.")
+    around = edge_graph(skin, faces)
+    nose = int(marks[30])
+
+    def rim(*stops: int) -> Rim:
+        half = len(stops) // 2
+        upper = contour(around, skin, marks[list(stops[: half + 1])])
+        lower = contour(around, skin, marks[[stops[0], *stops[: half - 1 : -1]]])
+        # A corner that is a notch of one edge belongs to both paths up to where they part.
+        first, last = 0, 0
+        while upper[first + 1] == lower[first + 1]:
+            first += 1
+        while upper[-2 - last] == lower[-2 - last]:
+            last += 1
+        upper, lower = upper[first : len(upper) - last], lower[first : len(lower) - last]
+        if len(np.intersect1d(upper[1:-1], lower[1:-1])):
+            raise InputError("The upper and lower rim of the mouth or of an eye meet in between; pick them again.")
+        return Rim(upper, lower)
+
+    inner = rim(60, 61, 62, 63, 64, 65, 66, 67)
+    outer = rim(48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59)
+    lids = rim(*RIGHT_EYE), rim(*LEFT_EYE)
+    bag = enclosed(around, inner.loop, nose)
+    to_upper, to_lower = distance_from(around, inner.upper), distance_from(around, inner.lower)
+    socket = np.zeros(len(skin))
+    for lid in lids:
+        behind = enclosed(around, lid.loop, nose)
+        socket[behind] = distance_from(around, lid.loop)[behind]
+    return Anatomy(
+        frame=frame, points=points, skin_of=skin_of, skin=skin, faces=faces, marks=marks,
+        lips_inner=inner, lips_outer=outer,
+        eyes=(_eye(points, label, skin_label, skin, lids[0], False), _eye(points, label, skin_label, skin, lids[1], True)),
+        bag_depth=np.where(bag, np.minimum(to_upper, to_lower), 0.0),
+        bag_lower=_smooth(to_upper / np.maximum(to_upper + to_lower, 1e-9)),
+        socket_depth=socket,
+        still=_still(skin, skin[marks]),
+        parts=_parts(mesh, points, label, skin_label, skin[marks]),
+    )  # fmt: skip
+
+
+def _smooth(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
+    height = p[27, 1] - p[8, 1]
+    behind = skin[:, 2] < p[[0, 16], 2].mean() - 0.02 * height
+    above = skin[:, 1] > p[17:27, 1].mean() + 0.45 * height
+    # The throat: below a line that falls forward from the jaw's angle to under the chin.
+    throat = skin[:, 1] < p[8, 1] - 0.10 * height + np.minimum(0, (skin[:, 2] - p[8, 2]) + 0.30 * height) * 0.0
+    neck = (skin[:, 1] < p[[4, 12], 1].mean() - 0.12 * height) & (skin[:, 2] < p[[5, 11], 2].mean() - 0.18 * height)
+    return behind | above | (throat & (skin[:, 1] < p[8, 1] - 0.28 * height)) | neck
+
+
+def _sphere(points: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Least-squares centre and radius, and the residual as a share of the radius."""
+    a = np.column_stack([2 * points, np.ones(len(points))])
+    solution, *_ = np.linalg.lstsq(a, (points**2).sum(1), rcond=None)
+    centre = solution[:3]
+    distance = np.linalg.norm(points - centre, axis=1)
+    radius = float(distance.mean())
+    return centre, radius, float(distance.std() / max(radius, 1e-9))
+
+
+def _eye(points: np.ndarray, label: np.ndarray, skin_label: int, skin: np.ndarray, rim: Rim, left: bool) -> Eye:
+    edge = skin[rim.loop]
+    width = np.linalg.norm(skin[rim.upper[0]] - skin[rim.upper[-1]])
+    expected = edge.mean(0) - [0, 0, 0.4 * width]
+    best = None
+    for k in range(label.max() + 1):
+        member = label == k
+        if k == skin_label or member.sum() < 20:
+            continue
+        centre, radius, residual = _sphere(points[member])
+        if residual < 0.1 and 0.25 * width < radius < 0.9 * width and np.linalg.norm(centre - expected) < 0.5 * width:
+            reach = float(np.linalg.norm(points[member] - centre, axis=1).max())
+            if best is None or reach > best[1]:
+                best = centre, reach
+    if best is None:  # no eyeball: the sphere on which the lids would slide
+        centre = edge.mean(0) - [0, 0, 0.35 * width]
+        best = centre, float(np.linalg.norm(edge - centre, axis=1).min() - 0.5)
+    return Eye(best[0], best[1], rim, left)
+
+
+def _parts(mesh: Mesh, points: np.ndarray, label: np.ndarray, skin_label: int, p: np.ndarray) -> tuple[Part, ...]:
+    parts = []
+    for k in np.unique(label[mesh.faces.ravel()]):
+        if k == skin_label:
+            continue
+        member = np.flatnonzero(label == k)
+        role = None
+        if mesh.components is not None and mesh.component_names is not None:
+            role = _role_by_name(mesh.component_names[int(mesh.components[member[0]])])
+        parts.append(Part(member, role or _role_by_place(points[member], p)))
+    return tuple(parts)
+
+
+def _role_by_name(name: str) -> str | None:
+    words = name.lower()
+    left = "left" in words or words.endswith(("_l", ".l"))
+    if any(w in words for w in ("brow", "lash", "beard", "moustache", "skin", "caruncle", "tear", "lacrimal")):
+        return "attached"
+    if "tongue" in words:
+        return "tongue"
+    if any(w in words for w in ("teeth", "tooth", "gum", "jaw")):
+        return "teeth_lower" if any(w in words for w in ("lower", "bottom", "mandib")) else "skull"
+    if any(w in words for w in ("eye", "iris", "pupil", "cornea", "sclera")):
+        return "eye_left" if left else "eye_right" if "right" in words or words.endswith(("_r", ".r")) else None
+    if any(w in words for w in ("hair", "ear", "cap", "hat", "glasses", "body", "neck", "scalp")):
+        return "skull"
+    return None
+
+
+def _role_by_place(points: np.ndarray, p: np.ndarray) -> str:
+    low, high = points.min(0), points.max(0)
+    centre, extent = (low + high) / 2, high - low
+    for role, eye in (("eye_right", p[list(RIGHT_EYE)]), ("eye_left", p[list(LEFT_EYE)])):
+        width = np.linalg.norm(eye[0] - eye[3])
+        middle = eye.mean(0)
+        if (
+            extent.max() < 1.6 * width
+            and np.linalg.norm(centre[:2] - middle[:2]) < 0.4 * width
+            and middle[2] - width < centre[2] < middle[2] + 0.1 * width
+            and centre[2] + 0.5 * extent[2] < middle[2] + 0.5 * width
+        ):
+            return role
+    mouth, half = p[60:68].mean(0), abs(p[54, 0] - p[48, 0]) / 2
+    if (
+        abs(centre[0]) < 0.5 * half
+        and abs(centre[1] - mouth[1]) < 1.2 * half
+        and mouth[2] - 4 * half < centre[2] < p[[51, 57], 2].max()
+        and extent.max() < 4 * half
+    ):
+        # A dental arch is hollow behind its front; the tongue is not.
+        behind = points[:, 2] < high[2] - 0.35 * extent[2]
+        if (
+            behind.any()
+            and (np.abs(points[behind, 0] - centre[0]) < 0.25 * extent[0]).mean() > 0.25
+            and centre[1] < mouth[1] + 0.2 * half
+        ):
+            return "tongue"
+        return "teeth_lower" if centre[1] < mouth[1] else "skull"
+    return "attached"
+
+
+def nearest_skin(anatomy: Anatomy, points: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
+    """(k, n) weights that average the outer skin near each of `points` (k, 3) mm, and the distance (k,) to it."""
+    outer = np.flatnonzero((anatomy.bag_depth == 0) & (anatomy.socket_depth == 0))
+    distance, near = cKDTree(anatomy.skin[outer]).query(points, k=4)
+    weight = 1 / np.maximum(distance, 0.1) ** 2
+    weight /= weight.sum(1, keepdims=True)
+    rows = np.repeat(np.arange(len(points)), 4)
+    return sp.csr_matrix(
+        (weight.ravel(), (rows, outer[near].ravel())), shape=(len(points), len(anatomy.skin))
+    ), distance[:, 0]

@@ -1,0 +1,353 @@
+"""The shape of each control: where it takes the handles of the face, and what the rest of the skin does.
+
+All lengths are mm on a head of human size. Lip positions run over `u`, -1 at the right corner of the mouth to 1 at the
+left one. The skin between handles follows biharmonically.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from .anatomy import Anatomy, Eye
+from .controls import CONTROL_INDEX
+from .surface import Biharmonic
+
+JAW_OPEN_DEG = 15.5  # with the condyles' glide, about 32 mm between the incisors
+CONDYLE_GLIDE = np.array([0.0, -3.0, 6.0])  # mm at jawOpen 1
+JAW_TRAVEL = {"jawLeft": (9.0, 0.0, 0.0), "jawRight": (-9.0, 0.0, 0.0), "jawForward": (0.0, -1.0, 7.0)}  # mm
+# How much of the jaw's motion the skin takes along its contour, from the ear (landmark 0 or 16) to the chin (8).
+CONTOUR_JAW = (0.0, 0.0, 0.04, 0.12, 0.3, 0.62, 0.86, 0.97, 1.0)
+CORNER_JAW = 0.38  # at the corners of the mouth
+CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
+EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
+BAG_SKIN_MM = 7.0  # how far behind the inner lips the mouth bag still moves with them
+SOCKET_SKIN_MM = 4.0  # the same for the inside of the lids
+LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
+
+
+@dataclass(frozen=True)
+class Lips:
+    """All lip handles in one array: `at` (k,) skin vertices, `u` (k,), `upper` (k,) and `inner` (k,) bool."""
+
+    at: np.ndarray
+    u: np.ndarray
+    upper: np.ndarray
+    inner: np.ndarray
+    half: float  # half the width of the mouth, mm
+    centre: np.ndarray  # (3,)
+
+    @property
+    def mid(self) -> np.ndarray:
+        """1 in the middle of the mouth, 0 at its corners."""
+        return 1 - self.u**2
+
+
+def find_lips(a: Anatomy) -> Lips:
+    at, u, upper, inner = [], [], [], []
+    for rim, is_inner in ((a.lips_inner, True), (a.lips_outer, False)):
+        for path, is_upper in ((rim.upper, True), (rim.lower, False)):
+            at.append(path)
+            u.append(_along(a.skin[path]))
+            upper.append(np.full(len(path), is_upper))
+            inner.append(np.full(len(path), is_inner))
+    corners = a.p[[48, 54]]
+    return Lips(
+        np.concatenate(at), np.concatenate(u), np.concatenate(upper), np.concatenate(inner),
+        float(np.linalg.norm(corners[1] - corners[0])) / 2, corners.mean(0),
+    )  # fmt: skip
+
+
+def _along(path: np.ndarray) -> np.ndarray:
+    x = np.maximum.accumulate(path[:, 0] * np.sign(path[-1, 0] - path[0, 0]))
+    return (2 * (x - x[0]) / max(x[-1] - x[0], 1e-9) - 1) * np.sign(path[-1, 0] - path[0, 0])
+
+
+def condyles(a: Anatomy) -> np.ndarray:
+    """(3,) the middle of the jaw's hinge axis: just in front of and below the ear end of the face contour."""
+    height = a.p[27, 1] - a.p[8, 1]
+    ear = a.p[[0, 16]].mean(0)
+    return np.array([0.0, ear[1] - 0.06 * height, ear[2] + 0.06 * height])
+
+
+def jaw_motion(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
+    """Displacement (k, 3) of `points` that are rigid with the mandible, at control 1."""
+    size = (a.p[27, 1] - a.p[8, 1]) / 111.0
+    if control == "jawOpen":
+        hinge = condyles(a)
+        turn = Rotation.from_euler("x", JAW_OPEN_DEG, degrees=True)
+        return turn.apply(points - hinge) + hinge - points + CONDYLE_GLIDE * size
+    return np.broadcast_to(np.array(JAW_TRAVEL[control]) * size, points.shape).copy()
+
+
+def eye_rotation(a: Anatomy, control: str, left: bool, points: np.ndarray) -> np.ndarray:
+    """Displacement (k, 3) of an eyeball about its centre; zero where the control is the other eye's."""
+    if control.endswith("Left") != left:
+        return np.zeros_like(points)
+    way = control.removeprefix("eyeLook").removesuffix("Left").removesuffix("Right")
+    angle = EYE_LOOK_DEG[way]
+    if way in ("Up", "Down"):
+        turn = Rotation.from_euler("x", -angle if way == "Up" else angle, degrees=True)
+    else:
+        turn = Rotation.from_euler("y", angle if (way == "Out") == left else -angle, degrees=True)
+    centre = a.eyes[int(left)].centre
+    return turn.apply(points - centre) + centre - points
+
+
+def tongue_shape(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
+    """Displacement (k, 3) of the tongue: its tip leads, its root stays."""
+    back, front = points[:, 2].min(), points[:, 2].max()
+    t = (points[:, 2] - back) / max(front - back, 1e-9)
+    zero = np.zeros_like(t)
+    if control == "tongueOut":
+        return np.stack([zero, -4 * _smooth((t - 0.5) * 2), 32 * _smooth(t)], axis=1)
+    if control == "tongueTipUp":
+        tip = _smooth((t - 0.45) / 0.55)
+        return np.stack([zero, 9 * tip, -1.5 * tip], axis=1)
+    body = np.exp(-(((t - 0.42) / 0.26) ** 2))
+    return np.stack([zero, 8 * body, -2 * body], axis=1)
+
+
+def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
+    """Control name → displacement (n, 3) of the skin in mm at control 1."""
+    lips = find_lips(a)
+    contour = a.marks[:17]
+    bag, socket = a.bag_depth > BAG_SKIN_MM, a.socket_depth > SOCKET_SKIN_MM
+    handles = a.still | bag | socket
+    handles[lips.at] = handles[a.marks[:36]] = True
+    for eye in a.eyes:
+        handles[eye.rim.loop] = True
+    n = len(a.skin)
+
+    # What the skin takes of the jaw's motion: one smooth weight.
+    weight = np.zeros((n, 1))
+    weight[contour, 0] = [*CONTOUR_JAW, *CONTOUR_JAW[-2::-1]]
+    weight[lips.at, 0] = _jaw_at_lips(lips)
+    weight[bag, 0] = a.bag_lower[bag]
+    at_rest = a.skin[lips.at]
+    opening = jaw_motion(a, "jawOpen", at_rest)
+
+    moves: dict[str, np.ndarray] = {}
+    for name, at_lips in _lip_moves(a, lips).items():
+        moves[name] = np.zeros((n, 3))
+        moves[name][lips.at] = at_lips
+    # jawOpen and mouthClose together leave the lips as they are at rest, only lower.
+    closed = np.where(
+        lips.inner, CLOSED_JAW, np.where(lips.upper, CLOSED_JAW - 0.08 * lips.mid, CLOSED_JAW + 0.08 * lips.mid)
+    )
+    moves["mouthClose"] = np.zeros((n, 3))
+    moves["mouthClose"][lips.at] = (closed[:, None] - weight[lips.at]) * opening - moves["jawOpen"][lips.at]
+    for name, at_marks in FACE_MOVES.items():
+        moves.setdefault(name, np.zeros((n, 3)))
+        for mark, move in at_marks.items():
+            moves[name][a.marks[mark]] += move
+    for eye in a.eyes:
+        for name, (upper, lower) in _lid_moves(a.skin, eye).items():
+            moves.setdefault(name, np.zeros((n, 3)))
+            moves[name][eye.rim.upper], moves[name][eye.rim.lower] = upper, lower
+    bulges = {"cheekPuff": _cheek_load(a, 0.3, 0.5), "cheekSquint": _cheek_load(a, 0.65, 0.15)}
+
+    solved = Biharmonic(a.skin, a.faces, handles).solve(
+        np.hstack([weight, *moves.values(), np.zeros((n, 3 * len(bulges)))]),
+        np.hstack([np.zeros((n, 1 + 3 * len(moves))), *bulges.values()]),
+    )
+    jaw, names = solved[:, :1], [*moves, *(f"{name} bulge" for name in bulges)]
+    field = {name: solved[:, 1 + 3 * k : 4 + 3 * k] for k, name in enumerate(names)}
+    for name in bulges:
+        bulge = field.pop(f"{name} bulge")
+        bulge = bulge / max(np.linalg.norm(bulge, axis=1).max(), 1e-12)
+        if name == "cheekPuff":
+            field[name] = field[name] + 9 * bulge
+        else:
+            field[name] = 5 * bulge
+            field["mouthSmile"] = field["mouthSmile"] + 2.5 * bulge
+    for name in ("jawOpen", "jawLeft", "jawRight", "jawForward"):
+        field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
+    for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
+        field[name] = _over_eyeballs(a, field[name])
+    return _sided(a, lips, field)
+
+
+def _jaw_at_lips(lips: Lips) -> np.ndarray:
+    oval = np.maximum(lips.mid, 0) ** 0.7
+    return np.where(lips.upper, CORNER_JAW * (1 - oval), CORNER_JAW + (0.98 - CORNER_JAW) * oval)
+
+
+def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
+    """Shape → displacement (k, 3) of the lip handles; shapes without a side move both halves of the mouth."""
+    p, u, mid, upper, inner = a.skin[lips.at], lips.u, lips.mid, lips.upper, lips.inner
+    k = lips.half / 26.5  # the mouth's size against an average one
+    corner, way = np.abs(u) ** 1.7, np.sign(u)
+    x = p[:, 0] - lips.centre[0]
+    up = np.where(upper, 1.0, -1.0)
+    zero = np.zeros_like(u)
+
+    def move(dx, dy, dz) -> np.ndarray:
+        return k * np.stack(np.broadcast_arrays(dx + zero, dy + zero, dz + zero), axis=1)
+
+    upper_in, upper_out = upper & inner, upper & ~inner
+    lower_in, lower_out = ~upper & inner, ~upper & ~inner
+
+    def rings(ui: float, uo: float, li: float, lo: float) -> np.ndarray:
+        return np.select([upper_in, upper_out, lower_in, lower_out], [ui, uo, li, lo])
+
+    side = np.exp(-(((np.abs(u) - 0.45) / 0.35) ** 2)) * np.minimum(1, mid * 2)  # peaks beside the middle
+    return {
+        "jawOpen": move(-2.5 * way * corner, 0, -1.0 * corner),
+        "mouthFunnel": move(
+            -0.30 * x / k, rings(3.2, 2.2, -4.2, -3.0) * mid, (1 - corner) * rings(5.5, 4.0, 5.5, 3.5) + 5.0 * corner
+        ),
+        "mouthPucker": move(
+            -0.42 * x / k, rings(0, 0.6, 0, -0.6) * mid + 0.5 * mid, (1 - corner) * rings(7.5, 5.0, 7.5, 5.0) + 8.0 * corner
+        ),
+        "mouthLeft": move(9.0 - 2.0 * corner * (u > 0), 1.5 * corner * (u > 0), -3.0 * corner * (u > 0) + corner * (u < 0)),
+        "mouthRight": move(-9.0 + 2.0 * corner * (u < 0), 1.5 * corner * (u < 0), -3.0 * corner * (u < 0) + corner * (u > 0)),
+        "mouthSmile": move(7.5 * way * corner, 7.0 * corner + rings(0.8, 0.8, 0.8, 0.4) * mid, -4.5 * corner - 1.5 * mid),
+        "mouthFrown": move(1.5 * way * corner, -7.0 * corner - 0.6 * mid, -1.5 * corner),
+        "mouthDimple": move(5.0 * way * corner, 1.0 * corner, -5.0 * corner - 0.7 * mid),
+        "mouthStretch": move(8.0 * way * corner, -3.0 * corner, -4.0 * corner - 1.0 * mid),
+        "mouthPress": _seal(a, lips) + move(0.6 * way * corner, rings(0, -1.2, 0, 1.4) * mid, rings(-0.8, -0.4, -0.8, -0.4) * mid),
+        "mouthRollLower": move(0, rings(0.8, 3.4, 0.8, 3.4) * mid * ~upper, rings(0, 0, -4.5, -2.0) * mid),
+        "mouthRollUpper": move(0, rings(-0.6, -3.0, 0, 0) * mid, rings(-4.0, -2.0, 0, 0) * mid),
+        "mouthShrugUpper": move(0, rings(3.5, 3.8, 0, 0) * mid, rings(2.5, 1.5, 0, 0) * mid),
+        "mouthShrugLower": move(0, rings(0, 0, 3.5, 3.8) * mid, rings(0, 0, 2.5, 1.5) * mid),
+        "mouthLowerDown": move(0, -rings(0, 0, 6.5, 6.0) * np.maximum(side, 0.8 * mid**2), rings(0, 0, 1.2, 0.2) * mid),
+        "mouthUpperUp": move(0, rings(5.5, 5.5, 0, 0) * np.maximum(side, 0.75 * mid**2), rings(0.3, -0.6, 0, 0) * mid),
+        "cheekPuff": move(0, 0.3 * up * mid, 1.5 * mid),
+    }  # fmt: skip
+
+
+def _seal(a: Anatomy, lips: Lips) -> np.ndarray:
+    """(k, 3) what brings the inner lips together from rest: to one curve, between them and nearer to the upper lip."""
+    curve = {}
+    for is_upper, path in ((True, a.lips_inner.upper), (False, a.lips_inner.lower)):
+        u = _along(a.skin[path])
+        rising = np.argsort(u, kind="stable")
+        curve[is_upper] = u[rising], a.skin[path][rising]
+
+    def at(is_upper: bool, u: np.ndarray) -> np.ndarray:
+        knots, points = curve[is_upper]
+        return np.stack([np.interp(u, knots, points[:, c]) for c in range(3)], axis=1)
+
+    meeting = 0.6 * at(True, lips.u) + 0.4 * at(False, lips.u)
+    own = np.where(lips.upper[:, None], at(True, lips.u), at(False, lips.u))
+    return (meeting - own) * np.where(lips.inner, 1.0, 0.5)[:, None]
+
+
+FACE_MOVES: dict[str, dict[int, tuple[float, float, float]]] = {
+    "mouthShrugLower": {6: (0, 1.4, 0.3), 7: (0, 2.8, 0.8), 8: (0, 3.5, 1), 9: (0, 2.8, 0.8), 10: (0, 1.4, 0.3)},
+    "noseSneer": {
+        31: (-0.8, 4, 0), 35: (0.8, 4, 0), 32: (-0.3, 2, 0), 34: (0.3, 2, 0), 33: (0, 0.8, 0), 30: (0, 0.6, 0),
+        29: (0, 0.8, 0.3), 28: (0, 0.6, 0.2), 21: (0.6, -1.2, 0), 22: (-0.6, -1.2, 0),
+    },
+    "browDown": {
+        17: (0, -2, 0), 18: (0.3, -3.5, 0), 19: (0.6, -4.5, 0.2), 20: (1, -5.5, 0.5), 21: (1.8, -6, 0.8),
+        22: (-1.8, -6, 0.8), 23: (-1, -5.5, 0.5), 24: (-0.6, -4.5, 0.2), 25: (-0.3, -3.5, 0), 26: (0, -2, 0),
+        27: (0, -1.5, 0.3),
+    },
+    "browInnerUp": {
+        18: (0, 0.5, 0), 19: (0, 2, 0), 20: (0, 5.5, 0), 21: (0.4, 8.5, 0), 22: (-0.4, 8.5, 0), 23: (0, 5.5, 0),
+        24: (0, 2, 0), 25: (0, 0.5, 0), 27: (0, 1.0, 0),
+    },
+    "browOuterUp": {
+        17: (0, 6, 0), 18: (0, 8, 0), 19: (0, 6.5, 0), 20: (0, 3, 0), 21: (0, 0.6, 0),
+        22: (0, 0.6, 0), 23: (0, 3, 0), 24: (0, 6.5, 0), 25: (0, 8, 0), 26: (0, 6, 0),
+    },
+}  # fmt: skip
+
+
+def _lid_moves(skin: np.ndarray, eye: Eye) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Shape → displacements of the upper and of the lower lid's rim."""
+    upper, lower = skin[eye.rim.upper], skin[eye.rim.lower]
+    u, v = _share(upper), _share(lower)
+    low_at_u = np.stack([np.interp(u, v, lower[:, c]) for c in range(3)], axis=1)
+    up_at_v = np.stack([np.interp(v, u, upper[:, c]) for c in range(3)], axis=1)
+
+    height = float(np.linalg.norm(upper - low_at_u, axis=1).max())
+    mid_u, mid_v = 4 * u * (1 - u), 4 * v * (1 - v)
+
+    def lift(up: float, low: float) -> tuple[np.ndarray, np.ndarray]:
+        y = np.array([0, height, 0])
+        return up * mid_u[:, None] * y, low * mid_v[:, None] * y
+
+    closing = 0.85
+    return {
+        "eyeBlink": (closing * (low_at_u - upper), (1 - closing) * (up_at_v - lower)),
+        "eyeSquint": (0.12 * (low_at_u - upper), 0.30 * (up_at_v - lower)),
+        "eyeWide": lift(0.25, -0.08),
+        "eyeLookUp": lift(0.22, 0.08),
+        "eyeLookDown": (0.42 * (low_at_u - upper), lift(0, -0.12)[1]),
+    }
+
+
+def _share(path: np.ndarray) -> np.ndarray:
+    """0…1 along the line between the path's ends."""
+    chord = path[-1] - path[0]
+    t = np.maximum.accumulate((path - path[0]) @ chord / max(chord @ chord, 1e-12))
+    return np.clip(t + 1e-9 * np.arange(len(t)), 0, 1)
+
+
+def _over_eyeballs(a: Anatomy, move: np.ndarray) -> np.ndarray:
+    """Push lid skin that `move` takes into an eyeball, there or on its way, out onto the ball."""
+    move = move.copy()
+    for eye in a.eyes:
+        clear = eye.radius + LID_CLEARANCE
+        rest = a.skin - eye.centre
+        near = np.flatnonzero(
+            (np.linalg.norm(rest, axis=1) < 2 * eye.radius) & (rest[:, 2] > 0) & (a.socket_depth < 2.5)
+        )
+        near = near[np.linalg.norm(move[near], axis=1) > 1e-3]
+        at_rest = np.linalg.norm(rest[near], axis=1)
+        for part in (1.0, 0.5, 1.0):
+            there = rest[near] + part * move[near]
+            distance = np.linalg.norm(there, axis=1, keepdims=True)
+            # Skin that lies within the ball's reach at rest keeps its depth; only what the motion adds is undone.
+            reach = np.minimum(
+                clear, at_rest + (clear - at_rest) * np.minimum(1, np.linalg.norm(move[near], axis=1) / 3)
+            )
+            lack = np.maximum(reach[:, None] - distance, 0)
+            move[near] += lack * there / np.maximum(distance, 1e-9) / part
+    return move
+
+
+def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
+    """(n, 3) a smooth push along the normals of both cheeks, placed between mouth corner, eye and face contour."""
+    normal = _normals(a)
+    load = np.zeros_like(a.skin)
+    outer = (a.bag_depth == 0) & (a.socket_depth == 0)
+    size = (a.p[27, 1] - a.p[8, 1]) / 111.0
+    for corner, lid, jaw in ((48, 41, 4), (54, 46, 12)):
+        centre = (1 - eye - contour) * a.p[corner] + eye * a.p[lid] + contour * a.p[jaw]
+        centre = a.skin[outer][cKDTree(a.skin[outer]).query(centre)[1]]
+        distance = np.linalg.norm(a.skin - centre, axis=1)
+        load += (np.exp(-((distance / (14 * size)) ** 2)) * outer)[:, None] * normal
+    return load
+
+
+def _normals(a: Anatomy) -> np.ndarray:
+    p = a.skin[a.faces]
+    face = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
+    normal = np.stack([np.bincount(a.faces.ravel(), np.repeat(face[:, c], 3), len(a.skin)) for c in range(3)], axis=1)
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+
+
+def _sided(a: Anatomy, lips: Lips, field: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Give every shape that ARKit has twice to the left and to the right; both together are the whole shape."""
+    left_lips = _smooth((a.skin[:, 0] / lips.half + 1) / 2)[:, None]
+    left_face = _smooth((a.skin[:, 0] / (0.3 * lips.half) + 1) / 2)[:, None]
+    shapes = {}
+    for name, move in field.items():
+        if f"{name}Left" in CONTROL_INDEX and not name.endswith(("jaw", "mouth")):
+            left = left_lips if name.startswith("mouth") else left_face
+            shapes[f"{name}Left"], shapes[f"{name}Right"] = left * move, (1 - left) * move
+        else:
+            shapes[name] = move
+    return shapes
+
+
+def _smooth(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)

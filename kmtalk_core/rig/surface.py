@@ -1,0 +1,127 @@
+"""The skin as a surface: contours along its edges, what they enclose, and biharmonic interpolation over it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.linalg import splu
+
+from ..errors import InputError
+
+
+def edge_graph(vertices: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
+    """(V, V) symmetric matrix of edge lengths."""
+    ends = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+    length = np.maximum(np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1), 1e-9)
+    half = sp.csr_matrix((length, (ends[:, 0], ends[:, 1])), shape=(len(vertices),) * 2)
+    return (half + half.T).tocsr()
+
+
+def welded(vertices: np.ndarray, faces: np.ndarray, tolerance: float) -> np.ndarray:
+    """(V,) int: for each vertex its representative; vertices on open borders that coincide share one.
+
+    Importers split vertices along texture seams, which opens borders there; lips that merely touch stay apart.
+    """
+    sides = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    ends, count = np.unique(sides, axis=0, return_counts=True)
+    border = np.unique(ends[count == 1])
+    representative = np.arange(len(vertices))
+    if len(border):
+        _, first, where = np.unique(
+            np.rint(vertices[border] / tolerance).astype(np.int64), axis=0, return_index=True, return_inverse=True
+        )
+        representative[border] = border[first][where.ravel()]
+    return representative
+
+
+def contour(graph: sp.csr_matrix, points: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """Vertices of the path along edges through `stops`; it is led along the straight lines between them."""
+    route = [int(stops[0])]
+    rows, columns = graph.nonzero()
+    for a, b in pairwise(stops):
+        chord = points[b] - points[a]
+        length = np.linalg.norm(chord)
+        near = np.linalg.norm(points - (points[a] + points[b]) / 2, axis=1) < 1.5 * length + 1e-9
+        along = np.clip((points - points[a]) @ chord / max(length**2, 1e-12), 0, 1)
+        off = np.linalg.norm(points - points[a] - along[:, None] * chord, axis=1) / max(length, 1e-9)
+        keep = near[rows] & near[columns]
+        cost = graph.data[keep] * (1 + 0.3 * (off[rows[keep]] + off[columns[keep]]))
+        local = sp.csr_matrix((cost, (rows[keep], columns[keep])), shape=graph.shape)
+        _, before = dijkstra(local, indices=int(a), return_predecessors=True)
+        leg = [int(b)]
+        while leg[-1] != a:
+            if before[leg[-1]] < 0:
+                raise InputError("Neighbouring landmarks are not connected over the mesh; pick them on one surface.")
+            leg.append(int(before[leg[-1]]))
+        route += leg[-2::-1]
+    return np.array(route)
+
+
+def enclosed(graph: sp.csr_matrix, loop: np.ndarray, outside: int) -> np.ndarray:
+    """(V,) bool: what the closed `loop` cuts off from the vertex `outside`."""
+    open_ = np.ones(graph.shape[0], dtype=bool)
+    open_[loop] = False
+    keep = np.flatnonzero(open_)
+    _, part = connected_components(graph[keep][:, keep], directed=False)
+    inside = np.zeros(graph.shape[0], dtype=bool)
+    inside[keep] = part != part[np.searchsorted(keep, outside)]
+    return inside
+
+
+def distance_from(graph: sp.csr_matrix, sources: np.ndarray, limit: float = np.inf) -> np.ndarray:
+    """(V,) length of the shortest way along edges from the nearest of `sources`."""
+    return dijkstra(graph, indices=sources, min_only=True, limit=limit)
+
+
+def laplacian(vertices: np.ndarray, faces: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
+    """The cotangent Laplacian (V, V), positive semi-definite, and the vertex areas (V,).
+
+    Built from edge lengths that are lengthened a little where a triangle is degenerate (intrinsic mollification,
+    Sharp & Crane 2020), so that slivers do no harm.
+    """
+    p = vertices[faces]
+    lengths = np.linalg.norm(p[:, [1, 2, 0]] - p[:, [2, 0, 1]], axis=2)  # opposite each corner
+    slack = (lengths.sum(1, keepdims=True) - 2 * lengths).min(1)
+    lengths = lengths + np.maximum(1e-2 * lengths.mean() - slack, 0)[:, None]
+    a, b, c = lengths.T
+    s = (a + b + c) / 2
+    area = np.sqrt(np.maximum(s * (s - a) * (s - b) * (s - c), 1e-300))
+    square = lengths**2
+    cot = (square.sum(1, keepdims=True) - 2 * square) / (8 * area[:, None])  # half the cotangent
+    i, j = faces[:, [1, 2, 0]].ravel(), faces[:, [2, 0, 1]].ravel()
+    n = len(vertices)
+    w = sp.coo_matrix((cot.ravel(), (i, j)), shape=(n, n)).tocsr()
+    w = w + w.T
+    mass = np.bincount(faces.ravel(), np.repeat(area / 3, 3), minlength=n)
+    return (sp.diags(np.asarray(w.sum(1)).ravel()) - w).tocsr(), np.maximum(mass, 1e-9 * mass.mean())
+
+
+class Biharmonic:
+    """Smoothest fields over the surface with given values at handles (Botsch & Kobbelt 2004), factorized once."""
+
+    def __init__(self, vertices: np.ndarray, faces: np.ndarray, handles: np.ndarray) -> None:
+        """`handles` (V,) bool: where values are given; every connected piece of the surface needs some."""
+        stiffness, mass = laplacian(vertices, faces)
+        energy = (stiffness @ sp.diags(1 / mass) @ stiffness).tocsr()
+        self.handles, self.free = np.flatnonzero(handles), np.flatnonzero(~handles)
+        rows = energy[self.free]
+        self._coupling = rows[:, self.handles]
+        self._mass = mass
+        inner = rows[:, self.free].tocsc()
+        # A trace of stiffness keeps vertices without any handle in reach (loose triangles) solvable.
+        inner = inner + sp.diags(np.full(len(self.free), 1e-12 * inner.diagonal().mean()))
+        self._factor = splu(
+            inner.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+
+    def solve(self, values: np.ndarray, load: np.ndarray | None = None) -> np.ndarray:
+        """(V, k) fields that equal `values` (V, k) at the handles; `load` (V, k) pushes the rest, per unit of area."""
+        field = values.copy()
+        right = -(self._coupling @ values[self.handles])
+        if load is not None:
+            right += (load * self._mass[:, None])[self.free]
+        field[self.free] = self._factor.solve(np.ascontiguousarray(right))
+        return field
