@@ -1,0 +1,161 @@
+"""Localization by PocketSphinx, in child processes: forced alignment of a transcript, and free phone recognition."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..audio import SAMPLE_RATE, Sound
+from ..errors import KMTalkError
+from ..phones import SILENCE, Alignment, Phone, Word
+from .child import Children, Progress, patiently
+from .g2p import pocketsphinx_folder, pronunciations
+from .text import spoken_words
+
+SOURCE = "pocketsphinx"
+FRAME = 0.01  # s
+PAD = 0.25  # s of faint noise that the aligner needs at both ends
+WINDOW = 24.0  # s that are searched for words at once
+SHORTEST_PIECE = 5.0  # s; the aligner adapts to each piece's mean spectrum, and needs some speech for it
+PAUSE = 0.12  # s of silence in whose middle a sound may be cut
+FASTEST = 7.0  # words per second that anybody says
+MISFIT = -45.0  # mean score of a phone's frames: about -25 for the right text, -60 for a wrong one
+WORD_MISFIT = -80.0
+
+_WORKER = Path(__file__).with_name("sphinx_worker.py")
+
+
+def available() -> bool:
+    """Whether the pocketsphinx wheel is installed."""
+    return pocketsphinx_folder() is not None
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch of sound, in seconds, and the numbers of the words that are said in it."""
+
+    start: float
+    end: float
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A phone, the number of its word (None: silence) and its score per frame."""
+
+    phone: Phone
+    word: int | None
+    score: float
+
+
+def align_transcript(sound: Sound, transcript: str, progress: Progress | None = None) -> Alignment:
+    """Forced alignment: when each phone of the transcript is said.
+
+    First a coarse pass finds which words are said where, window by window, so that memory stays bounded and a few
+    missing words do no harm; then each piece between two pauses is aligned exactly. Words that do not fit are named in
+    the warnings. Raises KMTalkError if nothing of the transcript is heard.
+    """
+    written = spoken_words(transcript)
+    spoken = [(pronunciations(word), index) for index, item in enumerate(written) for word in item.spoken]
+    variants = [phones for phones, _ in spoken]
+    heard: set[int] = set()
+    scored: list[_Scored] = []
+    with _children() as children:
+        jobs: list[tuple[_Piece, Future[Any]]] = []
+        for piece in _pieces(sound, variants, children, progress):
+            heard.update(piece.words)
+            if piece.words:
+                words = [variants[i] for i in piece.words]
+                jobs.append((piece, children.submit("align", _pcm(sound, piece.start, piece.end), words=words)))
+        for done, (piece, job) in enumerate(jobs):
+            patiently([job], progress, 0.4 + 0.6 * done / len(jobs))
+            if (found := job.result()) is None:
+                heard.difference_update(piece.words)
+            else:
+                scored += _scored(found, piece)
+    said = [s for s in scored if s.word is not None]
+    if not said:
+        raise KMTalkError("Nothing of the transcript was heard in the sound; check that the text belongs to it.")
+    spans: dict[int, list[Phone]] = {}
+    for s in said:
+        assert s.word is not None
+        spans.setdefault(spoken[s.word][1], []).append(s.phone)
+    spans_of_words = [Word(written[i].label, phones[0].start, phones[-1].end) for i, phones in spans.items()]
+    return Alignment.from_segments((s.phone for s in said), spans_of_words, sound.duration, SOURCE, ())
+
+
+def _children() -> Children:
+    return Children(_WORKER, min(os.cpu_count() or 1, 4))
+
+
+def _pcm(sound: Sound, start: float, end: float) -> bytes:
+    """16-bit samples of a stretch, brought to one level, with faint noise over it and PAD seconds before and after.
+
+    Digital silence would give the aligner spectra that no model knows, hence the noise.
+    """
+    cut = sound.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    pad = round(PAD * SAMPLE_RATE)
+    peak = float(np.abs(sound.samples).max(initial=0.0))
+    padded = np.pad(cut * (16_000 / max(peak, 1e-3)), pad)
+    return (padded + np.random.default_rng(0).normal(0.0, 4.0, len(padded))).astype("<i2").tobytes()
+
+
+def _pieces(
+    sound: Sound, variants: Sequence[Sequence[str]], children: Children, progress: Progress | None
+) -> Iterator[_Piece]:
+    """Cut the sound at pauses, and say which words are in each piece."""
+    at, word = 0.0, 0
+    while at < sound.duration:
+        final = sound.duration - at <= WINDOW + SHORTEST_PIECE
+        end = sound.duration if final else at + WINDOW
+        candidates = variants[word : word + int((end - at) * FASTEST) + 20]
+        job = children.submit("anchor", _pcm(sound, at, end), words=candidates, open_end=not final)
+        patiently([job], progress, 0.4 * at / sound.duration)
+        found = [
+            (None if index is None else word + index, at + first * FRAME - PAD, at + last * FRAME - PAD)
+            for index, first, last in job.result() or []
+        ]
+        start = at
+        for piece in _cut(found, at, end, final):
+            yield piece
+            at, word = piece.end, max((*piece.words, word - 1)) + 1
+        if at == start:  # nothing said
+            yield _Piece(at, end, ())
+            at = end
+
+
+def _cut(found: list[tuple[int | None, float, float]], start: float, end: float, final: bool) -> Iterator[_Piece]:
+    """Pieces of a window from its start on; all of it if it is final, else up to the last pause that can be trusted."""
+    said = [i for i, (word, _, _) in enumerate(found) if word is not None]
+    if not said:
+        return
+    # The window's end cuts a word, and what seems to be the words before it may be too.
+    trusted = said[-1] + 1 if final else said[max(len(said) - 3, 0)]
+    pauses = [
+        (i, (a + b) / 2)
+        for i, (word, a, b) in enumerate(found[:trusted])
+        if word is None and b - a >= PAUSE and said[0] < i
+    ]
+    if not final and not any(at - start >= SHORTEST_PIECE for _, at in pauses):
+        pauses = [(trusted, found[trusted][1])]  # no pause anywhere: between two words
+    begin = 0
+    for i, at in pauses:
+        if at - start >= SHORTEST_PIECE and (not final or end - at >= SHORTEST_PIECE):
+            yield _Piece(start, at, tuple(w for w, _, _ in found[begin:i] if w is not None))
+            begin, start = i, at
+    if final:
+        yield _Piece(start, end, tuple(w for w, _, _ in found[begin:] if w is not None))
+
+
+def _scored(found: list[Any], piece: _Piece) -> Iterator[_Scored]:
+    for index, phones in found:
+        for label, first, frames, score in phones:
+            start = piece.start + first * FRAME - PAD
+            phone = Phone(label if index is not None else SILENCE, start, start + frames * FRAME)
+            yield _Scored(phone, None if index is None else piece.words[index], score / max(frames, 1))
