@@ -1,0 +1,193 @@
+"""The façade: sound → phones → key instants → key motions → completed motion. Each arrow is one function.
+
+Numpy in, numpy out; the networks run through a backend that is loaded once and kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .audio import Sound
+from .checkpoint import load_checkpoint
+from .completion import complete_through, recomplete
+from .errors import InputError, KMTalkError
+from .localization import localize
+from .localization.keys import key_instants
+from .motion import Animation, KeyMotions
+from .phones import Alignment
+from .rig.controls import CONTROL_INDEX, CONTROLS, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
+from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
+from .upper_face import upper_face
+
+Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
+
+FPS_RANGE = (1.0, 240.0)  # frames a second
+CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
+
+_SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
+_UPPER = np.array([CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS])
+
+
+def silent_progress(share: float, doing: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of one sound.
+
+    `alignment` (imported) wins over `transcript`; `key_rule`: which instants become key motions (localization.keys);
+    `intensity` 0…2 scales the speech movement, `upper_face` 0…2 brows, and blinks at anything above 0.
+    """
+
+    transcript: str | None = None
+    alignment: Alignment | None = None
+    localizer: str = "auto"
+    fps: float = 30.0
+    key_rule: str = "apexes"
+    intensity: float = 1.0
+    upper_face: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
+            raise InputError(f"The frame rate {self.fps:g} is out of range; choose 1 to 240 frames a second.")
+        if not 0.0 <= self.intensity <= 2.0 or not 0.0 <= self.upper_face <= 2.0:
+            raise InputError("Intensity and upper face must be between 0 and 2.")
+
+
+class Animator:
+    """Holds one loaded checkpoint; `animate` and `complete` may be called any number of times."""
+
+    def __init__(self, checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> None:
+        self._checkpoint = load_checkpoint(checkpoint)
+        self._rate = float(self._checkpoint.config["dimensions"]["feature_rate"])
+        if tuple(self._checkpoint.config["controls"]) != SPEECH_CONTROLS:
+            raise InputError("This checkpoint drives other controls than this version of KMTalk; train it again.")
+        self._backend = _load_backend(backend, self._checkpoint)
+
+    @property
+    def model(self) -> str:
+        """The model's name and checksum, as OUT.npz records it."""
+        return self._checkpoint.name
+
+    def align(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Alignment:
+        """Sound → phones and words with times."""
+        request = request or Request()
+        return self._align(sound, request, lambda: self._hear(sound, _part(progress, 0.0, 0.4, "listening")), progress)
+
+    def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
+        """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
+        request = request or Request()
+        heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
+        alignment = self._align(sound, request, lambda: heard, _section(progress, 0.3, 0.7))
+        times = frame_times(alignment.duration, request.fps)
+        instants = key_instants(alignment, request.key_rule, request.fps)
+        progress(0.7, "posing key motions")
+        spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants)
+        spoken = KeyMotions(spoken.times, spoken.controls * request.intensity)
+        on_completion = _part(progress, 0.75, 1.0, "completing the motion")
+
+        def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
+            return complete_motion(self._backend, heard.audio, heard.rate, keys, at, on_completion)
+
+        controls = np.zeros((len(times), len(CONTROLS)), np.float32)
+        top = max(1.0, request.intensity)
+        controls[:, _SPEECH] = np.clip(complete_through(spoken, times, complete), 0.0, top)
+        key_controls = np.zeros((len(spoken.times), len(CONTROLS)), np.float32)
+        key_controls[:, _SPEECH] = spoken.controls
+        layer = (alignment, heard.prosody, heard.rate, request.seed, request.upper_face)
+        controls[:, _UPPER] = upper_face(times, *layer)
+        key_controls[:, _UPPER] = upper_face(spoken.times, *layer)
+        progress(1.0, "done")
+        return Animation(
+            fps=request.fps,
+            times=times,
+            control_names=CONTROLS,
+            controls=controls,
+            keys=KeyMotions(spoken.times, key_controls),
+            alignment=alignment,
+            audio_sha256=sound.sha256,
+            model=self.model,
+            features=heard.audio,
+            feature_rate=heard.rate,
+        )
+
+    def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
+        """Re-run completion with edited `keys` (m', C) over the same controls.
+
+        The keys come back exactly; only the spans next to changed, moved, added and deleted keys change
+        (`completion.edited_spans` says how far). Raises InputError if the animation is another model's.
+        """
+        if animation.model != self.model:
+            raise InputError(
+                f"This result was made by {animation.model}, but {self.model} is loaded; "
+                "generate it again or choose the checkpoint that made it."
+            )
+        if keys.controls.shape[1] != len(animation.control_names):
+            raise InputError(
+                f"The edited keys have {keys.controls.shape[1]} controls, the result {len(animation.control_names)}."
+            )
+        if not len(keys.times):
+            raise InputError("All key motions are gone; keep at least one, or generate again.")
+        column = {name: index for index, name in enumerate(animation.control_names)}
+        speech = np.array([column[name] for name in SPEECH_CONTROLS])
+
+        def complete(some: KeyMotions, at: np.ndarray) -> np.ndarray:
+            # The networks move the speech controls; all others go smoothly from key to key.
+            spoken = KeyMotions(some.times, some.controls[:, speech])
+            out = np.zeros((len(at), some.controls.shape[1]), np.float32)
+            out[:, speech] = complete_motion(self._backend, animation.features, animation.feature_rate, spoken, at)
+            return out
+
+        progress(0.0, "completing the motion")
+        controls = recomplete(animation.times, animation.controls, animation.keys, keys, complete, CONTEXT)
+        progress(1.0, "done")
+        return replace(animation, controls=controls.astype(np.float32), keys=keys, vertices=None, faces=None)
+
+    def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
+        return hear(self._backend, sound.samples, self._rate, progress)
+
+    def _align(self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Progress) -> Alignment:
+        if request.alignment is not None:
+            fitted = request.alignment
+            return Alignment.from_segments(fitted.phones, fitted.words, sound.duration, fitted.source, fitted.warnings)
+
+        def posteriors(_: Sound) -> tuple[np.ndarray, float]:
+            heard = listen()
+            return heard.phone_log_posteriors.astype(np.float32), heard.rate
+
+        return localize(sound, request.transcript, request.localizer, posteriors, progress)
+
+
+def frame_times(duration: float, fps: float) -> np.ndarray:
+    """(T,) s: frame / fps for every frame from 0 to the last that is not after the end of the sound."""
+    return np.arange(int(np.floor(duration * fps + 1e-6)) + 1) / fps
+
+
+def _load_backend(name: str, checkpoint) -> Backend:
+    if name == "torch":
+        try:
+            from .runtime.torch_backend import TorchBackend
+        except ImportError:
+            raise KMTalkError("The torch backend needs torch; install it, or use --backend onnx.") from None
+        return TorchBackend(checkpoint)
+    if name not in ("auto", "onnx"):
+        raise InputError(f"There is no backend {name!r}; choose auto, onnx or torch.")
+    try:
+        from .runtime.onnx_backend import OnnxBackend
+    except ImportError:
+        raise KMTalkError("onnxruntime is missing or does not load here; install it with pip.") from None
+    return OnnxBackend(checkpoint)
+
+
+def _part(progress: Progress, begin: float, end: float, doing: str) -> Callable[[float], None]:
+    return lambda share: progress(begin + (end - begin) * share, doing)
+
+
+def _section(progress: Progress, begin: float, end: float) -> Progress:
+    return lambda share, doing: progress(begin + (end - begin) * share, doing)

@@ -1,0 +1,90 @@
+"""Checkpoints: one .npz with the configuration, the weights (float16), the ONNX graphs and a checksum over them all.
+
+The graphs hold no weights of their own: both backends take them from the same arrays, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .motion import load_npz, save_npz
+
+FORMAT = 1
+SHIPPED = Path(__file__).parent / "assets" / "kmtalk_compact.npz"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX graph, and where its large initializers come from: name → (name of the weight, transposed)."""
+
+    model: bytes
+    shared: Mapping[str, tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`config`: dimensions, names and training facts; `weights`: name → float16 array; `graphs`: name → Graph."""
+
+    config: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    graphs: Mapping[str, Graph]
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """What OUT.npz calls the model: its name and the start of its checksum."""
+        return f"{self.config['name']}-{self.sha256[:12]}"
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> str:
+    """Write `path` whole or not at all; returns the checksum."""
+    arrays: dict[str, np.ndarray] = {f"weights/{name}": weight for name, weight in checkpoint.weights.items()}
+    for name, graph in checkpoint.graphs.items():
+        arrays[f"graphs/{name}"] = np.frombuffer(graph.model, dtype=np.uint8)
+    shared = {name: graph.shared for name, graph in checkpoint.graphs.items()}
+    arrays["config"] = np.array(json.dumps({"format": FORMAT, **checkpoint.config, "shared": shared}, sort_keys=True))
+    digest = _digest(arrays)
+    save_npz({**arrays, "sha256": np.array(digest)}, path)
+    return digest
+
+
+def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
+    """Read a checkpoint, by default the shipped one.
+
+    Raises InputError if the file is missing, damaged, of another format or not a checkpoint at all.
+    """
+    path = SHIPPED if path is None else path
+    arrays = load_npz(path)
+    if "config" not in arrays or "sha256" not in arrays:
+        raise InputError(f"{path} is not a KMTalk checkpoint; choose one that `python -m training.train` wrote.")
+    expected = str(arrays.pop("sha256"))
+    if _digest(arrays) != expected:
+        raise InputError(f"{path} is damaged (its checksum differs); copy or install it again.")
+    config = json.loads(str(arrays.pop("config")))
+    if config.pop("format") != FORMAT:
+        raise InputError(f"{path} was written by another version of KMTalk; export it again with this version.")
+    shared = config.pop("shared")
+    weights = {name.removeprefix("weights/"): a for name, a in arrays.items() if name.startswith("weights/")}
+    graphs = {
+        name: Graph(arrays[f"graphs/{name}"].tobytes(), {k: (w, bool(t)) for k, (w, t) in shared[name].items()})
+        for name in shared
+    }
+    return Checkpoint(config, weights, graphs, expected)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

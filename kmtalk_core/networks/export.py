@@ -1,0 +1,96 @@
+"""From the torch networks to a checkpoint with ONNX graphs that ONNX Runtime can run without torch."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto
+from torch import nn
+
+from ..checkpoint import Checkpoint, Graph
+from .kmtalk import PHONE_TIMING, KMTalk
+
+SHARED_SIZE = 256  # initializers with more elements than this are taken from the checkpoint's weights
+
+
+def make_checkpoint(model: KMTalk, facts: Mapping[str, Any]) -> Checkpoint:
+    """Round the weights to float16 and export encoder, LKMA and CMC; `facts` join the configuration."""
+    model = model.float().cpu().eval()
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            tensor.copy_(tensor.half().float())
+    weights = {name: tensor.numpy().astype(np.float16) for name, tensor in model.state_dict().items()}
+    graphs = {name: _export(model, name) for name in ("encoder", "lkma", "cmc")}
+    return Checkpoint({**facts, "dimensions": model.config.to_dict()}, weights, graphs)
+
+
+def _export(model: KMTalk, name: str) -> Graph:
+    c = model.config
+    frames, keys = torch.export.Dim("frames", min=2), torch.export.Dim("keys", min=2)
+    n, m = 90, 30
+    key_of = torch.full((1, n), -1, dtype=torch.long)
+    key_of[0, ::3] = torch.arange(m)
+    times, key_times = (torch.arange(n) / 30.0)[None], (torch.arange(m) / 10.0)[None]
+    module: nn.Module
+    if name == "encoder":
+        module, arguments, shapes = model.encoder, (torch.randn(1, 301, c.mels),), ({1: frames},)
+        inputs, outputs = ["mel"], ["audio", "phone_logits", "prosody"]
+    elif name == "lkma":
+        module = model.lkma
+        phones = torch.randint(-1, c.phones, (1, m, 3))
+        arguments = (torch.randn(1, m, c.d_model), phones, torch.randn(1, m, PHONE_TIMING), key_times)
+        shapes = ({1: keys}, {1: keys}, {1: keys}, {1: keys})
+        inputs, outputs = ["audio_at_keys", "phones", "timing", "key_times"], ["keys"]
+    else:
+        module = model.cmc
+        arguments = (torch.randn(1, n, c.d_model), torch.randn(1, m, c.motion_dim), key_times, times, key_of)
+        shapes = ({1: frames}, {1: keys}, {1: keys}, {1: frames}, {1: frames})
+        inputs, outputs = ["audio", "keys", "key_times", "times", "key_of"], ["motion"]
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            arguments,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=inputs,
+            output_names=outputs,
+            verbose=False,
+        )
+    assert program is not None
+    return _share_weights(program.model_proto, module, f"{name}.")
+
+
+def _share_weights(proto: onnx.ModelProto, module: nn.Module, prefix: str) -> Graph:
+    """Replace large initializers by references to the weights that they equal, as they are or transposed."""
+    origin: dict[tuple[tuple[int, ...], bytes], tuple[str, bool]] = {}
+    for name, tensor in module.state_dict().items():
+        array = tensor.numpy()
+        if array.ndim == 2:
+            origin[(array.T.shape, array.T.tobytes())] = (prefix + name, True)
+        origin[(array.shape, array.tobytes())] = (prefix + name, False)
+    shared: dict[str, tuple[str, bool]] = {}
+    for initializer in proto.graph.initializer:
+        array = onnx.numpy_helper.to_array(initializer)
+        source = origin.get((array.shape, array.tobytes())) if array.size > SHARED_SIZE else None
+        if source is None:
+            continue
+        shared[initializer.name] = source
+        initializer.ClearField("raw_data")
+        initializer.data_location = TensorProto.EXTERNAL
+        entry = initializer.external_data.add()
+        entry.key, entry.value = "location", "weights"
+    del proto.metadata_props[:]
+    for node in proto.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        del value.metadata_props[:]
+    return Graph(proto.SerializeToString(deterministic=True), shared)

@@ -1,0 +1,172 @@
+"""The networks over sound of any length: pieces of bounded size that overlap, cross-faded where they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..conditioning import phone_context
+from ..errors import KMTalkError
+from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain
+from ..localization.keys import KeyInstants
+from ..motion import KeyMotions
+from ..phones import Alignment
+
+PIECE = 12.0  # s handed to a network at once
+OVERLAP = 2.0  # s that neighbouring pieces share
+
+Progress = Callable[[float], None]  # share done, 0…1; may raise Cancelled
+
+
+class Backend(Protocol):
+    """What onnx_backend and torch_backend offer; arrays without a batch dimension."""
+
+    name: str
+
+    def encode(self, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+    def key_motions(
+        self, audio_at_keys: np.ndarray, phones: np.ndarray, timing: np.ndarray, key_times: np.ndarray
+    ) -> np.ndarray: ...
+
+    def complete(
+        self, audio: np.ndarray, keys: np.ndarray, key_times: np.ndarray, times: np.ndarray, key_of: np.ndarray
+    ) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the audio encoder makes of a sound, at `rate` Hz.
+
+    `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 2) float16:
+    loudness relative to the speaker's own level, and stress.
+    """
+
+    audio: np.ndarray
+    phone_log_posteriors: np.ndarray
+    prosody: np.ndarray
+    rate: float
+
+
+def hear(backend: Backend, samples: np.ndarray, rate: float, progress: Progress = lambda share: None) -> Heard:
+    """(n,) float32 samples at 16 kHz → features A, phone posteriors and prosody at `rate` Hz."""
+    gain = speech_gain(samples)
+    stride = round(MEL_RATE / rate)
+    n = (mel_frame_count(len(samples)) + stride - 1) // stride
+    arrays: list[np.ndarray] = []
+    for piece in pieces(np.arange(n) / rate):
+        begin, end = piece.first * stride, min(piece.last * stride, mel_frame_count(len(samples)))
+        low, high = max(begin * HOP - SAMPLE_RATE, 0), min(end * HOP + SAMPLE_RATE, len(samples))
+        # A second more on both sides, so that the frames at the edges see the sound they are centred at.
+        lead = (begin * HOP - low) // HOP
+        mel = log_mel(samples[low:high], gain)[lead : lead + end - begin]
+        audio, logits, prosody = backend.encode(mel)
+        top = logits.max(1, keepdims=True)
+        log_posteriors = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
+        if not arrays:
+            arrays = [np.zeros((n, a.shape[1]), np.float16) for a in (audio, log_posteriors, prosody)]
+        for whole, part in zip(arrays, (audio, log_posteriors, prosody), strict=True):
+            piece.add(whole, part)
+        progress(piece.last / n)
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
+    return Heard(*arrays, rate=rate)
+
+
+def acquire_keys(
+    backend: Backend, audio: np.ndarray, rate: float, alignment: Alignment, instants: KeyInstants
+) -> KeyMotions:
+    """LKMA, eq. (1): A (N, d) at `rate` Hz and the key instants → key motions K."""
+    phones, timing = phone_context(alignment, instants)
+    out: np.ndarray | None = None
+    for piece in pieces(instants.times):
+        here = slice(piece.first, piece.last)
+        keys = backend.key_motions(
+            at_times(audio, rate, instants.times[here]),
+            phones[here],
+            timing[here],
+            instants.times[here] - piece.start,
+        )
+        if out is None:
+            out = np.zeros((len(instants.times), keys.shape[1]), np.float32)
+        piece.add(out, keys)
+    assert out is not None
+    return KeyMotions(instants.times, np.clip(out, 0.0, 1.0))
+
+
+def complete_motion(
+    backend: Backend,
+    audio: np.ndarray,
+    rate: float,
+    keys: KeyMotions,
+    times: np.ndarray,
+    progress: Progress = lambda share: None,
+) -> np.ndarray:
+    """CMC, eq. (3): A (N, d) at `rate` Hz and key motions → motion (T, C) at `times` (T,) s, in any order."""
+    # One ascending sequence of all instants, in which key instants are marked.
+    everywhere, back = np.unique(np.concatenate([times, keys.times]), return_inverse=True)
+    key_of = np.full(len(everywhere), -1, np.int64)
+    key_of[back[len(times) :]] = np.arange(len(keys.times))
+    out = np.zeros((len(everywhere), keys.controls.shape[1]), np.float32)
+    for piece in pieces(everywhere):
+        here = slice(piece.first, piece.last)
+        # Keys of the piece, and the nearest one beyond each end, so that every frame lies between two keys.
+        first = max(int(np.searchsorted(keys.times, everywhere[piece.first])) - 1, 0)
+        last = min(int(np.searchsorted(keys.times, everywhere[piece.last - 1], side="right")) + 1, len(keys.times))
+        chosen = key_of[here] - first
+        motion = backend.complete(
+            at_times(audio, rate, everywhere[here]),
+            keys.controls[first:last],
+            keys.times[first:last] - piece.start,
+            everywhere[here] - piece.start,
+            np.where(key_of[here] >= 0, chosen, -1),
+        )
+        piece.add(out, motion)
+        progress(piece.last / len(everywhere))
+    return out[back[: len(times)]]
+
+
+def at_times(sequence: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
+    """Linear interpolation of a (N, d) sequence at `rate` Hz to (M,) times in s: (M, d) float32."""
+    position = np.clip(times * rate, 0, len(sequence) - 1)
+    below = np.minimum(position.astype(np.int64), max(len(sequence) - 2, 0))
+    fraction = (position - below)[:, None].astype(np.float32)
+    above = np.minimum(below + 1, len(sequence) - 1)
+    return sequence[below].astype(np.float32) * (1 - fraction) + sequence[above].astype(np.float32) * fraction
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Indices `first`…`last` of a sequence, from `start` s, and each index's share of the result (sums to 1)."""
+
+    first: int
+    last: int
+    start: float
+    weights: np.ndarray
+
+    def add(self, whole: np.ndarray, part: np.ndarray) -> None:
+        whole[self.first : self.last] += (part * self.weights[:, None]).astype(whole.dtype)
+
+
+def pieces(times: np.ndarray) -> Iterator[Piece]:
+    """Cut ascending `times` (N,) s into overlapping pieces whose weights fade into each other."""
+    if times[-1] - times[0] <= PIECE:
+        yield Piece(0, len(times), float(times[0]), np.ones(len(times), np.float32))
+        return
+    hop = PIECE - OVERLAP
+    count = int(np.ceil((times[-1] - times[0] - OVERLAP) / hop))
+    for index in range(count):
+        start = times[0] + index * hop
+        first = int(np.searchsorted(times, start))
+        last = len(times) if index == count - 1 else int(np.searchsorted(times, start + PIECE))
+        if first == last:
+            continue
+        weights = np.ones(last - first)
+        if index > 0:
+            weights *= np.clip((times[first:last] - start) / OVERLAP, 0, 1)
+        if index < count - 1:
+            weights *= np.clip((start + PIECE - times[first:last]) / OVERLAP, 0, 1)
+        yield Piece(first, last, float(start), weights.astype(np.float32))

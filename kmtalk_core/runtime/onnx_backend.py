@@ -1,0 +1,61 @@
+"""The networks through ONNX Runtime: what ships and runs anywhere, without torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+
+from ..checkpoint import Checkpoint, Graph
+
+
+class OnnxBackend:
+    """Runs encoder, LKMA and CMC of a checkpoint on numpy arrays without a batch dimension."""
+
+    name = "onnx"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._encoder = _session(checkpoint.graphs["encoder"], checkpoint)
+        self._lkma = _session(checkpoint.graphs["lkma"], checkpoint)
+        self._cmc = _session(checkpoint.graphs["cmc"], checkpoint)
+
+    def encode(self, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(n, mels) log-mel at 100 Hz → A (⌈n/2⌉, d), phone logits (⌈n/2⌉, phones), prosody (⌈n/2⌉, 2)."""
+        audio, logits, prosody = self._encoder.run(None, {"mel": mel[None]})
+        return audio[0], logits[0], prosody[0]
+
+    def key_motions(
+        self, audio_at_keys: np.ndarray, phones: np.ndarray, timing: np.ndarray, key_times: np.ndarray
+    ) -> np.ndarray:
+        """A_k (m, d), phones (m, 3) int64, timing (m, 4), times (m,) s → K (m, C)."""
+        feed = {
+            "audio_at_keys": audio_at_keys[None].astype(np.float32),
+            "phones": phones[None].astype(np.int64),
+            "timing": timing[None].astype(np.float32),
+            "key_times": key_times[None].astype(np.float32),
+        }
+        return self._lkma.run(None, feed)[0][0]
+
+    def complete(
+        self, audio: np.ndarray, keys: np.ndarray, key_times: np.ndarray, times: np.ndarray, key_of: np.ndarray
+    ) -> np.ndarray:
+        """A (N, d) at `times` (N,) s, K (m, C) at `key_times` (m,) s, `key_of` (N,) int (-1: none) → Y (N, C)."""
+        feed = {
+            "audio": audio[None].astype(np.float32),
+            "keys": keys[None].astype(np.float32),
+            "key_times": key_times[None].astype(np.float32),
+            "times": times[None].astype(np.float32),
+            "key_of": key_of[None].astype(np.int64),
+        }
+        return self._cmc.run(None, feed)[0][0]
+
+
+def _session(graph: Graph, checkpoint: Checkpoint) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    names, values = [], []
+    for name, (weight, transposed) in graph.shared.items():
+        array = checkpoint.weights[weight].astype(np.float32)
+        names.append(name)
+        values.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.T if transposed else array)))
+    options.add_external_initializers(names, values)
+    return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])

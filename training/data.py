@@ -1,0 +1,130 @@
+"""The corpus in memory: log-mel features, phones and prosody of every utterance, and random crops of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kmtalk_core.errors import InputError
+from kmtalk_core.features import MEL_RATE, SAMPLE_RATE, log_mel
+from kmtalk_core.motion import load_npz
+from kmtalk_core.phones import PHONE_INDEX, VOWELS, Alignment, Phone
+
+from .articulation import loudness_curve
+
+FEATURE_RATE = 50.0  # Hz: the audio encoder's output
+VALIDATION_SHARE = 33  # one speaker in so many is kept for validation
+SYNTHETIC_SOURCES = frozenset({"espeak", "flite", "festival"})
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance with its targets at 100 Hz (`mel`) and 50 Hz (the others)."""
+
+    name: str
+    speaker: str
+    real: bool
+    mel: np.ndarray  # (n, mels) float16
+    phones: np.ndarray  # (N,) int8
+    weights: np.ndarray  # (N,) float16, confidence in the label, 0: ignore
+    prosody: np.ndarray  # (N, 2) float16: loudness factor - 1, stress of the vowel / 2
+    alignment: Alignment
+    stress: np.ndarray  # (P,) int
+
+    @property
+    def duration(self) -> float:
+        return self.alignment.duration
+
+
+def read_corpus(folder: Path) -> tuple[list[Utterance], list[Utterance]]:
+    """All utterances below `folder`, as (training, validation); validation is by speaker."""
+    files = sorted(folder.glob("*/*.npz"))
+    if not files:
+        raise InputError(f"There is no corpus in {folder}; make one with `python -m training.corpus --out {folder}`.")
+    utterances = [read_utterance(path) for path in files]
+    speakers = sorted({u.speaker for u in utterances if u.real})
+    held = set(speakers[::VALIDATION_SHARE])
+    return [u for u in utterances if u.speaker not in held], [u for u in utterances if u.speaker in held]
+
+
+def read_utterance(path: Path) -> Utterance:
+    z = load_npz(path)
+    samples = z["samples"].astype(np.float32) / 32768.0
+    alignment = Alignment(
+        tuple(
+            Phone(str(label), float(a), float(b))
+            for label, a, b in zip(z["phone_labels"], z["phone_starts"], z["phone_ends"], strict=True)
+        ),
+        (),
+        len(samples) / SAMPLE_RATE,
+        "corpus",
+    )
+    mel = log_mel(samples)
+    times = np.arange((len(mel) + 1) // 2) / FEATURE_RATE
+    at = np.clip(np.searchsorted(z["phone_ends"], times, side="right"), 0, len(alignment.phones) - 1)
+    labels = np.array([PHONE_INDEX[p.label] for p in alignment.phones])
+    vowel = np.array([p.label in VOWELS for p in alignment.phones])
+    prosody = np.stack([loudness_curve(samples, times) - 1.0, np.where(vowel[at], z["stress"][at] / 2.0, 0.0)], 1)
+    return Utterance(
+        name=f"{path.parent.name}/{path.stem}",
+        speaker=str(z["speaker"]),
+        real=str(z["source"]) not in SYNTHETIC_SOURCES,
+        mel=mel.astype(np.float16),
+        phones=labels[at].astype(np.int8),
+        weights=z["confidence"][at].astype(np.float16),
+        prosody=prosody.astype(np.float16),
+        alignment=alignment,
+        stress=z["stress"].astype(np.int64),
+    )
+
+
+class CropSampler:
+    """Random crops of `seconds`, from real and synthetic speech by `real_share`, longer utterances more often."""
+
+    def __init__(self, utterances: list[Utterance], seconds: float, real_share: float) -> None:
+        self.frames = round(seconds * FEATURE_RATE)
+        self._groups = [g for g in ([u for u in utterances if u.real], [u for u in utterances if not u.real]) if g]
+        self._odds = np.array([real_share, 1 - real_share] if len(self._groups) == 2 else [1.0])
+        self._weights = [np.array([u.duration for u in g]) / sum(u.duration for u in g) for g in self._groups]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Utterance, int]:
+        """An utterance and the feature frame where its crop starts."""
+        group = rng.choice(len(self._groups), p=self._odds)
+        utterance = self._groups[group][rng.choice(len(self._groups[group]), p=self._weights[group])]
+        return utterance, int(rng.integers(0, max(len(utterance.phones) - self.frames, 0) + 1))
+
+
+def encoder_batch(sampler: CropSampler, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """mel (B, 2N, mels), phones (B, N) int64, weights (B, N), prosody (B, N, 2); padding has weight 0."""
+    n = sampler.frames
+    mels = None
+    phones, weights = np.zeros((size, n), np.int64), np.zeros((size, n), np.float32)
+    prosody = np.zeros((size, n, 2), np.float32)
+    for row in range(size):
+        u, start = sampler.draw(rng)
+        mel = u.mel[2 * start : 2 * (start + n)]
+        if mels is None:
+            mels = np.full((size, 2 * n, mel.shape[1]), np.log(1e-5), np.float32)
+        mels[row, : len(mel)] = mel
+        count = len(u.phones[start : start + n])
+        phones[row, :count] = u.phones[start : start + n]
+        weights[row, :count] = u.weights[start : start + n]
+        prosody[row, :count] = u.prosody[start : start + n]
+    assert mels is not None
+    return {"mel": mels, "phones": phones, "weights": weights, "prosody": prosody}
+
+
+def mask_mel(mel: np.ndarray, rng: np.random.Generator, bands: int, seconds: float) -> None:
+    """SpecAugment (Park et al. 2019) in place on (B, n, mels): bands and moments replaced by the crop's mean."""
+    for crop in mel:
+        mean = crop.mean()
+        for _ in range(2):
+            width = int(rng.integers(0, bands + 1))
+            at = int(rng.integers(0, crop.shape[1] - width + 1))
+            crop[:, at : at + width] = mean
+        for _ in range(3):
+            length = int(rng.integers(0, round(seconds * MEL_RATE) + 1))
+            at = int(rng.integers(0, len(crop) - length + 1))
+            crop[at : at + length] = mean
