@@ -1,0 +1,90 @@
+"""The rules of the architecture: one direction of dependence, nothing heavy at import, licences with every asset."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "kmtalk_core"
+# `from kmtalk_core import animator` must stay possible in any Python, Blender's included.
+HEAVY = {"torch", "bpy", "onnxruntime", "pocketsphinx", "scipy", "av"}
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The top-level packages that a file imports, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def sources(folder: str) -> list[Path]:
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found, f"{folder} has no Python files"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "forbidden"),
+    [
+        ("kmtalk_core", {"bpy", "kmtalk_addon", "training", "demo", "tools", "benchmarks"}),
+        ("training", {"bpy", "kmtalk_addon", "demo"}),
+        ("kmtalk_addon", {"torch", "training", "demo", "tools"}),
+    ],
+)
+def test_dependence_goes_one_way(folder, forbidden):
+    wrong = {
+        str(path.relative_to(ROOT)): bad for path in sources(folder) if (bad := imported_modules(path) & forbidden)
+    }
+    assert not wrong
+
+
+def test_torch_is_only_in_the_networks_and_its_backend():
+    # doctor.py reports on torch where it is installed.
+    allowed = {CORE / "runtime" / "torch_backend.py", CORE / "doctor.py"}
+    users = {path for path in sources("kmtalk_core") if "torch" in imported_modules(path)}
+    assert not {p for p in users if CORE / "networks" not in p.parents and p not in allowed}
+
+
+@pytest.mark.parametrize("module", ["kmtalk_core", "kmtalk_core.cli"])
+def test_importing_is_instant(module):
+    assert not loaded_by(module) & (HEAVY | {"numpy"})
+
+
+def test_the_facade_imports_no_torch():
+    assert "torch" not in loaded_by("kmtalk_core.animator")
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sorted(name.split('.')[0] for name in sys.modules))"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split())
+
+
+def test_every_asset_states_its_licence():
+    notes = (CORE / "assets" / "LICENSES.md").read_text(encoding="utf-8")
+    assets = [p for p in (CORE / "assets").iterdir() if p.name != "LICENSES.md" and not p.name.startswith((".", "__"))]
+    assert assets
+    assert not [p.name for p in assets if p.name not in notes]
+
+
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]])
+def test_style(check):
+    done = subprocess.run([sys.executable, "-m", "ruff", *check, "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_operators_stay_thin():
+    """An operator polls, snapshots the properties, calls and reports: forty lines a method are plenty."""
+    long = []
+    for path in sources("kmtalk_addon"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and any("Operator" in ast.unparse(base) for base in node.bases):
+                methods = [m for m in node.body if isinstance(m, ast.FunctionDef)]
+                long += [f"{node.name}.{m.name}" for m in methods if m.end_lineno - m.lineno >= 40]
+    assert not long
