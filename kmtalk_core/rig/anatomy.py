@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
 from ..errors import InputError
@@ -31,11 +31,17 @@ class Rim:
 
 @dataclass(frozen=True)
 class Eye:
-    """An eye, in mm: `centre` (3,), `radius` to the front of the cornea, the lids' `rim`; `left` the person's."""
+    """An eye, in mm: `centre` (3,), `radius` to the front of the cornea, the lids' `rim`; `left` the person's.
+
+    `socket` (k,) is the skin behind the rim, `depth` (k,) how far behind, `source` (k,) the rim's vertex nearest to it.
+    """
 
     centre: np.ndarray
     radius: float
     rim: Rim
+    socket: np.ndarray
+    depth: np.ndarray
+    source: np.ndarray
     left: bool
 
 
@@ -65,7 +71,6 @@ class Anatomy:
     eyes: tuple[Eye, Eye]  # right, left
     bag_depth: np.ndarray  # (n,) mm along the surface behind the inner lips, 0 outside the mouth
     bag_lower: np.ndarray  # (n,) 0 on the roof of the mouth bag, 1 on its floor
-    socket_depth: np.ndarray  # (n,) mm along the surface behind the lids, 0 elsewhere
     still: np.ndarray  # (n,) bool: scalp, ears, neck, body
     parts: tuple[Part, ...]
 
@@ -73,6 +78,13 @@ class Anatomy:
     def p(self) -> np.ndarray:
         """(68, 3) the landmarks in mm."""
         return self.skin[self.marks]
+
+    @property
+    def outer(self) -> np.ndarray:
+        """(n,) bool: the skin that is seen, without mouth bag and eye sockets."""
+        mask = self.bag_depth == 0
+        mask[np.concatenate([eye.socket for eye in self.eyes])] = False
+        return mask
 
 
 def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
@@ -123,19 +135,15 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
     lids = rim(*RIGHT_EYE), rim(*LEFT_EYE)
     bag = enclosed(around, inner.loop, nose)
     to_upper, to_lower = distance_from(around, inner.upper), distance_from(around, inner.lower)
-    socket = np.zeros(len(skin))
-    for lid in lids:
-        behind = enclosed(around, lid.loop, nose)
-        socket[behind] = distance_from(around, lid.loop)[behind]
+    parts = _parts(mesh, points, label, skin_label, skin[marks])
     return Anatomy(
         frame=frame, points=points, skin_of=skin_of, skin=skin, faces=faces, marks=marks,
         lips_inner=inner, lips_outer=outer,
-        eyes=(_eye(points, label, skin_label, skin, lids[0], False), _eye(points, label, skin_label, skin, lids[1], True)),
+        eyes=(_eye(points, parts, skin, around, lids[0], nose, False), _eye(points, parts, skin, around, lids[1], nose, True)),
         bag_depth=np.where(bag, np.minimum(to_upper, to_lower), 0.0),
         bag_lower=_smooth(to_upper / np.maximum(to_upper + to_lower, 1e-9)),
-        socket_depth=socket,
         still=_still(skin, skin[marks]),
-        parts=_parts(mesh, points, label, skin_label, skin[marks]),
+        parts=parts,
     )  # fmt: skip
 
 
@@ -154,34 +162,37 @@ def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
     return behind | above | (throat & (skin[:, 1] < p[8, 1] - 0.28 * height)) | neck
 
 
-def _sphere(points: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Least-squares centre and radius, and the residual as a share of the radius."""
-    a = np.column_stack([2 * points, np.ones(len(points))])
-    solution, *_ = np.linalg.lstsq(a, (points**2).sum(1), rcond=None)
-    centre = solution[:3]
-    distance = np.linalg.norm(points - centre, axis=1)
-    radius = float(distance.mean())
-    return centre, radius, float(distance.std() / max(radius, 1e-9))
+def _sphere_centre(points: np.ndarray) -> np.ndarray:
+    solution, *_ = np.linalg.lstsq(np.column_stack([2 * points, np.ones(len(points))]), (points**2).sum(1), rcond=None)
+    return solution[:3]
 
 
-def _eye(points: np.ndarray, label: np.ndarray, skin_label: int, skin: np.ndarray, rim: Rim, left: bool) -> Eye:
-    edge = skin[rim.loop]
-    width = np.linalg.norm(skin[rim.upper[0]] - skin[rim.upper[-1]])
-    expected = edge.mean(0) - [0, 0, 0.4 * width]
-    best = None
-    for k in range(label.max() + 1):
-        member = label == k
-        if k == skin_label or member.sum() < 20:
-            continue
-        centre, radius, residual = _sphere(points[member])
-        if residual < 0.1 and 0.25 * width < radius < 0.9 * width and np.linalg.norm(centre - expected) < 0.5 * width:
-            reach = float(np.linalg.norm(points[member] - centre, axis=1).max())
-            if best is None or reach > best[1]:
-                best = centre, reach
-    if best is None:  # no eyeball: the sphere on which the lids would slide
-        centre = edge.mean(0) - [0, 0, 0.35 * width]
-        best = centre, float(np.linalg.norm(edge - centre, axis=1).min() - 0.5)
-    return Eye(best[0], best[1], rim, left)
+def _eye(
+    points: np.ndarray,
+    parts: tuple[Part, ...],
+    skin: np.ndarray,
+    around: sp.csr_matrix,
+    rim: Rim,
+    nose: int,
+    left: bool,
+) -> Eye:
+    socket = np.flatnonzero(enclosed(around, rim.loop, nose))
+    depth, _, source = dijkstra(around, indices=rim.loop, min_only=True, return_predecessors=True)
+    centre, radius = _eyeball(points, parts, skin[rim.loop], left)
+    return Eye(centre, radius, rim, socket, depth[socket], source[socket], left)
+
+
+def _eyeball(points: np.ndarray, parts: tuple[Part, ...], edge: np.ndarray, left: bool) -> tuple[np.ndarray, float]:
+    """Centre and largest radius; where the mesh has no eyeball, the sphere on which its lids would slide."""
+    role = "eye_left" if left else "eye_right"
+    balls = [points[part.vertices] for part in parts if part.role == role]
+    if balls:
+        # Of nested shells (sclera, cornea, iris), the widest is the ball.
+        ball = max(balls, key=lambda b: float(np.ptp(b, axis=0).min()))
+        centre = _sphere_centre(ball)
+        return centre, max(float(np.linalg.norm(b - centre, axis=1).max()) for b in balls)
+    centre = edge.mean(0) - [0, 0, 0.35 * np.ptp(edge[:, 0])]
+    return centre, float(np.linalg.norm(edge - centre, axis=1).min()) - 0.5
 
 
 def _parts(mesh: Mesh, points: np.ndarray, label: np.ndarray, skin_label: int, p: np.ndarray) -> tuple[Part, ...]:
@@ -247,7 +258,7 @@ def _role_by_place(points: np.ndarray, p: np.ndarray) -> str:
 
 def nearest_skin(anatomy: Anatomy, points: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
     """(k, n) weights that average the outer skin near each of `points` (k, 3) mm, and the distance (k,) to it."""
-    outer = np.flatnonzero((anatomy.bag_depth == 0) & (anatomy.socket_depth == 0))
+    outer = np.flatnonzero(anatomy.outer)
     distance, near = cKDTree(anatomy.skin[outer]).query(points, k=4)
     weight = 1 / np.maximum(distance, 0.1) ** 2
     weight /= weight.sum(1, keepdims=True)

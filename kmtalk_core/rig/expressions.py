@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from .anatomy import Anatomy, Eye
+from .anatomy import Anatomy, Eye, nearest_skin
 from .controls import CONTROL_INDEX
 from .surface import Biharmonic
 
@@ -25,7 +26,8 @@ CORNER_JAW = 0.38  # at the corners of the mouth
 CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
 EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
 BAG_SKIN_MM = 7.0  # how far behind the inner lips the mouth bag still moves with them
-SOCKET_SKIN_MM = 4.0  # the same for the inside of the lids
+CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
+SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
 LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
 
 
@@ -115,11 +117,11 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
     """Control name → displacement (n, 3) of the skin in mm at control 1."""
     lips = find_lips(a)
     contour = a.marks[:17]
-    bag, socket = a.bag_depth > BAG_SKIN_MM, a.socket_depth > SOCKET_SKIN_MM
-    handles = a.still | bag | socket
+    bag = a.bag_depth > BAG_SKIN_MM
+    handles = a.still | bag
     handles[lips.at] = handles[a.marks[:36]] = True
     for eye in a.eyes:
-        handles[eye.rim.loop] = True
+        handles[eye.rim.loop] = handles[eye.socket] = True
     n = len(a.skin)
 
     # What the skin takes of the jaw's motion: one smooth weight.
@@ -148,12 +150,15 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         for name, (upper, lower) in _lid_moves(a.skin, eye).items():
             moves.setdefault(name, np.zeros((n, 3)))
             moves[name][eye.rim.upper], moves[name][eye.rim.lower] = upper, lower
+            moves[name][eye.socket] = _socket_follow(a.skin, eye) * moves[name][eye.source]
     bulges = {"cheekPuff": _cheek_load(a, 0.3, 0.5), "cheekSquint": _cheek_load(a, 0.65, 0.15)}
 
     solved = Biharmonic(a.skin, a.faces, handles).solve(
         np.hstack([weight, *moves.values(), np.zeros((n, 3 * len(bulges)))]),
         np.hstack([np.zeros((n, 1 + 3 * len(moves))), *bulges.values()]),
     )
+    cheeks, follow = _behind_cheeks(a)
+    solved[bag] += follow * (cheeks @ solved - solved[bag])
     jaw, names = solved[:, :1], [*moves, *(f"{name} bulge" for name in bulges)]
     field = {name: solved[:, 1 + 3 * k : 4 + 3 * k] for k, name in enumerate(names)}
     for name in bulges:
@@ -169,6 +174,14 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
     for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
         field[name] = _over_eyeballs(a, field[name])
     return _sided(a, lips, field)
+
+
+def _behind_cheeks(a: Anatomy) -> tuple[sp.csr_matrix, np.ndarray]:
+    """The skin near each deep vertex of the mouth bag, and how much (k, 1) the bag follows it: a cheek moves whole."""
+    bag = a.bag_depth > BAG_SKIN_MM
+    near, distance = nearest_skin(a, a.skin[bag])
+    deep = _smooth((a.bag_depth[bag] - BAG_SKIN_MM) / BAG_SKIN_MM)
+    return near, (deep * _smooth((CHEEK_MM[1] - distance) / (CHEEK_MM[1] - CHEEK_MM[0])))[:, None]
 
 
 def _jaw_at_lips(lips: Lips) -> np.ndarray:
@@ -267,20 +280,38 @@ def _lid_moves(skin: np.ndarray, eye: Eye) -> dict[str, tuple[np.ndarray, np.nda
     up_at_v = np.stack([np.interp(v, u, upper[:, c]) for c in range(3)], axis=1)
 
     height = float(np.linalg.norm(upper - low_at_u, axis=1).max())
-    mid_u, mid_v = 4 * u * (1 - u), 4 * v * (1 - v)
 
-    def lift(up: float, low: float) -> tuple[np.ndarray, np.ndarray]:
-        y = np.array([0, height, 0])
-        return up * mid_u[:, None] * y, low * mid_v[:, None] * y
+    def lift(path_share: np.ndarray, part: float) -> np.ndarray:
+        return part * height * (4 * path_share * (1 - path_share))[:, None] * np.array([0.0, 1.0, 0.0])
 
-    closing = 0.85
+    close_upper = _slide(upper, 0.15 * upper + 0.85 * low_at_u, eye)
+    close_lower = _slide(up_at_v, 0.15 * up_at_v + 0.85 * lower, eye) + up_at_v - lower
     return {
-        "eyeBlink": (closing * (low_at_u - upper), (1 - closing) * (up_at_v - lower)),
-        "eyeSquint": (0.12 * (low_at_u - upper), 0.30 * (up_at_v - lower)),
-        "eyeWide": lift(0.25, -0.08),
-        "eyeLookUp": lift(0.22, 0.08),
-        "eyeLookDown": (0.42 * (low_at_u - upper), lift(0, -0.12)[1]),
+        "eyeBlink": (close_upper, close_lower),
+        "eyeSquint": (0.15 * close_upper, 0.3 * (up_at_v - lower)),
+        "eyeWide": (lift(u, 0.25), lift(v, -0.08)),
+        "eyeLookUp": (lift(u, 0.22), lift(v, 0.08)),
+        "eyeLookDown": (0.45 * close_upper, lift(v, -0.12)),
     }
+
+
+def _slide(start: np.ndarray, end: np.ndarray, eye: Eye) -> np.ndarray:
+    """The way (k, 3) from `start` to `end`, raised so that neither its end nor its middle lies in the eyeball."""
+    a, b = start - eye.centre, end - eye.centre
+    radius = np.linalg.norm(b, axis=1)
+    way = b / radius[:, None]
+    # |a + r way| / 2 = ball: the radius at which a straight way there just touches the ball half-way.
+    along = (a * way).sum(1)
+    touch = -along + np.sqrt(np.maximum(along**2 - (a * a).sum(1) + 4 * eye.radius**2, 0))
+    return np.maximum(radius, np.maximum(eye.radius + LID_CLEARANCE, touch))[:, None] * way - a
+
+
+def _socket_follow(skin: np.ndarray, eye: Eye) -> np.ndarray:
+    """(k, 1) the share of the rim's motion that the skin behind it takes: less with depth, and nearer to the centre."""
+    lever = np.linalg.norm(skin[eye.socket] - eye.centre, axis=1) / np.linalg.norm(
+        skin[eye.source] - eye.centre, axis=1
+    )
+    return (np.minimum(lever, 1) * _smooth(1 - eye.depth / (SOCKET_REACH * eye.radius)))[:, None]
 
 
 def _share(path: np.ndarray) -> np.ndarray:
@@ -291,25 +322,19 @@ def _share(path: np.ndarray) -> np.ndarray:
 
 
 def _over_eyeballs(a: Anatomy, move: np.ndarray) -> np.ndarray:
-    """Push lid skin that `move` takes into an eyeball, there or on its way, out onto the ball."""
+    """Push lid skin that `move` takes into an eyeball, there or half-way, out onto the ball."""
     move = move.copy()
+    movable = a.outer
     for eye in a.eyes:
-        clear = eye.radius + LID_CLEARANCE
-        rest = a.skin - eye.centre
-        near = np.flatnonzero(
-            (np.linalg.norm(rest, axis=1) < 2 * eye.radius) & (rest[:, 2] > 0) & (a.socket_depth < 2.5)
-        )
-        near = near[np.linalg.norm(move[near], axis=1) > 1e-3]
-        at_rest = np.linalg.norm(rest[near], axis=1)
+        movable[eye.rim.loop] = False  # the rims slide exactly by construction
+        near = np.flatnonzero(movable & (np.linalg.norm(a.skin - eye.centre, axis=1) < 2 * eye.radius))
+        near = near[np.linalg.norm(move[near], axis=1) > 0.05]
+        rest = a.skin[near] - eye.centre
         for part in (1.0, 0.5, 1.0):
-            there = rest[near] + part * move[near]
+            there = rest + part * move[near]
             distance = np.linalg.norm(there, axis=1, keepdims=True)
-            # Skin that lies within the ball's reach at rest keeps its depth; only what the motion adds is undone.
-            reach = np.minimum(
-                clear, at_rest + (clear - at_rest) * np.minimum(1, np.linalg.norm(move[near], axis=1) / 3)
-            )
-            lack = np.maximum(reach[:, None] - distance, 0)
-            move[near] += lack * there / np.maximum(distance, 1e-9) / part
+            floor = eye.radius + (LID_CLEARANCE if part == 1 else 0)
+            move[near] += np.maximum(floor - distance, 0) * there / np.maximum(distance, 1e-9) / part
     return move
 
 
@@ -317,7 +342,7 @@ def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
     """(n, 3) a smooth push along the normals of both cheeks, placed between mouth corner, eye and face contour."""
     normal = _normals(a)
     load = np.zeros_like(a.skin)
-    outer = (a.bag_depth == 0) & (a.socket_depth == 0)
+    outer = a.outer
     size = (a.p[27, 1] - a.p[8, 1]) / 111.0
     for corner, lid, jaw in ((48, 41, 4), (54, 46, 12)):
         centre = (1 - eye - contour) * a.p[corner] + eye * a.p[lid] + contour * a.p[jaw]
