@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from . import lids, lips
+from . import ear, lids, lips
 from .implicit import cast_z, gradient, project
 from .mesh import Builder, neighbours
 from .sculpt import EYE_RADIUS, LID_THICKNESS, skin
@@ -42,8 +42,12 @@ TOP = (0.0, 116.0, -9.0)
 COLUMNS = ((0, 0), (5, 12), (13, 52), (20, 100), (28, 180))
 MOUTH_ROWS, MOUTH_COLUMN = (16, 24), 10
 EYE_ROWS, EYE_COLUMNS = (31, 37), (5, 13)
-HOLES = ((MOUTH_ROWS, (-1, MOUTH_COLUMN)), (EYE_ROWS, EYE_COLUMNS))
 NOSTRIL_ROWS, NOSTRIL_COLUMNS = (24, 26), (1, 3)
+EAR_ROWS, EAR_COLUMNS = (24, 37), (20, 22)
+HOLES = ((MOUTH_ROWS, (-1, MOUTH_COLUMN)), (EYE_ROWS, EYE_COLUMNS), (NOSTRIL_ROWS, NOSTRIL_COLUMNS), (EAR_ROWS, EAR_COLUMNS))
+# Rings of the nostril from its rim inwards: centre (mm), half length, half width.
+NOSTRIL_RINGS = (((6.9, -41.6, 96.0), 5.0, 2.7), ((6.6, -39.0, 95.2), 4.4, 2.4), ((6.0, -33.0, 93.5), 3.0, 1.8))
+NOSTRIL_SLANT = np.radians(24)  # the long axes of both meet at the tip
 MOUTH_RINGS, EYE_RINGS = 9, 7  # from slit or lid margin to the grid
 SMOOTHING_ROUNDS = 60
 
@@ -82,7 +86,7 @@ def half_face() -> Builder:
     """The left half of the face component, fitted; vertices on the mirror plane have x = 0 exactly."""
     b = Builder()
     _grid(b)
-    fixed = _mouth(b) | _eye(b)
+    fixed = _mouth(b) | _eye(b) | _nostril(b) | _ear(b)
     _faces(b)
     _fit(b, fixed)
     _pocket(b)
@@ -140,18 +144,75 @@ def _eye(b: Builder) -> set:
     azimuth, elevation = lids.margin(EYE_COUNT)
     fixed = set()
     rim = np.array([b.at(key) for key in eye_ring(EYE_RINGS)])
-    edge = lids.on_eye(azimuth, elevation, EYE_RADIUS + LID_THICKNESS)
     for k in range(-3, EYE_RINGS):
         if k < 0:
             widen = 1 + 0.22 * (-1 - k)
             points = lids.on_eye(azimuth * widen, elevation * widen, EYE_RADIUS + 0.25 + 0.1 * (-1 - k))
+        elif k <= 3:
+            points = lids.on_eye(*lids.margin(EYE_COUNT, k), EYE_RADIUS + LID_THICKNESS)
+            points = crease = project(skin, points, 6) if k else points
         else:
-            points = edge + (rim - edge) * (k / EYE_RINGS)
+            points = crease + (rim - crease) * ((k - 3) / (EYE_RINGS - 3))
         for t in range(EYE_COUNT):
             b.vertex(("e", k, t), points[t])
-            if k <= 0:
+            if k <= 3:
                 fixed.add(("e", k, t))
     return fixed
+
+
+def nostril_ring(k: int) -> list:
+    """Keys of ring `k` of the nostril, -1 being the grid's own; from the rear inner corner clockwise."""
+    if k >= 0:
+        return [("n", k, t) for t in range(8)]
+    (low, high), (left, right) = NOSTRIL_ROWS, NOSTRIL_COLUMNS
+    mid_row, mid_column = low + 1, left + 1
+    spots = ((low, left), (mid_row, left), (high, left), (high, mid_column), (high, right), (mid_row, right))
+    return [("g", *spot) for spot in (*spots, (low, right), (low, mid_column))]
+
+
+def _nostril(b: Builder) -> set:
+    """Place the nostril's rings: an oval in the underside of the nose that leads up into it."""
+    angle = np.radians(-135 - 45 * np.arange(8.0))  # as the grid's corners, seen with z up and x to the right
+    along, across = np.sin(angle), np.cos(angle)
+    fixed = set()
+    for k, (centre, length, width) in enumerate(NOSTRIL_RINGS):
+        z, x = along * length, across * width
+        points = np.column_stack(
+            [
+                x * np.cos(NOSTRIL_SLANT) - z * np.sin(NOSTRIL_SLANT),
+                0 * x,
+                z * np.cos(NOSTRIL_SLANT) + x * np.sin(NOSTRIL_SLANT),
+            ]
+        ) + np.asarray(centre)
+        if k == 0:
+            points = project(skin, points, 6)
+        for t, point in enumerate(points):
+            b.vertex(("n", k, t), point)
+            fixed.add(("n", k, t))
+    b.vertex("nostril", points.mean(axis=0))
+    return fixed | {"nostril"}
+
+
+def _ear_rim() -> list:
+    """The grid's keys round the ear, clockwise seen from the left, from the lower front corner."""
+    (low, high), (left, right) = EAR_ROWS, EAR_COLUMNS
+    return (
+        [("g", i, left) for i in range(low, high)]
+        + [("g", high, j) for j in range(left, right)]
+        + [("g", i, right) for i in range(high, low, -1)]
+        + [("g", low, j) for j in range(right, left, -1)]
+    )
+
+
+def _ear(b: Builder) -> set:
+    """Place the ear's rings."""
+    count = len(_ear_rim())
+    rings = ear.loops(count, start=(EAR_ROWS[1] - EAR_ROWS[0]) / 2)
+    for k, ring in enumerate(rings[:-1]):
+        for t, point in enumerate(ring):
+            b.vertex(("a", k, t), point)
+    b.vertex("ear", rings[-1][0])
+    return {key for key in b.index if key[0] == "a"} | {"ear"}
 
 
 def _faces(b: Builder) -> None:
@@ -168,6 +229,18 @@ def _faces(b: Builder) -> None:
         b.strip("lips" if k < len(lips.RED_RINGS) - 1 else "skin", mouth_ring(k), mouth_ring(k + 1))
     for k in range(-3, EYE_RINGS):
         b.strip("lid_margin" if k == -1 else "skin", eye_ring(k), eye_ring(k + 1), closed=True)
+    for k in range(-1, len(NOSTRIL_RINGS) - 1):
+        b.strip("skin" if k < 0 else "nostril", nostril_ring(k + 1), nostril_ring(k), closed=True)
+    last = nostril_ring(len(NOSTRIL_RINGS) - 1)
+    for t in range(0, 8, 2):
+        b.face("nostril", last[t], "nostril", last[(t + 2) % 8], last[t + 1])
+    outer, k = _ear_rim(), 0
+    while ("a", k, 0) in b.index:
+        ring = [("a", k, t) for t in range(len(outer))]
+        b.strip("skin", ring, outer, closed=True)
+        outer, k = ring, k + 1
+    for t in range(len(outer)):
+        b.face("skin", outer[t], "ear", outer[(t + 1) % len(outer)])
 
 
 def _fit(b: Builder, fixed: set) -> None:

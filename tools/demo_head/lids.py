@@ -7,8 +7,8 @@ import numpy as np
 from .sculpt import EYE_CENTRE
 
 HALF_WIDTH = np.radians(54)  # azimuth of the corners
-UPPER = np.radians(25)  # the upper lid covers the iris's upper edge, as in a relaxed open eye
-LOWER = np.radians(24)  # the lower lid touches the iris
+UPPER = np.radians(24)  # the upper lid covers the iris's upper edge, as in a relaxed open eye
+LOWER = np.radians(22)  # the lower lid touches the iris
 TILT = np.radians(4)  # the outer corner is higher
 YAW = np.radians(9)  # the opening faces outwards
 
@@ -20,12 +20,25 @@ def on_eye(azimuth: np.ndarray, elevation: np.ndarray, radius: np.ndarray | floa
     return EYE_CENTRE + direction * np.asarray(radius)[..., None]
 
 
-def margin(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth and elevation (count,) of the lid margin, from the inner corner over the upper lid and back below."""
+# Rings outside the margin: how many degrees above (and below) it; the crease is the third.
+ABOVE = np.radians((1.5, 8.0, 14.0))
+BELOW = np.radians((1.5, 6.0, 13.0))
+
+
+def margin(count: int, ring: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth and elevation (count,) of the lid margin, from the inner corner over the upper lid and back below.
+
+    `ring` 1, 2, 3 are the loops around it, up to the crease of the upper lid.
+    """
     t = np.arange(count) / count
     a = -np.cos(2 * np.pi * t)  # -1 inner corner, 1 outer corner
-    upper = t <= 0.5
     bow = np.clip(1 - a**2, 0, 1)
-    up = UPPER * bow**0.72 * (1 - 0.10 * a)
-    down = -LOWER * bow**0.85 * (1 + 0.12 * a)
-    return HALF_WIDTH * a, np.where(upper, up, down) + TILT * a
+    up = UPPER * bow**0.68 * (1 - 0.08 * a)
+    down = -LOWER * bow**0.85 * (1 + 0.14 * a)
+    widen = 1.0
+    if ring:
+        up = up + ABOVE[ring - 1] * (0.25 + 0.75 * bow**0.5)
+        down = down - BELOW[ring - 1] * (0.25 + 0.75 * bow**0.5)
+        up[0] = down[0] = up[count // 2] = down[count // 2] = 0
+        widen = 1 + 0.055 * ring
+    return HALF_WIDTH * a * widen, np.where(t <= 0.5, up, down) + TILT * a

@@ -2,7 +2,7 @@
 
 Proportions follow the usual canon of facial thirds and fifths (Farkas, Anthropometry of the Head and Face, 1994):
 eyes at half the head's height, one eye's width between the eyes, nose a third of the face, the mouth line a third of
-the way from the nose to the chin; eyes a little larger than life for appeal.
+the way from the nose to the chin; eyes larger than life and jaw and neck slimmer, for appeal.
 """
 
 from __future__ import annotations
@@ -11,55 +11,47 @@ import numpy as np
 
 from .implicit import capsule, cut, ellipsoid, join, mirrored
 
-EYE_CENTRE = np.array([32.0, 0.0, 65.0])  # rotation centre of the left eye
-EYE_RADIUS = 15.5  # life: 12
+EYE_CENTRE = np.array([33.0, 0.0, 62.5])  # rotation centre of the left eye
+EYE_RADIUS = 17.5  # life: 12
 LID_THICKNESS = 1.9
 
 
 def skull(p: np.ndarray) -> np.ndarray:
-    """Cranium, face block, jaw and neck, without features; also what hair and brows sit on."""
-    q = p * (1, 1, 1)
-    q[:, 0] = np.abs(q[:, 0])
-    d = ellipsoid(q, (0, 36, -9), (74, 80, 97))
-    d = join(d, ellipsoid(q, (0, -26, 28), (60, 78, 57)), 40)
-    d = join(d, capsule(q, (46, -62, 12), (12, -99, 66), 14, 13), 26)  # lower border of the jaw
-    d = join(d, capsule(q, (0, -100, 73), (6, -100, 72), 13.5, 13), 22)  # chin
-    neck = capsule(q, (0, -40, -22), (0, -200, -34), 50, 47)
-    neck = join(neck, capsule(q, (46, -60, -14), (10, -198, 6), 8, 8), 22)  # sternocleidomastoid
-    shoulders = ellipsoid(q, (0, -245, -38), (170, 66, 68))
-    return join(d, join(neck, shoulders, 60), 16)
+    """Cranium, face block, jaw, neck and shoulders, without features; also what hair and brows sit on."""
+    q = np.abs(p) * (1, 0, 0) + p * (0, 1, 1)
+    d = ellipsoid(q, (0, 36, -9), (73, 80, 97))
+    d = join(d, ellipsoid(q, (0, -24, 28), (59, 80, 57)), 40)
+    d = join(d, capsule(q, (41, -64, 10), (10, -99, 66), 11, 11), 30)  # lower border of the jaw
+    d = join(d, ellipsoid(q, (0, -99, 73), (16, 13.5, 13)), 20)  # chin
+    neck = capsule(q, (0, -40, -20), (0, -200, -36), 46, 41)
+    neck = join(neck, capsule(q, (42, -60, -12), (9, -190, 4), 6, 7), 24)  # sternocleidomastoid
+    shoulders = capsule(q, (0, -206, -42), (150, -236, -48), 34, 44)
+    shoulders = join(shoulders, capsule(q, (14, -130, -56), (95, -200, -52), 14, 14), 40)  # trapezius
+    return join(d, join(neck, shoulders, 50), 14)
 
 
 def skin(p: np.ndarray) -> np.ndarray:
     """The whole outer skin: skull plus brow, cheeks, muzzle, nose, sockets and lids (lips are laid on by `lips`)."""
-    q = p * (1, 1, 1)
-    q[:, 0] = np.abs(q[:, 0])
+    q = np.abs(p) * (1, 0, 0) + p * (0, 1, 1)
     d = skull(q)
-    d = join(d, capsule(q, (6, 17, 79), (38, 21, 66), 8, 8), 18)  # brow ridge
-    d = join(d, ellipsoid(q, (49, -22, 46), (20, 17, 24)), 26)  # cheekbone
-    d = join(d, ellipsoid(q, (35, -40, 58), (20, 19, 19)), 22)  # apple of the cheek
-    d = join(d, ellipsoid(q, (0, -63, 57), (33, 28, 32)), 24)  # muzzle over the dental arches
-    # Eye sockets, then the lids as a shell round the eyeball.
-    d = cut(d, ellipsoid(q, (32, 1, 84), (19, 13, 14)), 12)
+    d = join(d, capsule(q, (6, 19, 79), (40, 23, 63), 8, 8), 20)  # brow ridge
+    d = join(d, ellipsoid(q, (46, -22, 46), (17, 17, 26)), 30)  # cheekbone
+    d = join(d, ellipsoid(q, (33, -38, 61), (19, 18, 19)), 24)  # apple of the cheek
+    d = join(d, ellipsoid(q, (0, -63, 57), (32, 28, 32)), 24)  # muzzle over the dental arches
+    # Eye sockets, then the lids as a shell round the eyeball: a crease above, a soft pad below.
+    d = cut(d, ellipsoid(q, (33, 2, 84), (21, 15, 14)), 12)
     lid = np.linalg.norm(q - EYE_CENTRE, axis=1) - (EYE_RADIUS + LID_THICKNESS)
-    d = join(d, lid, 7)
-    # Nose: bridge, ball of the tip, wings, columella; both sides so that the midline stays smooth.
-    nose = capsule(q, (0, 8, 79), (0, -29, 98), 7, 7.5)
-    nose = join(nose, ellipsoid(q, (0, -33, 101), (9.5, 8.5, 9.5)), 9)
-    wing = join(_wing(p), _wing(mirrored(p)), 4)
-    nose = join(nose, wing, 8)
-    nose = join(nose, capsule(q, (0, -39, 97), (0, -44, 88), 3.5, 4), 5)
-    d = join(d, nose, 11)
-    nostril = np.minimum(_nostril(p), _nostril(mirrored(p)))
-    d = cut(d, nostril, 3)
-    # Philtrum and the fold under the lower lip.
-    d = cut(d, capsule(q, (0, -46, 95.5), (0, -56, 96.5), 2.6, 3.2), 5)
-    return d
+    d = join(d, lid, 7 - 3.5 * np.tanh((q[:, 1] - 2) / 4))
+    return cut(join(d, nose(p), 10), capsule(q, (0, -46, 95.5), (0, -57, 96.5), 2.6, 3.4), 5)  # with the philtrum
+
+
+def nose(p: np.ndarray) -> np.ndarray:
+    """Bridge, ball of the tip, wings and columella; each side on its own, so that the midline stays smooth."""
+    d = capsule(p, (0, 10, 78), (0, -28, 97), 6, 7)
+    d = join(d, ellipsoid(p, (0, -32.5, 101), (9.2, 8.2, 9.2)), 9)
+    d = join(d, join(_wing(p), _wing(mirrored(p)), 3), 6)
+    return join(d, capsule(p, (0, -38, 97), (0, -43.5, 88), 3.2, 3.6), 5)
 
 
 def _wing(p: np.ndarray) -> np.ndarray:
-    return ellipsoid(p, (11.0, -37.0, 89.5), (6.0, 6.5, 8.5))
-
-
-def _nostril(p: np.ndarray) -> np.ndarray:
-    return ellipsoid(p, (6.3, -43.5, 95.0), (3.2, 4.0, 4.6))
+    return ellipsoid(p, (10.6, -37.2, 90.5), (5.6, 6.2, 8.2))
