@@ -65,6 +65,7 @@ class Anatomy:
     skin_of: np.ndarray  # (V,) index into the skin, -1 for the other parts
     skin: np.ndarray  # (n, 3) mm
     faces: np.ndarray  # (f, 3) of the skin
+    neighbours: sp.csr_matrix  # (n, n), 1 where an edge joins two vertices
     marks: np.ndarray  # (68,)
     lips_inner: Rim
     lips_outer: Rim
@@ -137,7 +138,8 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
     to_upper, to_lower = distance_from(around, inner.upper), distance_from(around, inner.lower)
     parts = _parts(mesh, points, label, skin_label, skin[marks])
     return Anatomy(
-        frame=frame, points=points, skin_of=skin_of, skin=skin, faces=faces, marks=marks,
+        frame=frame, points=points, skin_of=skin_of, skin=skin, faces=faces, neighbours=around.sign(),
+        marks=marks,
         lips_inner=inner, lips_outer=outer,
         eyes=(_eye(points, parts, skin, around, lids[0], nose, False), _eye(points, parts, skin, around, lids[1], nose, True)),
         bag_depth=np.where(bag, np.minimum(to_upper, to_lower), 0.0),
@@ -153,13 +155,17 @@ def _smooth(x: np.ndarray) -> np.ndarray:
 
 
 def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """(n,) bool: what no expression reaches, by planes set from the landmarks."""
     height = p[27, 1] - p[8, 1]
-    behind = skin[:, 2] < p[[0, 16], 2].mean() - 0.02 * height
-    above = skin[:, 1] > p[17:27, 1].mean() + 0.45 * height
-    # The throat: below a line that falls forward from the jaw's angle to under the chin.
-    throat = skin[:, 1] < p[8, 1] - 0.10 * height + np.minimum(0, (skin[:, 2] - p[8, 2]) + 0.30 * height) * 0.0
-    neck = (skin[:, 1] < p[[4, 12], 1].mean() - 0.12 * height) & (skin[:, 2] < p[[5, 11], 2].mean() - 0.18 * height)
-    return behind | above | (throat & (skin[:, 1] < p[8, 1] - 0.28 * height)) | neck
+    y, z = skin[:, 1], skin[:, 2]
+    ears, brows, chin = p[[0, 16], 2].mean(), p[17:27, 1].mean(), p[8]
+    behind = z < ears - 0.02 * height
+    scalp = y > brows + 0.40 * height
+    # The temples, behind the tails of the brows; the cheeks below them move.
+    temples = (y > p[[36, 45], 1].mean() + 0.05 * height) & (z < p[[17, 26], 2].mean() - 0.18 * height)
+    below = y < chin[1] - 0.28 * height
+    neck = (y < p[[4, 12], 1].mean() - 0.12 * height) & (z < p[[5, 11], 2].mean() - 0.18 * height)
+    return behind | scalp | temples | below | neck
 
 
 def _sphere_centre(points: np.ndarray) -> np.ndarray:

@@ -15,9 +15,10 @@ from scipy.spatial.transform import Rotation
 
 from .anatomy import Anatomy, Eye, nearest_skin
 from .controls import CONTROL_INDEX
+from .frame import FACE_HEIGHT_MM
 from .surface import Biharmonic
 
-JAW_OPEN_DEG = 15.5  # with the condyles' glide, about 32 mm between the incisors
+JAW_OPEN_MM = 30.0  # the way of the lower lip at jawOpen 1; with the condyles' glide, some 32 mm between the lips
 CONDYLE_GLIDE = np.array([0.0, -3.0, 6.0])  # mm at jawOpen 1
 JAW_TRAVEL = {"jawLeft": (9.0, 0.0, 0.0), "jawRight": (-9.0, 0.0, 0.0), "jawForward": (0.0, -1.0, 7.0)}  # mm
 # How much of the jaw's motion the skin takes along its contour, from the ear (landmark 0 or 16) to the chin (8).
@@ -25,9 +26,11 @@ CONTOUR_JAW = (0.0, 0.0, 0.04, 0.12, 0.3, 0.62, 0.86, 0.97, 1.0)
 CORNER_JAW = 0.38  # at the corners of the mouth
 CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
 EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
-BAG_SKIN_MM = 7.0  # how far behind the inner lips the mouth bag still moves with them
+BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves with them
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
+CHEEK_DEPTH_MM = (6.0, 16.0)  # and so near to the lips it does not, so deep it does
 SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
+UNFOLD_STEPS = 60
 LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
 
 
@@ -49,11 +52,13 @@ class Lips:
 
 
 def find_lips(a: Anatomy) -> Lips:
+    right, left = a.p[60, 0], a.p[64, 0]
     at, u, upper, inner = [], [], [], []
     for rim, is_inner in ((a.lips_inner, True), (a.lips_outer, False)):
         for path, is_upper in ((rim.upper, True), (rim.lower, False)):
+            x = np.maximum.accumulate(a.skin[path, 0])
             at.append(path)
-            u.append(_along(a.skin[path]))
+            u.append(np.clip(2 * (x - right) / max(left - right, 1e-9) - 1, -1, 1))
             upper.append(np.full(len(path), is_upper))
             inner.append(np.full(len(path), is_inner))
     corners = a.p[[48, 54]]
@@ -63,26 +68,16 @@ def find_lips(a: Anatomy) -> Lips:
     )  # fmt: skip
 
 
-def _along(path: np.ndarray) -> np.ndarray:
-    x = np.maximum.accumulate(path[:, 0] * np.sign(path[-1, 0] - path[0, 0]))
-    return (2 * (x - x[0]) / max(x[-1] - x[0], 1e-9) - 1) * np.sign(path[-1, 0] - path[0, 0])
-
-
-def condyles(a: Anatomy) -> np.ndarray:
-    """(3,) the middle of the jaw's hinge axis: just in front of and below the ear end of the face contour."""
-    height = a.p[27, 1] - a.p[8, 1]
-    ear = a.p[[0, 16]].mean(0)
-    return np.array([0.0, ear[1] - 0.06 * height, ear[2] + 0.06 * height])
-
-
 def jaw_motion(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
     """Displacement (k, 3) of `points` that are rigid with the mandible, at control 1."""
-    size = (a.p[27, 1] - a.p[8, 1]) / 111.0
-    if control == "jawOpen":
-        hinge = condyles(a)
-        turn = Rotation.from_euler("x", JAW_OPEN_DEG, degrees=True)
-        return turn.apply(points - hinge) + hinge - points + CONDYLE_GLIDE * size
-    return np.broadcast_to(np.array(JAW_TRAVEL[control]) * size, points.shape).copy()
+    size = (a.p[27, 1] - a.p[8, 1]) / FACE_HEIGHT_MM
+    if control != "jawOpen":
+        return np.broadcast_to(np.array(JAW_TRAVEL[control]) * size, points.shape).copy()
+    # The condyles: below the level of the eyes, just before the ear end of the face contour.
+    hinge = np.array([0.0, -18.0, a.p[[0, 16], 2].mean() + 6.0]) * [1, size, 1]
+    angle = 2 * np.arcsin(min(1.0, JAW_OPEN_MM * size / 2 / np.linalg.norm(a.p[66] - hinge)))
+    turn = Rotation.from_euler("x", angle)
+    return turn.apply(points - hinge) + hinge - points + CONDYLE_GLIDE * size
 
 
 def eye_rotation(a: Anatomy, control: str, left: bool, points: np.ndarray) -> np.ndarray:
@@ -157,8 +152,9 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         np.hstack([weight, *moves.values(), np.zeros((n, 3 * len(bulges)))]),
         np.hstack([np.zeros((n, 1 + 3 * len(moves))), *bulges.values()]),
     )
-    cheeks, follow = _behind_cheeks(a)
-    solved[bag] += follow * (cheeks @ solved - solved[bag])
+    inside = a.bag_depth > CHEEK_DEPTH_MM[0]
+    cheeks, follow = _behind_cheeks(a, inside)
+    solved[inside] += follow * (cheeks @ solved - solved[inside])
     jaw, names = solved[:, :1], [*moves, *(f"{name} bulge" for name in bulges)]
     field = {name: solved[:, 1 + 3 * k : 4 + 3 * k] for k, name in enumerate(names)}
     for name in bulges:
@@ -173,19 +169,18 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
     for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
         field[name] = _over_eyeballs(a, field[name])
-    return _sided(a, lips, field)
+    return {name: _unfold(a, move) for name, move in _sided(a, lips, field).items()}
 
 
-def _behind_cheeks(a: Anatomy) -> tuple[sp.csr_matrix, np.ndarray]:
-    """The skin near each deep vertex of the mouth bag, and how much (k, 1) the bag follows it: a cheek moves whole."""
-    bag = a.bag_depth > BAG_SKIN_MM
+def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
+    """The outer skin near each vertex of `bag`, and how much (k, 1) the bag follows it: a cheek moves as a whole."""
     near, distance = nearest_skin(a, a.skin[bag])
-    deep = _smooth((a.bag_depth[bag] - BAG_SKIN_MM) / BAG_SKIN_MM)
+    deep = _smooth((a.bag_depth[bag] - CHEEK_DEPTH_MM[0]) / (CHEEK_DEPTH_MM[1] - CHEEK_DEPTH_MM[0]))
     return near, (deep * _smooth((CHEEK_MM[1] - distance) / (CHEEK_MM[1] - CHEEK_MM[0])))[:, None]
 
 
 def _jaw_at_lips(lips: Lips) -> np.ndarray:
-    oval = np.maximum(lips.mid, 0) ** 0.7
+    oval = (1 - np.abs(lips.u) ** 2.2) ** 0.85
     return np.where(lips.upper, CORNER_JAW * (1 - oval), CORNER_JAW + (0.98 - CORNER_JAW) * oval)
 
 
@@ -236,10 +231,9 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
 def _seal(a: Anatomy, lips: Lips) -> np.ndarray:
     """(k, 3) what brings the inner lips together from rest: to one curve, between them and nearer to the upper lip."""
     curve = {}
-    for is_upper, path in ((True, a.lips_inner.upper), (False, a.lips_inner.lower)):
-        u = _along(a.skin[path])
-        rising = np.argsort(u, kind="stable")
-        curve[is_upper] = u[rising], a.skin[path][rising]
+    for is_upper in (True, False):
+        own = lips.inner & (lips.upper == is_upper)
+        curve[is_upper] = lips.u[own], a.skin[lips.at[own]]
 
     def at(is_upper: bool, u: np.ndarray) -> np.ndarray:
         knots, points = curve[is_upper]
@@ -343,7 +337,7 @@ def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
     normal = _normals(a)
     load = np.zeros_like(a.skin)
     outer = a.outer
-    size = (a.p[27, 1] - a.p[8, 1]) / 111.0
+    size = (a.p[27, 1] - a.p[8, 1]) / FACE_HEIGHT_MM
     for corner, lid, jaw in ((48, 41, 4), (54, 46, 12)):
         centre = (1 - eye - contour) * a.p[corner] + eye * a.p[lid] + contour * a.p[jaw]
         centre = a.skin[outer][cKDTree(a.skin[outer]).query(centre)[1]]
@@ -353,8 +347,7 @@ def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
 
 
 def _normals(a: Anatomy) -> np.ndarray:
-    p = a.skin[a.faces]
-    face = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
+    face = _face_normals(a.skin, a.faces)
     normal = np.stack([np.bincount(a.faces.ravel(), np.repeat(face[:, c], 3), len(a.skin)) for c in range(3)], axis=1)
     return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
@@ -371,6 +364,32 @@ def _sided(a: Anatomy, lips: Lips, field: dict[str, np.ndarray]) -> dict[str, np
         else:
             shapes[name] = move
     return shapes
+
+
+def _unfold(a: Anatomy, move: np.ndarray) -> np.ndarray:
+    """Even out `move` around triangles that it turns over, mostly slivers in the corners of mouth and eyes."""
+
+    def turned(faces: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return (_face_normals(a.skin, faces) * _face_normals(points, faces)).sum(1) < 0
+
+    faces = a.faces[turned(a.faces, a.skin + move)]
+    if not len(faces):
+        return move
+    move = move.copy()
+    for _ in range(UNFOLD_STEPS):
+        around = a.faces[np.isin(a.faces, faces).any(1)]
+        bad = around[turned(around, a.skin + move)]
+        if not len(bad):
+            break
+        at = np.unique(bad)
+        near = a.neighbours[at]
+        move[at] = 0.5 * move[at] + 0.5 * (near @ move) / near.sum(1)
+    return move
+
+
+def _face_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    p = points[faces]
+    return np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:
