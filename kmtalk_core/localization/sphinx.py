@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ..audio import SAMPLE_RATE, Sound
-from ..errors import KMTalkError
 from ..phones import SILENCE, Alignment, Phone, Word
 from .child import Children, Progress, patiently
 from .g2p import pocketsphinx_folder, pronunciations
@@ -59,7 +58,7 @@ def align_transcript(sound: Sound, transcript: str, progress: Progress | None = 
 
     First a coarse pass finds which words are said where, window by window, so that memory stays bounded and a few
     missing words do no harm; then each piece between two pauses is aligned exactly. Words that do not fit are named in
-    the warnings. Raises KMTalkError if nothing of the transcript is heard.
+    the warnings. Without any words if nothing of the transcript is heard.
     """
     written = spoken_words(transcript)
     spoken = [(pronunciations(word), index) for index, item in enumerate(written) for word in item.spoken]
@@ -79,15 +78,55 @@ def align_transcript(sound: Sound, transcript: str, progress: Progress | None = 
                 heard.difference_update(piece.words)
             else:
                 scored += _scored(found, piece)
+    labels = [(written[index].label, index) for _, index in spoken]
+    return _alignment(sound, scored, labels, ())
+
+
+def recognise(sound: Sound, progress: Progress | None = None) -> Alignment:
+    """Phones and words without a transcript: decoded with the wheel's language model, then aligned.
+
+    Words are often wrong but sound alike, so that the phones are of use.
+    """
+    scored: list[_Scored] = []
+    labels: list[tuple[str, int]] = []
+    with _children() as children:
+        spans = _spans(sound)
+        jobs = [children.submit("recognise", _pcm(sound, start, end)) for start, end in spans]
+        for done, ((start, end), job) in enumerate(zip(spans, jobs, strict=True)):
+            patiently([job], progress, done / len(jobs))
+            heard = job.result()
+            if heard["aligned"] is not None:
+                first = len(labels)
+                labels += [(word, first + i) for i, word in enumerate(heard["words"])]
+                piece = _Piece(start, end, tuple(range(first, len(labels))))
+                scored += _scored(heard["aligned"], piece)
+    return _alignment(sound, scored, labels, ())
+
+
+def _spans(sound: Sound) -> list[tuple[float, float]]:
+    """Cut the sound into stretches of at most WINDOW seconds, each where it is most quiet."""
+    step = SAMPLE_RATE // 10
+    power = np.add.reduceat(np.square(sound.samples), np.arange(0, len(sound.samples), step))
+    spans, start = [], 0.0
+    while sound.duration - start > WINDOW:
+        first, last = round((start + WINDOW / 2) * 10), round((start + WINDOW) * 10)
+        cut = (first + int(np.argmin(power[first:last])) + 0.5) / 10
+        spans.append((start, cut))
+        start = cut
+    return [*spans, (start, sound.duration)]
+
+
+def _alignment(
+    sound: Sound, scored: Sequence[_Scored], labels: Sequence[tuple[str, int]], warnings: Sequence[str]
+) -> Alignment:
+    """`labels`: for each spoken word its label as written and the number of the written word that it belongs to."""
     said = [s for s in scored if s.word is not None]
-    if not said:
-        raise KMTalkError("Nothing of the transcript was heard in the sound; check that the text belongs to it.")
-    spans: dict[int, list[Phone]] = {}
+    spans: dict[tuple[str, int], list[Phone]] = {}
     for s in said:
         assert s.word is not None
-        spans.setdefault(spoken[s.word][1], []).append(s.phone)
-    spans_of_words = [Word(written[i].label, phones[0].start, phones[-1].end) for i, phones in spans.items()]
-    return Alignment.from_segments((s.phone for s in said), spans_of_words, sound.duration, SOURCE, ())
+        spans.setdefault(labels[s.word], []).append(s.phone)
+    words = [Word(label, phones[0].start, phones[-1].end) for (label, _), phones in spans.items()]
+    return Alignment.from_segments((s.phone for s in said), words, sound.duration, SOURCE, warnings)
 
 
 def _children() -> Children:

@@ -14,7 +14,7 @@ import sys
 # Wide beams: a forced alignment must not lose its only path. The coarse pass looks at every third frame only.
 ALIGN = {"lm": None, "dict": None, "bestpath": False, "beam": 1e-200, "wbeam": 1e-200, "pbeam": 1e-200}
 ANCHOR = {"lm": None, "dict": None, "bestpath": False, "beam": 1e-100, "wbeam": 1e-100, "pbeam": 1e-100, "ds": 3}
-ALLPHONE = {"lm": None, "dict": None, "lw": 2.0, "beam": 1e-20, "pbeam": 1e-20}
+WORDS = {"bestpath": False, "fwdflat": False, "maxhmmpf": 3000, "ds": 2}
 SKIPPED_WORD = 1e-20  # probability that the transcript has a word that was not said
 
 
@@ -69,16 +69,18 @@ def anchor(pcm, job):
 
 
 def recognise(pcm, job):
-    """Free phone recognition: [[phone, start, frames], …]."""
-    import pocketsphinx
+    """Free recognition: the words that it seems to be, each with its pronunciations, aligned as `align` does.
 
-    decoder = pocketsphinx.Decoder(
-        samprate=16000, loglevel="FATAL", allphone=pocketsphinx.get_model_path("en-us/en-us-phone.lm.bin"), **ALLPHONE
-    )
+    {"words": [word, …], "aligned": …}. Wrong words, but close in sound, give better phones than all-phone decoding.
+    """
+    from pocketsphinx import Decoder
+
+    decoder = Decoder(samprate=16000, loglevel="FATAL", **WORDS)
     _decode(decoder, pcm)
-    if decoder.hyp() is None:
-        return []
-    return [[s.word, s.start_frame, s.end_frame + 1 - s.start_frame] for s in decoder.seg()]
+    words = [s.word.partition("(")[0] for s in decoder.seg()] if decoder.hyp() is not None else []
+    words = [word for word in words if word and word[0] not in "<[+"]
+    pronunciations = [[decoder.lookup_word(word)] for word in words]
+    return {"words": words, "aligned": align(pcm, {"words": pronunciations}) if words else None}
 
 
 def _decoder(settings, words):
