@@ -16,6 +16,8 @@ from .surface import contour, distance_from, edge_graph, enclosed, welded
 
 RIGHT_EYE, LEFT_EYE = (36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)  # outer corner, upper lid, inner, lower lid
 
+SYMMETRIC_MM = 0.05
+
 
 @dataclass(frozen=True)
 class Rim:
@@ -49,7 +51,8 @@ class Eye:
 class Part:
     """A component beside the skin: its `vertices` and its `role`.
 
-    Roles: eye_left, eye_right, teeth_lower, tongue, skull (doesn't move), attached (follows the nearest skin).
+    Roles: eye_left, eye_right, teeth_upper, teeth_lower, tongue, skull (doesn't move), attached (follows the skin
+    next to it).
     """
 
     vertices: np.ndarray
@@ -63,6 +66,8 @@ class Anatomy:
     frame: HeadFrame
     points: np.ndarray  # (V, 3) mm, all vertices of the mesh
     skin_of: np.ndarray  # (V,) index into the skin, -1 for the other parts
+    vertex_of: np.ndarray  # (n,) a vertex of the mesh for each of the skin
+    mirror: np.ndarray | None  # (V,) the mirrored partner of each vertex of the mesh, if it is symmetric
     skin: np.ndarray  # (n, 3) mm
     faces: np.ndarray  # (f, 3) of the skin
     neighbours: sp.csr_matrix  # (n, n), 1 where an edge joins two vertices
@@ -138,7 +143,7 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
     to_upper, to_lower = distance_from(around, inner.upper), distance_from(around, inner.lower)
     parts = _parts(mesh, points, label, skin_label, skin[marks])
     return Anatomy(
-        frame=frame, points=points, skin_of=skin_of, skin=skin, faces=faces, neighbours=around.sign(),
+        frame=frame, points=points, skin_of=skin_of, vertex_of=own, mirror=_mirror(points), skin=skin, faces=faces, neighbours=around.sign(),
         marks=marks,
         lips_inner=inner, lips_outer=outer,
         eyes=(_eye(points, parts, skin, around, lids[0], nose, False), _eye(points, parts, skin, around, lids[1], nose, True)),
@@ -166,6 +171,14 @@ def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
     below = y < chin[1] - 0.28 * height
     neck = (y < p[[4, 12], 1].mean() - 0.12 * height) & (z < p[[5, 11], 2].mean() - 0.18 * height)
     return behind | scalp | temples | below | neck
+
+
+def _mirror(points: np.ndarray) -> np.ndarray | None:
+    """(V,) each vertex's partner in the middle plane, None unless all have one."""
+    distance, partner = cKDTree(points).query(points * [-1, 1, 1])
+    if distance.max() > SYMMETRIC_MM or (partner[partner] != np.arange(len(points))).any():
+        return None
+    return partner
 
 
 def _sphere_centre(points: np.ndarray) -> np.ndarray:
@@ -222,7 +235,7 @@ def _role_by_name(name: str) -> str | None:
     if "tongue" in words:
         return "tongue"
     if any(w in words for w in ("teeth", "tooth", "gum", "jaw")):
-        return "teeth_lower" if any(w in words for w in ("lower", "bottom", "mandib")) else "skull"
+        return "teeth_lower" if any(w in words for w in ("lower", "bottom", "mandib")) else "teeth_upper"
     if any(w in words for w in ("eye", "iris", "pupil", "cornea", "sclera")):
         return "eye_left" if left else "eye_right" if "right" in words or words.endswith(("_r", ".r")) else None
     if any(w in words for w in ("hair", "ear", "cap", "hat", "glasses", "body", "neck", "scalp")):
@@ -258,7 +271,7 @@ def _role_by_place(points: np.ndarray, p: np.ndarray) -> str:
             and centre[1] < mouth[1] + 0.2 * half
         ):
             return "tongue"
-        return "teeth_lower" if centre[1] < mouth[1] else "skull"
+        return "teeth_lower" if centre[1] < mouth[1] else "teeth_upper"
     return "attached"
 
 

@@ -18,7 +18,7 @@ from .controls import CONTROL_INDEX
 from .frame import FACE_HEIGHT_MM
 from .surface import Biharmonic
 
-JAW_OPEN_MM = 30.0  # the way of the lower lip at jawOpen 1; with the condyles' glide, some 32 mm between the lips
+JAW_DROP_MM = 30.0  # how far the jaw's lip descends at jawOpen 1
 CONDYLE_GLIDE = np.array([0.0, -3.0, 6.0])  # mm at jawOpen 1
 JAW_TRAVEL = {"jawLeft": (9.0, 0.0, 0.0), "jawRight": (-9.0, 0.0, 0.0), "jawForward": (0.0, -1.0, 7.0)}  # mm
 # How much of the jaw's motion the skin takes along its contour, from the ear (landmark 0 or 16) to the chin (8).
@@ -75,7 +75,9 @@ def jaw_motion(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
         return np.broadcast_to(np.array(JAW_TRAVEL[control]) * size, points.shape).copy()
     # The condyles: below the level of the eyes, just before the ear end of the face contour.
     hinge = np.array([0.0, -18.0, a.p[[0, 16], 2].mean() + 6.0]) * [1, size, 1]
-    angle = 2 * np.arcsin(min(1.0, JAW_OPEN_MM * size / 2 / np.linalg.norm(a.p[66] - hinge)))
+    _, y, z = a.p[66] - hinge
+    drop = JAW_DROP_MM * size + CONDYLE_GLIDE[1] * size
+    angle = np.arctan2(y, z) + np.arcsin(min(1.0, (drop - y) / np.hypot(y, z)))
     turn = Rotation.from_euler("x", angle)
     return turn.apply(points - hinge) + hinge - points + CONDYLE_GLIDE * size
 

@@ -31,6 +31,10 @@ class HeadFrame:
         """(…, 3) points of the mesh → mm in the head's frame."""
         return (points - self.origin) @ self.axes.T * self.scale
 
+    def vectors_to_frame(self, vectors: np.ndarray) -> np.ndarray:
+        """(…, 3) displacements of the mesh → mm in the head's frame."""
+        return vectors @ self.axes.T * self.scale
+
     def vectors_to_mesh(self, vectors: np.ndarray) -> np.ndarray:
         """(…, 3) displacements in mm of the head's frame → displacements of the mesh."""
         return vectors @ self.axes / self.scale

@@ -1,0 +1,170 @@
+"""How well a rig keeps its contacts: lips, teeth, lids, rigid parts, and what must not move. All lengths in mm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .anatomy import Rim
+from .articulation import Rig
+from .controls import CONTROLS
+
+JAW_OPENINGS = (0.0, 0.1, 0.2, 0.3, 0.4)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure, and what it may be at most (None: for information)."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        return self.limit is None or self.value <= self.limit
+
+
+def bilabial(jaw: float) -> dict[str, float]:
+    """The controls of a bilabial closure (p, b, m) at a jaw opening of 0…0.4."""
+    return {"jawOpen": jaw, "mouthClose": jaw, "mouthPressLeft": 1.0, "mouthPressRight": 1.0}
+
+
+def labiodental() -> dict[str, float]:
+    """The controls of a labiodental contact (f, v)."""
+    return {"jawOpen": 0.04, "mouthRollLower": 0.7, "mouthUpperUpLeft": 0.25, "mouthUpperUpRight": 0.25}
+
+
+def posed(rig: Rig, controls: dict[str, float]) -> np.ndarray:
+    """(V, 3) vertices in mm of the head's frame."""
+    moved = rig.neutral.copy()
+    for name, value in controls.items():
+        moved += value * rig.shapes[rig.control_names.index(name)]
+    return rig.anatomy.frame.to_frame(moved)
+
+
+def lip_gap(rig: Rig, points: np.ndarray) -> tuple[float, float]:
+    """Largest opening and largest overlap between the inner lip contours, over the whole width of the mouth."""
+    height = _height(rig, points, rig.anatomy.lips_inner)
+    return float(max(height.max(), 0)), float(max(-height.min(), 0))
+
+
+def lip_aperture(rig: Rig, points: np.ndarray) -> float:
+    """The opening in the middle of the mouth."""
+    return float(_on(rig, points, rig.anatomy.marks[62])[1] - _on(rig, points, rig.anatomy.marks[66])[1])
+
+
+def lid_gap(rig: Rig, points: np.ndarray) -> float:
+    """The larger of the two eyes' openings between the lids' rims."""
+    return float(max(np.abs(_height(rig, points, eye.rim)).max() for eye in rig.anatomy.eyes))
+
+
+def lids_in_eyeballs(rig: Rig, points: np.ndarray) -> float:
+    """How far lid skin that lies before the eyeballs gets into them (0 where the mesh has no eyeballs)."""
+    a = rig.anatomy
+    skin = points[a.vertex_of]
+    deepest = 0.0
+    for eye in a.eyes:
+        ball = [p.vertices for p in a.parts if p.role == ("eye_left" if eye.left else "eye_right")]
+        if not ball:
+            continue
+        surface = points[np.concatenate(ball)] - eye.centre
+        distance = np.linalg.norm(surface, axis=1)
+        lid = a.outer | np.isin(np.arange(len(skin)), eye.rim.loop)
+        lid &= np.linalg.norm(a.skin - eye.centre, axis=1) < 1.6 * eye.radius
+        around = skin[lid] - eye.centre
+        radius = np.linalg.norm(around, axis=1)
+        _, nearest = cKDTree(surface / distance[:, None]).query(around / radius[:, None])
+        deepest = max(deepest, float((distance[nearest] - radius).max()))
+    return deepest
+
+
+def turned_triangles(rig: Rig, points: np.ndarray) -> int:
+    """How many triangles of the skin that is seen face away from where they faced at rest."""
+    a = rig.anatomy
+    seen = a.faces[a.outer[a.faces].all(1)]
+    skin = points[a.vertex_of]
+
+    def normals(p: np.ndarray) -> np.ndarray:
+        return np.cross(p[seen[:, 1]] - p[seen[:, 0]], p[seen[:, 2]] - p[seen[:, 0]])
+
+    return int(((normals(a.skin) * normals(skin)).sum(1) < 0).sum())
+
+
+def lip_to_upper_teeth(rig: Rig, points: np.ndarray) -> float | None:
+    """The distance from the middle of the lower lip's inner contour to the upper teeth; None without teeth."""
+    teeth = [part.vertices for part in rig.anatomy.parts if part.role == "teeth_upper"]
+    if not teeth:
+        return None
+    a = rig.anatomy
+    path = a.vertex_of[a.lips_inner.lower]
+    middle = path[np.abs(a.points[path, 0] - a.p[66, 0]) < 0.25 * abs(a.p[64, 0] - a.p[60, 0])]
+    distance, _ = cKDTree(points[np.concatenate(teeth)]).query(points[middle])
+    return float(distance.min())
+
+
+def contact_report(rig: Rig) -> list[Figure]:
+    """All figures of a rig, in the order in which they are printed."""
+    rows = []
+    for jaw in JAW_OPENINGS:
+        gap, overlap = lip_gap(rig, posed(rig, bilabial(jaw)))
+        rows += [
+            Figure(f"bilabial closure, jaw {jaw:.1f}: largest gap", gap, "mm", 0.5),
+            Figure(f"bilabial closure, jaw {jaw:.1f}: largest overlap", overlap, "mm", 0.5),
+        ]
+    rest = lip_aperture(rig, rig.anatomy.points)
+    rows += [
+        Figure(f"aperture above rest, jawOpen {jaw:.1f}", lip_aperture(rig, posed(rig, {"jawOpen": jaw})) - rest, "mm")
+        for jaw in (0.1, 0.2, 0.4, 1.0)
+    ]
+    teeth = lip_to_upper_teeth(rig, posed(rig, labiodental()))
+    if teeth is not None:
+        rows.append(Figure("f, v: lower lip to upper teeth", teeth, "mm", 1.0))
+    for value, limit in ((0.5, None), (1.0, 0.5)):
+        points = posed(rig, {"eyeBlinkLeft": value, "eyeBlinkRight": value})
+        rows += [
+            Figure(f"blink {value}: largest gap between the lids", lid_gap(rig, points), "mm", limit),
+            Figure(f"blink {value}: lids into the eyeballs", lids_in_eyeballs(rig, points), "mm", 0.5),
+        ]
+    turned = {name: turned_triangles(rig, posed(rig, {name: 1.0})) for name in CONTROLS}
+    worst = max(turned, key=lambda name: turned[name])
+    rows.append(Figure(f"triangles turned over at control 1.0, worst ({worst})", turned[worst], "", 0))
+    still = rig.anatomy.vertex_of[rig.anatomy.still]
+    moved = np.linalg.norm(rig.shapes[:, still], axis=2).max() if len(still) else 0.0
+    rows.append(Figure("motion of neck and scalp", moved * rig.anatomy.frame.scale, "mm", 0.0))
+    asymmetry = symmetry_error(rig)
+    if asymmetry is not None:
+        rows.append(Figure("left against right", asymmetry, "mm", 0.1))
+    return rows
+
+
+def symmetry_error(rig: Rig) -> float | None:
+    """The largest difference between a shape and the mirrored shape of the other side; None on asymmetric meshes."""
+    a = rig.anatomy
+    partner = a.mirror
+    if partner is None:
+        return None
+    worst = 0.0
+    for name in rig.control_names:
+        other = name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right")
+        mine, its = (a.frame.vectors_to_frame(rig.shapes[rig.control_names.index(n)]) for n in (name, other))
+        worst = max(worst, float(np.abs(mine - its[partner] * [-1, 1, 1]).max()))
+    return worst
+
+
+def _on(rig: Rig, points: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    return points[rig.anatomy.vertex_of[skin]]
+
+
+def _height(rig: Rig, points: np.ndarray, rim: Rim) -> np.ndarray:
+    """Upper contour's height above the lower one, at steps between the two corners."""
+    upper, lower = _on(rig, points, rim.upper), _on(rig, points, rim.lower)
+    if upper[0, 0] > upper[-1, 0]:
+        upper, lower = upper[::-1], lower[::-1]
+    steps = np.linspace(upper[0, 0], upper[-1, 0], 201)[1:-1]
+    return np.interp(steps, np.maximum.accumulate(upper[:, 0]), upper[:, 1]) - np.interp(
+        steps, np.maximum.accumulate(lower[:, 0]), lower[:, 1]
+    )
