@@ -1,0 +1,226 @@
+"""The articulation synthesizer: contacts in every context, smoothness, coarticulation, loudness and style."""
+
+import numpy as np
+import pytest
+
+from kmtalk_core.errors import InputError
+from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone
+from kmtalk_core.rig.controls import SPEECH_CONTROLS
+from training.articulation import Style, loudness_curve, synthesize
+
+FINE = 500.0  # Hz
+COLUMN = {name: i for i, name in enumerate(SPEECH_CONTROLS)}
+PARTING = ("mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
+
+
+def speech(text: str, length: float = 0.09, pause: float = 0.5) -> Alignment:
+    """Phones of `text` with silence around; `LABEL:0.2` gives a length in s."""
+    phones, at = [], pause
+    for word in text.split():
+        label, _, seconds = word.partition(":")
+        end = at + float(seconds or length)
+        phones.append(Phone(label, at, end))
+        at = end
+    return Alignment.from_segments(phones, [], at + pause, "test")
+
+
+def random_speech(seed: int) -> Alignment:
+    rng = np.random.default_rng(seed)
+    return speech(" ".join(f"{rng.choice(PHONES)}:{rng.choice([0.01, 0.03, 0.06, 0.1, 0.25])}" for _ in range(40)), 0.0)
+
+
+def curves(alignment: Alignment, rate: float = FINE, **options) -> tuple[np.ndarray, np.ndarray]:
+    times = np.arange(round(alignment.duration * rate)) / rate
+    return times, synthesize(alignment, times, **options)
+
+
+def gap(controls: np.ndarray) -> np.ndarray:
+    """A stand-in for the distance of the lips, in units of the opening of the jaw."""
+    c = {name: controls[:, i].astype(float) for name, i in COLUMN.items()}
+    lips = c["mouthLowerDownLeft"] + c["mouthUpperUpLeft"] + c["mouthFunnel"]
+    return c["jawOpen"] - c["mouthClose"] + 0.2 * lips
+
+
+@pytest.fixture(params=range(8))
+def anything(request) -> tuple[Alignment, Style]:
+    seed = request.param
+    return random_speech(seed), Style() if seed == 0 else Style.random(np.random.default_rng(seed))
+
+
+def test_bilabials_are_sealed_for_at_least_forty_milliseconds(anything):
+    alignment, style = anything
+    times, controls = curves(alignment, style=style)
+    found = 0
+    for phone in alignment.phones:
+        if phone.label not in BILABIALS:
+            continue
+        found += 1
+        middle = (phone.start + 0.7 * phone.end) / 1.7 if phone.label == "P" else (phone.start + phone.end) / 2
+        held = np.abs(times - middle) <= 0.018
+        assert held.any()
+        assert np.abs(controls[held, COLUMN["mouthClose"]] - controls[held, COLUMN["jawOpen"]]).max() < 0.01
+        assert controls[held][:, [COLUMN[name] for name in PARTING]].max() < 0.02
+        assert controls[held, COLUMN["mouthPressLeft"]].min() > 0.05
+    assert found
+
+
+def test_labiodentals_touch(anything):
+    alignment, style = anything
+    times, controls = curves(alignment, style=style)
+    for phone in alignment.phones:
+        if phone.label in LABIODENTALS:
+            at = np.argmin(np.abs(times - (phone.start + phone.end) / 2))
+            jaw, close, roll, press = (
+                controls[at, COLUMN[n]] for n in ("jawOpen", "mouthClose", "mouthRollLower", "mouthPressLeft")
+            )
+            assert close >= 0.8 * jaw
+            assert controls[at, COLUMN["mouthLowerDownLeft"]] < 0.02
+            assert roll > 0.3 or press > 0.05  # a bilabial next to it wins
+
+
+def test_range_and_finiteness(anything):
+    alignment, style = anything
+    for level in (0.6, 1.4):
+        times, controls = curves(alignment, 60.0, style=style, loudness=np.full(round(alignment.duration * 60), level))
+        assert controls.shape == (len(times), 35)
+        assert controls.dtype == np.float32
+        assert np.isfinite(controls).all()
+        assert controls.min() >= 0 and controls.max() <= 1
+
+
+def test_speed_has_no_jumps(anything):
+    alignment, style = anything
+    step = 1e-3
+    for rate in (1 / step, 4 / step):
+        _, controls = curves(alignment, rate, style=style)
+        acceleration = np.abs(np.diff(controls.astype(float), 2, axis=0)).max() * rate**2
+        assert acceleration < 4000  # a jump of speed would grow with the rate, without limit
+
+
+def test_same_instants_at_different_rates_agree(anything):
+    alignment, style = anything
+    _, fine = curves(alignment, 120.0, style=style)
+    _, coarse = curves(alignment, 30.0, style=style)
+    np.testing.assert_allclose(fine[::4][: len(coarse)], coarse[: len(fine[::4])], atol=1e-6)
+    alone = synthesize(alignment, np.array([7 / 30]), style=style)
+    np.testing.assert_allclose(alone[0], coarse[7], atol=1e-6)
+
+
+def test_silence_is_a_closed_face():
+    alignment = speech("HH AH L OW SIL:0.6 AA M")
+    times, controls = curves(alignment)
+    still = (times < 0.3) | ((times > 1.06) & (times < 1.26)) | (times > alignment.duration - 0.3)
+    assert gap(controls)[still].max() < 0.01
+    assert controls[~still].max() > 0.2
+
+
+def test_lips_part_before_the_voice_and_close_after_it():
+    times, controls = curves(speech("AA:0.2"))
+    opened = times[gap(controls) > 0.02]
+    assert 0.5 - 0.2 < opened[0] < 0.5 - 0.04
+    assert 0.7 + 0.04 < opened[-1] < 0.7 + 0.2
+
+
+def test_rounding_starts_over_the_consonants_before():
+    times, controls = curves(speech("S T R UW:0.2", 0.06, pause=0.5))
+    _, spread = curves(speech("S T R IY:0.2", 0.06, pause=0.5))
+    pucker = controls[:, COLUMN["mouthPucker"]]
+    early = np.argmin(np.abs(times - 0.59))  # in the t, 90 ms before the vowel
+    assert pucker[early] > 0.1
+    assert pucker[early] > spread[early, COLUMN["mouthPucker"]] + 0.02
+
+
+def test_tongue_consonants_leave_the_lips_rounded():
+    times, controls = curves(speech("UW:0.15 T:0.08 UW:0.15"))
+    pucker = controls[:, COLUMN["mouthPucker"]]
+    inside = (times > 0.6) & (times < 0.78)
+    assert pucker[inside].min() > 0.8 * pucker.max()
+
+
+def test_sibilants_narrow_the_jaw_between_open_vowels():
+    times, controls = curves(speech("AA:0.15 S:0.1 AA:0.15"))
+    jaw = controls[:, COLUMN["jawOpen"]]
+    assert jaw[np.argmin(np.abs(times - 0.7))] < 0.4 * jaw.max()
+
+
+def test_the_jaw_is_slower_than_the_lips():
+    _, controls = curves(speech("AA:0.2 B AA:0.2"))
+    jaw, lips = (controls[:, COLUMN[n]].astype(float) for n in ("jawOpen", "mouthLowerDownLeft"))
+    assert np.abs(np.diff(lips)).max() / lips.max() > 1.3 * np.abs(np.diff(jaw)).max() / jaw.max()
+    at_closure = round(0.745 * FINE)
+    assert jaw[at_closure] > 0.3 * jaw.max()  # the lips close over a jaw that stays half open
+
+
+def test_short_vowels_undershoot():
+    jaw = [curves(speech(f"T AA:{length} T"))[1][:, COLUMN["jawOpen"]].max() for length in (0.05, 0.1, 0.2)]
+    assert jaw[0] < 0.8 * jaw[1] < 0.8 * jaw[2] or jaw[0] < jaw[1] - 0.05 < jaw[2]
+    assert jaw[0] < 0.7 * jaw[2]
+
+
+def test_equal_neighbours_are_one_phone():
+    two = Alignment.from_segments(
+        [Phone("AA", 0.5, 0.6), Phone("N", 0.6, 0.65), Phone("N", 0.65, 0.7), Phone("AA", 0.7, 0.8)], [], 1.3, "test"
+    )
+    one = Alignment.from_segments([Phone("AA", 0.5, 0.6), Phone("N", 0.6, 0.7), Phone("AA", 0.7, 0.8)], [], 1.3, "test")
+    np.testing.assert_array_equal(curves(two)[1], curves(one)[1])
+
+
+@pytest.mark.parametrize(
+    ("phone", "control"),
+    [("TH", "tongueOut"), ("L", "tongueTipUp"), ("N", "tongueTipUp"), ("K", "tongueBodyUp"), ("NG", "tongueBodyUp")],
+)
+def test_tongue_shows(phone, control):
+    _, controls = curves(speech(f"AA {phone} AA"))
+    _, without = curves(speech("AA HH AA"))
+    assert controls[:, COLUMN[control]].max() > without[:, COLUMN[control]].max() + 0.2
+
+
+def test_louder_and_stressed_is_bigger():
+    alignment = speech("T AA T")
+    frames = round(alignment.duration * FINE)
+    quiet, loud = (gap(curves(alignment, loudness=np.full(frames, x))[1]).max() for x in (0.7, 1.3))
+    assert loud > 1.3 * quiet
+    weak, strong = (gap(curves(alignment, stress=[0, 0, x, 0, 0])[1]).max() for x in (0, 1))
+    assert strong > 1.15 * weak
+
+
+def test_styles_differ_and_repeat():
+    alignment = random_speech(1)
+    rng = np.random.default_rng(5)
+    styles = [Style.random(rng) for _ in range(3)]
+    motions = [curves(alignment, 30.0, style=style)[1] for style in styles]
+    np.testing.assert_array_equal(motions[0], curves(alignment, 30.0, style=styles[0])[1])
+    assert np.abs(motions[0] - motions[1]).max() > 0.02
+    assert np.abs(motions[1] - motions[2]).max() > 0.02
+
+
+def test_without_asymmetry_left_equals_right():
+    _, controls = curves(random_speech(2), style=Style(asymmetry=0.0))
+    np.testing.assert_array_equal(controls[:, COLUMN["mouthSmileLeft"]], controls[:, COLUMN["mouthSmileRight"]])
+    _, controls = curves(random_speech(2))
+    assert np.abs(controls[:, COLUMN["mouthSmileLeft"]] - controls[:, COLUMN["mouthSmileRight"]]).max() > 1e-3
+
+
+def test_silence_alone():
+    alignment = Alignment((Phone(SILENCE, 0.0, 1.0),), (), 1.0, "test")
+    assert gap(curves(alignment)[1]).max() == 0
+
+
+def test_wrong_sizes_are_refused():
+    alignment = speech("AA")
+    with pytest.raises(InputError, match="loudness"):
+        synthesize(alignment, np.zeros(3), loudness=np.ones(2))
+    with pytest.raises(InputError, match="stress"):
+        synthesize(alignment, np.zeros(3), stress=[1])
+
+
+def test_loudness_follows_the_voice_and_ignores_the_gain():
+    rate = 16_000
+    envelope = np.repeat([0.02, 0.2, 0.02], rate)
+    sound = envelope * np.random.default_rng(0).normal(size=3 * rate)
+    factor = loudness_curve(sound, np.array([0.5, 1.5, 2.5]), rate)
+    assert factor.min() >= 0.6 and factor.max() <= 1.4
+    assert factor[1] > factor[0] + 0.3
+    assert factor[1] > factor[2] + 0.3
+    np.testing.assert_allclose(loudness_curve(0.1 * sound, np.array([0.5, 1.5, 2.5]), rate), factor, atol=1e-3)
+    np.testing.assert_array_equal(loudness_curve(np.zeros(rate), np.array([0.1, 0.9])), 1.0)

@@ -1,0 +1,262 @@
+"""Phones with times → control curves: dominance functions for coarticulation, gates for the contacts of the lips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csc_matrix
+from scipy.special import expit
+
+from kmtalk_core.errors import InputError
+from kmtalk_core.phones import BILABIALS, LABIODENTALS, SILENCE, VOWELS, Alignment
+from kmtalk_core.rig.controls import SPEECH_CONTROLS
+
+from .style import Style
+from .targets import (
+    ARTICULATORS,
+    COLUMNS,
+    DIPHTHONGS,
+    DOMINANCE,
+    FIRST_SHARE,
+    ROUNDED,
+    ROUNDED_LEAD,
+    ROWS,
+    STRESS_GAIN,
+    SYNERGIES,
+    TARGETS,
+    TIME_CONSTANT,
+)
+
+SHORT_PAUSE, LONG_PAUSE = 0.05, 0.30  # s; over this range a pause grows from no influence to a closed mouth
+PAUSE_FLOOR = 0.08
+LOUDNESS_EXPONENT = 0.8  # of the loudness on the opening
+FORGOTTEN = 16.0  # time constants after which a phone counts no more (1e-7 of it is left)
+CLOSING, OPENING = 0.08, 0.08  # s from parted to contact and back
+HOLD = 0.04  # s of full contact at least; with the flat ends of the ramps the lips are sealed for 60 ms
+HOLD_SLACK = 0.03  # s of the phone that the flat ends of the ramps cover
+RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
+TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.45  # f, v: how far the lower lip follows the upper teeth, and curls over its own
+PHONE_SPREAD = 0.07  # standard deviation of a target between two utterances of a phone, as a share
+
+
+class Segments(NamedTuple):
+    """Phones prepared for blending, (S,) each: row of the table, start and end s, gain, dominance factor, rounded."""
+
+    row: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    gain: np.ndarray
+    weight: np.ndarray
+    rounded: np.ndarray
+
+
+class Contact(NamedTuple):
+    """Gates of lip contacts: fully closed from `start` to `end` (E,) s, on the way `before` and `after` that, s."""
+
+    start: np.ndarray
+    end: np.ndarray
+    before: float
+    after: float
+
+
+def synthesize(
+    alignment: Alignment,
+    times: np.ndarray,
+    *,
+    loudness: np.ndarray | None = None,
+    stress: Sequence[int] | np.ndarray | None = None,
+    style: Style | None = None,
+) -> np.ndarray:
+    """Control curves (T, 35) float32, 0…1 in the order of SPEECH_CONTROLS, at `times` (T,) s, ascending.
+
+    `loudness` (T,) is the factor of the opening at `times` (`loudness_curve`), 1 if None. `stress` (P,) gives each
+    phone's stress as the CMU dictionary does (0, 1, 2; consonants are ignored). The result is a continuously
+    differentiable function of time, so any frame rate and single instants sample the same motion.
+
+    Each articulator is the dominance-weighted mean of the phones around (Cohen & Massaro 1993, equation 3) with raised
+    cosines of finite reach as dominance functions; short phones therefore undershoot. Lip contacts are gates on top:
+    p, b, m seal and f, v touch in every context (JALI, section 4.2). Raises InputError for sizes that don't fit.
+    """
+    style = style or Style()
+    times = np.asarray(times, dtype=np.float64)
+    if loudness is not None and np.shape(loudness) != times.shape:
+        raise InputError("The loudness needs one value for each time; evaluate loudness_curve at the same times.")
+    if stress is not None and len(stress) != len(alignment.phones):
+        raise InputError("The stress needs one value for each phone; give 0 for consonants and silence.")
+    rng = np.random.default_rng(style.seed)
+    drift = _drifts(times, rng) * style.variation
+    segments = _segments(alignment, stress)
+    curves = _blend(segments, times, style, rng)
+
+    opening = style.amplitude * (1 + 0.04 * drift[0])
+    if loudness is not None:
+        opening = opening * np.asarray(loudness) ** LOUDNESS_EXPONENT
+    curves["jawOpen"] *= opening * style.jaw
+    for name in ARTICULATORS["lips"]:
+        curves[name] *= opening / style.jaw
+    for name in ("mouthFunnel", "mouthPucker"):
+        curves[name] *= style.rounding
+    for name in ("mouthStretch", "mouthSmile"):
+        curves[name] *= style.spreading
+    for follower, leader, share in SYNERGIES:
+        curves[follower] = share * curves[leader]
+
+    _close_lips(curves, times, alignment)
+    _vary(curves, drift[1:], style)
+    return _by_side(curves, drift, rng, style)
+
+
+def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None) -> Segments:
+    """Merge equal neighbours (JALI), split diphthongs, and place silence around the sound."""
+    merged: list[tuple[str, float, float, float]] = []
+    for i, phone in enumerate(alignment.phones):
+        gain = STRESS_GAIN[stress[i]] if stress is not None and phone.label in VOWELS else 1.0
+        if merged and merged[-1][0] == phone.label:
+            _, start, _, gain = merged.pop()
+            merged.append((phone.label, start, phone.end, gain))
+        else:
+            merged.append((phone.label, phone.start, phone.end, gain))
+    far = 1e3  # s; before and after the sound the mouth stays closed
+    if merged[0][0] != SILENCE:
+        merged.insert(0, (SILENCE, merged[0][1] - far, merged[0][1], 1.0))
+    if merged[-1][0] != SILENCE:
+        merged.append((SILENCE, merged[-1][2], merged[-1][2] + far, 1.0))
+    merged[0] = (SILENCE, merged[0][2] - far, merged[0][2], 1.0)
+    merged[-1] = (SILENCE, merged[-1][1], merged[-1][1] + far, 1.0)
+
+    parts: list[tuple[int, float, float, float, bool]] = []
+    for label, start, end, gain in merged:
+        if label in DIPHTHONGS:
+            middle = start + FIRST_SHARE * (end - start)
+            first, second = DIPHTHONGS[label]
+            parts.append((ROWS[first], start, middle, gain, first in ROUNDED))
+            parts.append((ROWS[second], middle, end, gain, second in ROUNDED))
+        else:
+            parts.append((ROWS[label], start, end, gain, label in ROUNDED))
+    row, starts, ends, gains, rounded = (np.array(column) for column in zip(*parts, strict=True))
+    pause = np.clip((ends - starts - SHORT_PAUSE) / (LONG_PAUSE - SHORT_PAUSE), PAUSE_FLOOR, 1.0)
+    return Segments(row, starts, ends, gains, np.where(row == ROWS[SILENCE], pause, gains), rounded)
+
+
+def _raised_cosine(distance: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """1 at distance 0, 0 from `reach` on, smooth in between."""
+    return 0.5 + 0.5 * np.cos(np.pi * np.minimum(np.maximum(distance, 0.0) / reach, 1.0))
+
+
+def _pairs(times: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All (frame, event) with start ≤ time ≤ end, as frames (n,), events (n,) and the offsets of each event."""
+    first, last = np.searchsorted(times, start, "left"), np.searchsorted(times, end, "right")
+    offsets = np.concatenate([[0], np.cumsum(last - first)])
+    events = np.repeat(np.arange(len(start)), last - first)
+    return np.arange(offsets[-1]) - offsets[events] + first[events], events, offsets
+
+
+def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Dominance-weighted mean of the targets, articulator by articulator: column name → (T,).
+
+    The dominance of a phone rises and falls exponentially on both sides of it, as in the paper, but with round corners
+    (a difference of logistic functions): equal dominances add up to 1 everywhere, and a short phone weighs less than a
+    long one, which is undershoot. How fast one phone gives way to the next doesn't depend on their dominances.
+    """
+    longest = FORGOTTEN * max(TIME_CONSTANT.values()) / style.effort + ROUNDED_LEAD
+    frames, events, offsets = _pairs(times, s.start - longest, s.end + longest)
+    since_start, since_end = times[frames] - s.start[events], times[frames] - s.end[events]
+    spread = np.clip(rng.normal(size=(len(s.row), len(COLUMNS))), -2, 2) * PHONE_SPREAD * style.variation
+    targets = TARGETS[s.row] * (1 + spread)
+    curves: dict[str, np.ndarray] = {}
+    column = 0
+    for articulator, (name, columns) in enumerate(ARTICULATORS.items()):
+        constant = TIME_CONSTANT[name] / style.effort
+        lead = ROUNDED_LEAD * s.rounded[events] if name == "shape" else 0.0
+        present = expit((since_start + lead) / constant) - expit(since_end / constant)
+        weight = present * (DOMINANCE[s.row, articulator] * s.weight)[events]
+        goal = targets[:, column : column + len(columns)]
+        if name in ("jaw", "lips"):
+            goal = goal * s.gain[:, None]
+        matrix = csc_matrix((weight, frames, offsets), shape=(len(times), len(s.row)))
+        total = matrix @ np.ones(len(s.row))
+        curves.update(zip(columns, (matrix @ goal / total[:, None]).T, strict=True))
+        column += len(columns)
+    return curves
+
+
+def _gate(times: np.ndarray, c: Contact) -> np.ndarray:
+    """Closedness (T,) in 0…1: 1 while any contact holds; contacts that overlap stay closed in between."""
+    frames, events, _ = _pairs(times, c.start - c.before, c.end + c.after)
+    early, late = c.start[events] - times[frames], times[frames] - c.end[events]
+    closed = _raised_cosine(np.maximum(early, late), np.where(early > late, c.before, c.after))
+    opened = np.ones(len(times))
+    np.multiply.at(opened, frames, 1 - closed)
+    return 1 - opened
+
+
+def _contacts(alignment: Alignment, labels: frozenset[str]) -> Contact:
+    """When the lips are in contact for the phones of `labels`."""
+    chosen = [phone for phone in alignment.phones if phone.label in labels]
+    start = np.array([p.start for p in chosen])
+    length = np.array([(p.end - p.start) * (1 - RELEASE_SHARE.get(p.label, 0.0)) for p in chosen])
+    middle, held = start + length / 2, np.maximum(length - HOLD_SLACK, HOLD)
+    return Contact(middle - held / 2, middle + held / 2, CLOSING, OPENING)
+
+
+def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Alignment) -> None:
+    """Let p, b, m seal and f, v touch, whatever the jaw and the neighbours do.
+
+    mouthClose equal to jawOpen seals the lips at any opening of the jaw (ARKit), so the slow jaw may stay half open
+    (Löfqvist & Gracco 1997). Everything else that parts the lips fades out, the funnel too; the pucker may stay.
+    """
+    seal, touch = (_gate(times, _contacts(alignment, labels)) for labels in (BILABIALS, LABIODENTALS))
+    parted = 1 - seal
+    for name in ("mouthUpperUp", "tongueOut", "noseSneer"):
+        curves[name] *= parted
+    curves["mouthLowerDown"] *= parted * (1 - touch)
+    curves["mouthFunnel"] *= parted * (1 - 0.8 * touch)
+    touch *= parted
+    curves["mouthStretch"] *= 1 - 0.4 * seal
+    curves["mouthClose"] = curves["jawOpen"] * (seal + TOUCH_CLOSE * touch)
+    curves["mouthRollLower"] = 0.15 * seal + TOUCH_ROLL * touch
+    curves["mouthRollUpper"] = 0.12 * seal
+    curves["mouthPress"] = 0.18 * seal
+    curves["mouthShrugLower"] += 0.10 * seal + 0.10 * touch
+
+
+def _drifts(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Eight slow random curves (8, T) of unit variance, each three sinusoids between 0.05 and 0.6 Hz."""
+    frequency = rng.uniform(0.05, 0.6, (8, 3, 1))
+    phase = rng.uniform(0, 2 * np.pi, (8, 3, 1))
+    return np.sqrt(2 / 3) * np.sin(2 * np.pi * frequency * times + phase).sum(1)
+
+
+def _vary(curves: dict[str, np.ndarray], drift: np.ndarray, style: Style) -> None:
+    """Slow life that needs no voice: the mouth and the jaw wander sideways, the corners and the lips tense a little."""
+    for drifting, amount, (one, other) in (
+        (drift[0], 0.010, ("mouthLeft", "mouthRight")),
+        (drift[1], 0.012, ("jawLeft", "jawRight")),
+    ):
+        for name, sign in ((one, 1), (other, -1)):
+            curves[name] = style.variation * amount * _positive(sign * drifting)
+    curves["mouthSmile"] += style.variation * 0.015 * _positive(drift[2])
+    curves["mouthPress"] += style.variation * 0.015 * _positive(drift[3])
+    curves["mouthFrown"] = style.variation * 0.015 * _positive(drift[4])
+
+
+def _positive(x: np.ndarray) -> np.ndarray:
+    """The positive part with a rounded corner, so that speed stays continuous."""
+    return 0.5 * (x + np.sqrt(x * x + 0.05))
+
+
+def _by_side(curves: dict[str, np.ndarray], drift: np.ndarray, rng: np.random.Generator, style: Style) -> np.ndarray:
+    """Spread the curves over left and right, one side a little stronger, into the order of SPEECH_CONTROLS."""
+    out = np.zeros((drift.shape[1], len(SPEECH_CONTROLS)), dtype=np.float32)
+    bias = dict.fromkeys((name.removesuffix("Left").removesuffix("Right") for name in SPEECH_CONTROLS), 0.0)
+    bias = {name: style.asymmetry * np.clip(rng.normal(), -2, 2) for name in bias}
+    for column, name in enumerate(SPEECH_CONTROLS):
+        base = name.removesuffix("Left").removesuffix("Right")
+        if name in curves:
+            out[:, column] = curves[name]
+        elif base in curves:
+            side = 1 if name.endswith("Left") else -1
+            out[:, column] = curves[base] * (1 + side * (bias[base] + 0.3 * style.asymmetry * drift[-1]))
+    return np.clip(out, 0.0, 1.0, out=out)

@@ -1,0 +1,111 @@
+"""What each phone does with jaw, lips and tongue: the table of articulatory targets, and how long each lasts.
+
+Sources, by the short names used below:
+- CM93: Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech": targets blended by dominance.
+- JALI: Edwards, Landreth, Fiume & Singh 2016, "JALI: an animator-centric viseme model for expressive lip
+  synchronization", section 4.2 (rules for bilabials, labiodentals, sibilants, lip-heavy and tongue-only visemes).
+- KLLK: Keating, Lindblom, Lubker & Kreiman 1994, "Variability in jaw height for segments in English and Swedish
+  VCVs": jaw high and least variable in s, sh, t; free in k, h, l and in vowels.
+- BBH: Bell-Berti & Harris 1982, "Temporal patterns of coarticulation: lip rounding": rounding starts at a fixed time
+  before its vowel, over the consonants in between.
+- LG: Löfqvist & Gracco 1997, "Lip and jaw kinematics in bilabial stop consonant production": closure of 60-120 ms made
+  by both lips over a moving jaw, at lip speeds of 0.1-0.25 m/s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kmtalk_core.phones import PHONES, SILENCE
+
+# The columns of the table that are targets of controls, grouped by the articulator that moves them. A name without
+# `Left` or `Right` that exists only with them stands for both sides.
+ARTICULATORS: dict[str, tuple[str, ...]] = {
+    "jaw": ("jawOpen", "jawForward"),
+    "lips": ("mouthLowerDown", "mouthUpperUp"),
+    "shape": ("mouthFunnel", "mouthPucker", "mouthStretch", "mouthSmile"),
+    "tongue": ("tongueOut", "tongueTipUp", "tongueBodyUp"),
+}
+COLUMNS = tuple(name for columns in ARTICULATORS.values() for name in columns)
+
+
+# How fast an articulator goes from one target to the next, s; 4.4 of them are 10 % to 90 % of the way. The jaw is slow,
+# lips and tongue are fast (LG).
+TIME_CONSTANT = {"jaw": 0.024, "lips": 0.018, "shape": 0.024, "tongue": 0.015}
+# Rounded phones begin so much earlier, s (BBH; JALI: lip-heavy visemes start early).
+ROUNDED_LEAD = 0.06
+
+# Targets of the columns, then the dominance (CM93) of jaw, lips, shape and tongue. A dominance below 0.3 leaves the
+# articulator to the neighbours: tongue-only consonants don't shape the lips (JALI), k, g, ng, h leave the jaw (KLLK).
+# fmt: off
+TABLE: dict[str, tuple[float, ...]] = {
+    #       jaw         lips        shape                        tongue             dominance
+    #      open  fwd   lower upper funnel pucker stretch smile   out   tip   body   jaw  lips shape tongue
+    SILENCE: (0.00, 0.00,  0.00, 0.00,  0.00, 0.00, 0.00, 0.00,  0.00, 0.10, 0.10,  1.00, 1.20, 0.50, 0.60),
+    # open vowels
+    "AA":    (0.46, 0.00,  0.50, 0.14,  0.06, 0.00, 0.04, 0.00,  0.00, 0.00, 0.00,  1.30, 1.00, 0.70, 0.80),
+    "AE":    (0.42, 0.00,  0.50, 0.22,  0.00, 0.00, 0.16, 0.12,  0.00, 0.00, 0.05,  1.30, 1.00, 0.80, 0.80),
+    "AO":    (0.38, 0.03,  0.30, 0.08,  0.20, 0.14, 0.00, 0.00,  0.00, 0.00, 0.15,  1.30, 1.00, 1.20, 0.80),
+    "AH":    (0.27, 0.00,  0.32, 0.10,  0.02, 0.00, 0.04, 0.02,  0.00, 0.00, 0.10,  0.70, 0.60, 0.30, 0.50),
+    "EH":    (0.31, 0.00,  0.42, 0.18,  0.00, 0.00, 0.14, 0.12,  0.00, 0.00, 0.25,  1.10, 0.90, 0.80, 0.80),
+    # close vowels
+    "IH":    (0.17, 0.00,  0.28, 0.14,  0.00, 0.00, 0.14, 0.10,  0.00, 0.00, 0.45,  0.80, 0.80, 0.60, 0.80),
+    "IY":    (0.09, 0.00,  0.26, 0.16,  0.00, 0.00, 0.30, 0.24,  0.00, 0.00, 0.75,  1.20, 1.00, 1.00, 1.00),
+    "ER":    (0.15, 0.06,  0.18, 0.08,  0.16, 0.12, 0.00, 0.00,  0.00, 0.25, 0.50,  1.00, 0.90, 1.00, 1.00),
+    "UH":    (0.14, 0.03,  0.14, 0.06,  0.18, 0.22, 0.00, 0.00,  0.00, 0.00, 0.45,  1.00, 0.90, 1.20, 0.80),
+    "UW":    (0.07, 0.05,  0.06, 0.03,  0.20, 0.46, 0.00, 0.00,  0.00, 0.00, 0.60,  1.20, 1.00, 2.00, 0.80),
+    "OW":    (0.25, 0.03,  0.16, 0.05,  0.28, 0.32, 0.00, 0.00,  0.00, 0.00, 0.30,  1.20, 1.00, 2.00, 0.80),
+    # glides and liquids
+    "W":     (0.05, 0.05,  0.03, 0.02,  0.14, 0.52, 0.00, 0.00,  0.00, 0.00, 0.45,  1.00, 1.50, 3.00, 0.80),
+    "R":     (0.09, 0.06,  0.12, 0.06,  0.20, 0.18, 0.00, 0.00,  0.00, 0.30, 0.40,  0.80, 0.80, 1.20, 1.00),
+    "Y":     (0.07, 0.00,  0.16, 0.12,  0.00, 0.00, 0.22, 0.16,  0.00, 0.00, 0.80,  0.90, 0.80, 0.70, 1.00),
+    "L":     (0.14, 0.00,  0.20, 0.10,  0.00, 0.00, 0.05, 0.04,  0.00, 0.85, 0.00,  0.60, 0.50, 0.15, 2.00),
+    # tongue-only consonants
+    "T":     (0.045, 0.06,  0.14, 0.10,  0.00, 0.00, 0.06, 0.02,  0.00, 0.85, 0.10,  1.20, 0.70, 0.12, 2.00),
+    "D":     (0.045, 0.06,  0.14, 0.10,  0.00, 0.00, 0.06, 0.02,  0.00, 0.85, 0.10,  1.10, 0.70, 0.12, 2.00),
+    "N":     (0.05, 0.03,  0.14, 0.10,  0.00, 0.00, 0.06, 0.02,  0.00, 0.85, 0.10,  1.00, 0.70, 0.12, 2.00),
+    "K":     (0.12, 0.00,  0.16, 0.08,  0.00, 0.00, 0.04, 0.00,  0.00, 0.00, 0.85,  0.50, 0.50, 0.12, 2.00),
+    "G":     (0.11, 0.00,  0.16, 0.08,  0.00, 0.00, 0.04, 0.00,  0.00, 0.00, 0.85,  0.50, 0.50, 0.12, 2.00),
+    "NG":    (0.12, 0.00,  0.16, 0.08,  0.00, 0.00, 0.04, 0.00,  0.00, 0.00, 0.85,  0.50, 0.50, 0.12, 2.00),
+    "HH":    (0.15, 0.00,  0.18, 0.08,  0.00, 0.00, 0.00, 0.00,  0.00, 0.00, 0.10,  0.20, 0.20, 0.05, 0.10),
+    "TH":    (0.08, 0.00,  0.16, 0.10,  0.00, 0.00, 0.05, 0.00,  0.32, 0.35, 0.00,  1.20, 0.90, 0.25, 2.50),
+    "DH":    (0.08, 0.00,  0.14, 0.10,  0.00, 0.00, 0.05, 0.00,  0.28, 0.35, 0.00,  1.00, 0.80, 0.20, 2.50),
+    # sibilants: teeth together and visible
+    "S":     (0.03, 0.14,  0.18, 0.16,  0.00, 0.00, 0.16, 0.08,  0.00, 0.70, 0.15,  2.20, 1.10, 0.40, 1.50),
+    "Z":     (0.03, 0.14,  0.18, 0.16,  0.00, 0.00, 0.16, 0.08,  0.00, 0.70, 0.15,  2.20, 1.10, 0.40, 1.50),
+    "SH":    (0.03, 0.16,  0.12, 0.16,  0.34, 0.18, 0.00, 0.00,  0.00, 0.45, 0.50,  2.20, 1.10, 1.60, 1.50),
+    "ZH":    (0.03, 0.16,  0.12, 0.16,  0.34, 0.18, 0.00, 0.00,  0.00, 0.45, 0.50,  2.20, 1.10, 1.60, 1.50),
+    "CH":    (0.03, 0.14,  0.12, 0.16,  0.32, 0.16, 0.00, 0.00,  0.00, 0.70, 0.40,  2.20, 1.10, 1.50, 1.50),
+    "JH":    (0.03, 0.14,  0.12, 0.16,  0.32, 0.16, 0.00, 0.00,  0.00, 0.70, 0.40,  2.20, 1.10, 1.50, 1.50),
+    # contacts of the lips: the gates of the synthesizer close them; the jaw only helps (LG)
+    "F":     (0.06, 0.00,  0.00, 0.12,  0.00, 0.00, 0.06, 0.04,  0.00, 0.00, 0.10,  1.20, 1.00, 0.20, 0.30),
+    "V":     (0.06, 0.00,  0.00, 0.10,  0.00, 0.00, 0.06, 0.04,  0.00, 0.00, 0.10,  1.20, 1.00, 0.20, 0.30),
+    "P":     (0.07, 0.00,  0.04, 0.02,  0.00, 0.00, 0.02, 0.00,  0.00, 0.00, 0.10,  0.70, 0.70, 0.12, 0.20),
+    "B":     (0.07, 0.00,  0.04, 0.02,  0.00, 0.00, 0.02, 0.00,  0.00, 0.00, 0.10,  0.70, 0.70, 0.12, 0.20),
+    "M":     (0.07, 0.00,  0.04, 0.02,  0.00, 0.00, 0.02, 0.00,  0.00, 0.00, 0.10,  0.70, 0.70, 0.12, 0.20),
+}
+# Diphthongs move: the first target holds for this share of the phone, then comes the second. In running speech the
+# glide of AY and AW ends half way to its nominal vowel.
+DIPHTHONGS = {"AY": ("AA", "EH"), "AW": ("AA", "OW"), "OY": ("AO", "IH"), "EY": ("EH", "IY"), "OW": ("OW", "UW")}
+FIRST_SHARE = 0.65
+# fmt: on
+
+ROUNDED = frozenset({"AO", "OW", "UW", "UH", "W", "R", "ER", "SH", "ZH", "CH", "JH"})
+# Stress (CMU dictionary: 0 none, 1 primary, 2 secondary) → factor of a vowel's opening and of its dominance.
+# Unstressed vowels are reduced (Lindblom 1963, "Spectrographic study of vowel reduction").
+STRESS_GAIN = np.array([0.88, 1.10, 1.0])
+
+# Controls that follow others because the same muscles move them: (follower, leader, share).
+SYNERGIES = (
+    ("mouthDimple", "mouthSmile", 0.30),  # zygomaticus with risorius
+    ("cheekSquint", "mouthSmile", 0.20),
+    ("noseSneer", "mouthUpperUp", 0.20),  # levator labii superioris alaeque nasi
+    ("mouthShrugLower", "mouthPucker", 0.15),  # mentalis with orbicularis oris
+)
+
+ROWS = {label: row for row, label in enumerate(TABLE)}
+TARGETS = np.array([row[: len(COLUMNS)] for row in TABLE.values()])  # (rows, columns)
+DOMINANCE = np.array([row[len(COLUMNS) :] for row in TABLE.values()])  # (rows, articulators)
+
+if set(PHONES) - set(TABLE) - set(DIPHTHONGS):
+    raise AssertionError("The table of articulatory targets lacks a phone.")
