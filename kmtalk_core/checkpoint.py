@@ -10,16 +10,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .assets import COMPACT_CHECKPOINT
 from .errors import InputError
 from .motion import load_npz, save_npz
 
 FORMAT = 1
-SHIPPED = Path(__file__).parent / "assets" / "kmtalk_compact.npz"
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
 
     Raises InputError if the file is missing, damaged, of another format or not a checkpoint at all.
     """
-    path = SHIPPED if path is None else path
+    path = COMPACT_CHECKPOINT if path is None else path
     arrays = load_npz(path)
     if "config" not in arrays or "sha256" not in arrays:
         raise InputError(f"{path} is not a KMTalk checkpoint; choose one that `python -m training.train` wrote.")

@@ -16,7 +16,7 @@ from .articulation import loudness_curve
 
 FEATURE_RATE = 50.0  # Hz: the audio encoder's output
 VALIDATION_SHARE = 33  # one speaker in so many is kept for validation
-SYNTHETIC_SOURCES = frozenset({"espeak", "flite", "festival"})
+SYNTHETIC_SOURCES = frozenset({"espeak", "flite", "festival", "noise"})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .layers import EncoderLayer
 
+MEL_MEAN, MEL_DEVIATION = -7.0, 3.5  # of log-mel over the training corpus, roughly
 STRIDE = 2  # mel frames (100 Hz) to feature frames (50 Hz)
 
 
@@ -51,7 +52,7 @@ class AudioEncoder(nn.Module):
         self.prosody_head = nn.Linear(d_model, 2)
 
     def forward(self, mel: Tensor, rate: float = 50.0) -> tuple[Tensor, Tensor, Tensor]:
-        x = self.stem(mel.transpose(1, 2)).transpose(1, 2)
+        x = self.stem(((mel - MEL_MEAN) / MEL_DEVIATION).transpose(1, 2)).transpose(1, 2)
         times = (torch.arange(x.shape[1], device=x.device, dtype=torch.float32) / rate).expand(x.shape[0], -1)
         for convolution, layer in zip(self.convolutions, self.layers, strict=True):
             x = layer(convolution(x), times)

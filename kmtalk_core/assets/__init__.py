@@ -1,0 +1,7 @@
+"""What ships with the core: the compact model, the demo head, the sample speech, the g2p weights."""
+
+from pathlib import Path
+
+ASSETS = Path(__file__).parent
+COMPACT_CHECKPOINT = ASSETS / "kmtalk_compact.npz"
+DEMO_HEAD = ASSETS / "demo_head.npz"

@@ -1,0 +1,207 @@
+"""Stages 2 and 3: LKMA learns key motions, CMC learns to complete them; independent of each other (paper Sec. 4).
+
+The motion to learn comes from the articulation synthesizer, evaluated anew for every crop, so the same speech is seen
+at many frame rates, with many selections of key instants, and for CMC in many speaking styles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kmtalk_core.completion import between_keys
+from kmtalk_core.conditioning import UNKNOWN, phone_context
+from kmtalk_core.localization.keys import KeyInstants, key_instants
+from kmtalk_core.networks.kmtalk import KMTalk
+from kmtalk_core.phones import Alignment, Phone
+from kmtalk_core.runtime.inference import at_times
+
+from .articulation import Style, synthesize
+from .data import FEATURE_RATE, CropSampler, Utterance
+from .loop import Schedule, train_stage
+from .losses import completion_loss, key_motion_loss, lip_matrix
+
+FRAME_RATES = (24.0, 25.0, 30.0, 30.0, 48.0, 60.0)  # Hz, one drawn per batch
+KEY_RULES = ("apexes", "apexes", "boundaries", "both")
+THINNED = 0.2  # share of crops from which a random part of the keys is dropped
+LATEST_START = 10.0  # s: crops are placed at random times, so that time encodings of long pieces are known
+CLOSED_WEIGHT_FLOOR = 0.3  # weight of frames whose phone label is least certain
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops at one frame rate, padded: T frames, m keys. Times in s."""
+
+    audio: np.ndarray  # (B, T, d)
+    motion: np.ndarray  # (B, T, C)
+    times: np.ndarray  # (B, T)
+    mask: np.ndarray  # (B, T) bool
+    weights: np.ndarray  # (B, T) confidence
+    key_frames: np.ndarray  # (B, m) int, index of the frame of each key
+    key_mask: np.ndarray  # (B, m) bool
+    phones: np.ndarray  # (B, m, 3) int
+    timing: np.ndarray  # (B, m, 4)
+
+
+class MotionSampler:
+    """Draws batches; `audio` holds the features A (N, d) float16 of each utterance by name."""
+
+    def __init__(self, utterances: list[Utterance], audio: dict[str, np.ndarray], seconds: float, styles: bool) -> None:
+        self._crops = CropSampler(utterances, seconds, 0.5)
+        self._audio, self._seconds, self._styles = audio, seconds, styles
+
+    def draw(self, size: int, rng: np.random.Generator) -> Batch:
+        fps = float(rng.choice(FRAME_RATES))
+        rows = [self._row(fps, rng) for _ in range(size)]
+        m = max(len(row["key_frames"]) for row in rows)
+        n = round(self._seconds * fps) + 1
+
+        def padded(name: str, length: int) -> np.ndarray:
+            first = rows[0][name]
+            out = np.zeros((size, length, *first.shape[1:]), first.dtype)
+            for index, row in enumerate(rows):
+                out[index, : len(row[name])] = row[name]
+            return out
+
+        lengths, key_counts = (np.array([len(row[k]) for row in rows])[:, None] for k in ("motion", "key_frames"))
+        offsets = rng.uniform(0.0, LATEST_START, (size, 1))
+        return Batch(
+            audio=padded("audio", n),
+            motion=padded("motion", n),
+            times=np.arange(n)[None] / fps + offsets,
+            mask=np.arange(n)[None] < lengths,
+            weights=padded("weights", n),
+            key_frames=padded("key_frames", m),
+            key_mask=np.arange(m)[None] < key_counts,
+            phones=padded("phones", m),
+            timing=padded("timing", m),
+        )
+
+    def _row(self, fps: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        u, first = self._crops.draw(rng)
+        start = first / FEATURE_RATE
+        duration = min(self._seconds, u.duration - start)
+        crop = cut_alignment(u.alignment, start, duration)
+        instants = key_instants(crop, str(rng.choice(KEY_RULES)), fps)
+        if rng.random() < THINNED:
+            instants = thin(instants, rng.uniform(0.3, 0.9), rng)
+        times = start + np.arange(int(np.floor(duration * fps + 1e-6)) + 1) / fps
+        feature_times = np.arange(len(u.prosody)) / FEATURE_RATE
+        loudness = 1.0 + np.interp(times, feature_times, u.prosody[:, 0].astype(np.float64))
+        style = Style.random(rng) if self._styles else Style()
+        motion = synthesize(u.alignment, times, loudness=loudness, stress=u.stress, style=style)
+        phones, timing = phone_context(crop, instants)
+        certain = np.interp(times, feature_times, u.weights.astype(np.float64))
+        return {
+            "audio": at_times(self._audio[u.name], FEATURE_RATE, times),
+            "motion": motion,
+            "weights": np.maximum(certain, CLOSED_WEIGHT_FLOOR).astype(np.float32),
+            "key_frames": np.minimum(np.rint(instants.times * fps).astype(np.int64), len(times) - 1),
+            "phones": phones,
+            "timing": timing,
+        }
+
+
+def cut_alignment(alignment: Alignment, start: float, duration: float) -> Alignment:
+    """The part from `start` s on, `duration` s long, its times counted from `start`."""
+    inside = [
+        Phone(p.label, max(p.start - start, 0.0), min(p.end - start, duration))
+        for p in alignment.phones
+        if p.end > start + 1e-6 and p.start < start + duration - 1e-6
+    ]
+    return Alignment(tuple(inside), (), duration, alignment.source)
+
+
+def thin(instants: KeyInstants, share: float, rng: np.random.Generator) -> KeyInstants:
+    """A random `share` of the instants, the first and the last always among them."""
+    keep = rng.random(len(instants.times)) < share
+    keep[[0, -1]] = True
+    return KeyInstants(*(getattr(instants, name)[keep] for name in instants.__dataclass_fields__))
+
+
+def encode_all(model: KMTalk, utterances: list[Utterance]) -> dict[str, np.ndarray]:
+    """A (N, d) float16 of every utterance, by name; as in use, the encoder is not told where the speech is."""
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        return {
+            u.name: model.encoder(torch.from_numpy(u.mel.astype(np.float32))[None])[0][0].float().numpy().astype("f2")
+            for u in utterances
+        }
+
+
+def train_lkma(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], run: Path, seed: int) -> None:
+    lips = lip_matrix()
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = sampler.draw(options["batch"], rng)
+        frames = torch.from_numpy(batch.key_frames)
+        audio, motion = torch.from_numpy(batch.audio), torch.from_numpy(batch.motion)
+        phones = batch.phones.copy()
+        phones[rng.random(len(phones)) < options["withheld"]] = UNKNOWN
+        confused = (rng.random(phones.shape) < options["confused"]) & (phones != UNKNOWN)
+        phones[confused] = rng.integers(0, model.config.phones, int(confused.sum()))
+        keys = model.lkma(
+            at_frames(audio, frames),
+            torch.from_numpy(phones),
+            torch.from_numpy(batch.timing),
+            at_frames(torch.from_numpy(batch.times).float().unsqueeze(-1), frames).squeeze(-1),
+            torch.from_numpy(batch.key_mask),
+        )
+        return key_motion_loss(keys, frames, motion, batch, lips, options)
+
+    schedule = Schedule(options["steps"], options["learning_rate"], options["warmup"], options["weight_decay"])
+    train_stage("lkma", model.lkma, loss, schedule, run, seed)
+
+
+def train_cmc(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], run: Path, seed: int) -> None:
+    lips = lip_matrix()
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = sampler.draw(options["batch"], rng)
+        motion, key_of = edit_keys(batch, options, rng)
+        target, frames = torch.from_numpy(motion), torch.from_numpy(batch.key_frames)
+        times = torch.from_numpy(batch.times).float()
+        completed = model.cmc(
+            torch.from_numpy(batch.audio),
+            at_frames(target, frames),
+            at_frames(times.unsqueeze(-1), frames).squeeze(-1),
+            times,
+            torch.from_numpy(key_of),
+            torch.from_numpy(batch.mask),
+            torch.from_numpy(batch.key_mask),
+        )
+        return completion_loss(completed, target, batch, lips, options)
+
+    schedule = Schedule(options["steps"], options["learning_rate"], options["warmup"], options["weight_decay"])
+    train_stage("cmc", model.cmc, loss, schedule, run, seed)
+
+
+def edit_keys(batch: Batch, options: dict[str, Any], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The target motion with keys that err as LKMA does or were edited by an animator, and `key_of` (B, T).
+
+    What is added to a key spreads into its two spans by smooth steps: completion has to follow its keys, wherever
+    they are.
+    """
+    motion = batch.motion.copy()
+    key_of = np.full(batch.times.shape, -1, np.int64)
+    for row in range(len(motion)):
+        frames = batch.key_frames[row, batch.key_mask[row]]
+        key_of[row, frames] = np.arange(len(frames))
+        added = options["key_noise"] * rng.standard_normal((len(frames), motion.shape[2]))
+        if rng.random() < options["edits"]:
+            edited = rng.random(len(frames)) < 0.15
+            moved = rng.random((int(edited.sum()), motion.shape[2])) < 0.2
+            added[edited] += moved * rng.normal(0.0, 0.25, moved.shape)
+        times = batch.times[row]
+        spread = between_keys(times[frames], added, times).astype(np.float32)
+        motion[row] = np.where(batch.mask[row, :, None], np.clip(motion[row] + spread, 0.0, 1.2), 0.0)
+    return motion, key_of
+
+
+def at_frames(sequence: Tensor, frames: Tensor) -> Tensor:
+    """(B, T, d) and (B, m) frame indices → (B, m, d)."""
+    return sequence.gather(1, frames.unsqueeze(-1).expand(-1, -1, sequence.shape[2]))
