@@ -1,0 +1,140 @@
+"""Phones with times → key instants: the frames that become key motions (KMTalk, Sec. 3.2, Phoneme-based Localization).
+
+The paper takes the boundaries of phones, where articulators are seen to jump. An animator rather edits the poses in
+which an articulation is reached, its apexes. Both are offered, and their union.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from ..phones import BILABIALS, LABIODENTALS, SILENCE, Alignment, Phone
+
+RULES = ("apexes", "boundaries", "both", "uniform")
+UNIFORM_SHARE = 1 / 3  # of all frames, as in the paper's ablation
+
+# Where in a phone its articulation is reached, as a share of its length; the middle for all that are not named.
+_STOPS = dict.fromkeys(("P", "B", "T", "D", "K", "G"), (0.4,))  # the closure, not the burst that ends it
+_DIPHTHONGS = dict.fromkeys(("AW", "AY", "EY", "OW", "OY"), (0.25, 0.75))
+_APEXES = {**_STOPS, **_DIPHTHONGS}
+_SHORT_DIPHTHONG = 0.1  # s; below, it has one apex
+_TO_REST = 0.12  # s that the lips take into and out of rest
+_REST_KEYS = 1.0  # s between keys in long silence
+
+# Which of two instants stays if both cannot: ends of the sound, lip closures, lip contacts, apexes, boundaries.
+_END, _CLOSURE, _CONTACT, _APEX, _REST, _BOUNDARY = range(6)
+
+
+@dataclass(frozen=True)
+class KeyInstants:
+    """`times` (m,) s, ascending, each n / fps; `phone_index` (m,) int64 into alignment.phones; `position` (m,) float32,
+    0…1 within that phone; `kind` (m,) str: "apex", "boundary", "rest", "end" (of the sound) or "uniform".
+    """
+
+    times: np.ndarray
+    phone_index: np.ndarray
+    position: np.ndarray
+    kind: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    time: float
+    phone: int
+    kind: str
+    rank: int
+
+
+def key_instants(alignment: Alignment, rule: str = "both", fps: float = 30.0, min_gap: float = 0.0) -> KeyInstants:
+    """The frames to pose, from the phones' times. The first and the last frame are always among them.
+
+    `rule`: "boundaries" (the paper's: starts and ends of phones), "apexes" (where each articulation is reached),
+    "both", or "uniform" (every third frame, also for an alignment by the localizer `uniform`). `min_gap`: seconds
+    between neighbouring keys, for fewer keys; lip closures are the last to go. Raises InputError.
+    """
+    if rule not in RULES:
+        raise InputError(f"There is no key rule {rule}; choose one of {', '.join(RULES)}.")
+    last = int(np.floor(alignment.duration * fps + 1e-6))
+    if rule == "uniform" or alignment.source == "uniform":
+        return _uniform(alignment, fps, last, UNIFORM_SHARE)
+    count = len(alignment.phones)
+    candidates = [_Candidate(0.0, 0, "end", _END), _Candidate(last / fps, count - 1, "end", _END)]
+    if rule != "boundaries":
+        for index, phone in enumerate(alignment.phones):
+            candidates += _apexes(index, phone, index == 0, index == count - 1)
+    if rule != "apexes":
+        candidates += [_Candidate(p.start, i, "boundary", _BOUNDARY) for i, p in enumerate(alignment.phones)]
+    return _instants(alignment, candidates, fps, last, max(min_gap * fps - 1e-6, 1.0))
+
+
+def uniform_instants(duration: float, fps: float = 30.0, share: float = UNIFORM_SHARE) -> KeyInstants:
+    """`share` of the frames, evenly spaced, whatever is said: the paper's ablation. The phone is one of silence."""
+    alignment = Alignment((Phone(SILENCE, 0.0, duration),), (), duration, "uniform")
+    return _uniform(alignment, fps, int(np.floor(duration * fps + 1e-6)), share)
+
+
+def offset_instants(instants: KeyInstants, frames: int, fps: float, duration: float) -> KeyInstants:
+    """The same instants some frames later (negative: earlier), as in the paper's test of robustness.
+
+    Phones and positions stay as they were; what would leave 0…`duration` is dropped.
+    """
+    number = np.rint(instants.times * fps).astype(np.int64) + frames
+    inside = (number >= 0) & (number <= int(np.floor(duration * fps + 1e-6)))
+    return KeyInstants(
+        number[inside] / fps, instants.phone_index[inside], instants.position[inside], instants.kind[inside]
+    )
+
+
+def _apexes(index: int, phone: Phone, first: bool, last: bool) -> Iterator[_Candidate]:
+    length = phone.end - phone.start
+    if phone.label != SILENCE:
+        shares = _APEXES.get(phone.label, (0.5,))
+        if len(shares) > 1 and length < _SHORT_DIPHTHONG:
+            shares = (0.5,)
+        rank = _CLOSURE if phone.label in BILABIALS else _CONTACT if phone.label in LABIODENTALS else _APEX
+        for share in shares:
+            yield _Candidate(phone.start + share * length, index, "apex", rank)
+        return
+    begin = phone.start + (0.0 if first else _TO_REST)
+    end = phone.end - (0.0 if last else _TO_REST)
+    if end - begin < _TO_REST:  # too short to come to rest and leave it
+        yield _Candidate((phone.start + phone.end) / 2, index, "rest", _REST)
+        return
+    for time in np.linspace(begin, end, 2 + int((end - begin) / _REST_KEYS)):
+        yield _Candidate(float(time), index, "rest", _REST)
+
+
+def _instants(
+    alignment: Alignment, candidates: list[_Candidate], fps: float, last: int, gap_in_frames: float
+) -> KeyInstants:
+    taken = np.zeros(last + 1, dtype=bool)
+    kept: dict[int, _Candidate] = {}
+    reach = int(np.ceil(gap_in_frames)) - 1
+    for candidate in sorted(candidates, key=lambda c: (c.rank, c.time)):
+        frame = min(max(round(candidate.time * fps), 0), last)
+        if not taken[max(frame - reach, 0) : frame + reach + 1].any() or (candidate.rank == _END and frame not in kept):
+            taken[frame] = True
+            kept[frame] = candidate
+    frames = np.array(sorted(kept), dtype=np.int64)
+    chosen = [kept[int(frame)] for frame in frames]
+    return _placed(alignment, frames / fps, np.array([c.phone for c in chosen]), np.array([c.kind for c in chosen]))
+
+
+def _uniform(alignment: Alignment, fps: float, last: int, share: float) -> KeyInstants:
+    if not 0.0 < share <= 1.0:
+        raise InputError(f"The share of key frames is {share:g}; choose more than 0 and at most 1.")
+    frames = np.unique(np.rint(np.linspace(0, last, max(round(last * share), 1) + 1)).astype(np.int64))
+    starts = np.array([p.start for p in alignment.phones])
+    phones = np.maximum(np.searchsorted(starts, frames / fps + 1e-9, side="right") - 1, 0)
+    return _placed(alignment, frames / fps, phones, np.full(len(frames), "uniform"))
+
+
+def _placed(alignment: Alignment, times: np.ndarray, phones: np.ndarray, kinds: np.ndarray) -> KeyInstants:
+    starts = np.array([p.start for p in alignment.phones])[phones]
+    ends = np.array([p.end for p in alignment.phones])[phones]
+    position = np.clip((times - starts) / np.maximum(ends - starts, 1e-9), 0.0, 1.0)
+    return KeyInstants(times, phones.astype(np.int64), position.astype(np.float32), kinds)
