@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from .frame import HeadFrame, head_frame
 from .mesh import Mesh
-from .surface import contour, distance_from, edge_graph, enclosed, welded
+from .surface import contour, distance_from, edge_graph, enclosed, vertex_normals, welded
 
 RIGHT_EYE, LEFT_EYE = (36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)  # outer corner, upper lid, inner, lower lid
 
@@ -67,8 +67,8 @@ class Anatomy:
     points: np.ndarray  # (V, 3) mm, all vertices of the mesh
     skin_of: np.ndarray  # (V,) index into the skin, -1 for the other parts
     vertex_of: np.ndarray  # (n,) a vertex of the mesh for each of the skin
-    mirror: np.ndarray | None  # (V,) the mirrored partner of each vertex of the mesh, if it is symmetric
     skin: np.ndarray  # (n, 3) mm
+    mirror: np.ndarray | None  # (n,) the mirrored partner of each vertex, if the skin is symmetric
     faces: np.ndarray  # (f, 3) of the skin
     neighbours: sp.csr_matrix  # (n, n), 1 where an edge joins two vertices
     marks: np.ndarray  # (68,)
@@ -143,7 +143,7 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
     to_upper, to_lower = distance_from(around, inner.upper), distance_from(around, inner.lower)
     parts = _parts(mesh, points, label, skin_label, skin[marks])
     return Anatomy(
-        frame=frame, points=points, skin_of=skin_of, vertex_of=own, mirror=_mirror(points), skin=skin, faces=faces, neighbours=around.sign(),
+        frame=frame, points=points, skin_of=skin_of, vertex_of=own, mirror=_mirror(skin, faces), skin=skin, faces=faces, neighbours=around.sign(),
         marks=marks,
         lips_inner=inner, lips_outer=outer,
         eyes=(_eye(points, parts, skin, around, lids[0], nose, False), _eye(points, parts, skin, around, lids[1], nose, True)),
@@ -173,10 +173,12 @@ def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
     return behind | scalp | temples | below | neck
 
 
-def _mirror(points: np.ndarray) -> np.ndarray | None:
-    """(V,) each vertex's partner in the middle plane, None unless all have one."""
-    distance, partner = cKDTree(points).query(points * [-1, 1, 1])
-    if distance.max() > SYMMETRIC_MM or (partner[partner] != np.arange(len(points))).any():
+def _mirror(skin: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
+    """(n,) each vertex's partner across the middle plane; None unless all have one."""
+    # With a little of the normals, so that touching lips are told apart.
+    oriented = np.hstack([skin, SYMMETRIC_MM * vertex_normals(skin, faces)])
+    distance, partner = cKDTree(oriented).query(oriented * [-1, 1, 1, -1, 1, 1])
+    if distance.max() > SYMMETRIC_MM or (partner[partner] != np.arange(len(skin))).any():
         return None
     return partner
 

@@ -83,17 +83,4 @@ def build_rig(mesh: Mesh, landmarks: np.ndarray | None = None) -> Rig:
                 row[part.vertices] = eye_rotation(anatomy, name, part.role == "eye_left", points)
             elif part.role == "tongue" and name.startswith("tongue"):
                 row[part.vertices] = tongue_shape(anatomy, name, points)
-    if anatomy.mirror is not None:
-        shapes = _symmetric(shapes, anatomy.mirror)
     return Rig(mesh.vertices, CONTROLS, anatomy.frame.vectors_to_mesh(shapes), anatomy)
-
-
-def _symmetric(shapes: np.ndarray, mirror: np.ndarray) -> np.ndarray:
-    """Average each shape with the mirrored shape of the other side; diagonals of quads may break the symmetry."""
-    others = [_other_side(name) for name in CONTROLS]
-    mirrored = shapes[[CONTROLS.index(name) for name in others]][:, mirror] * [-1, 1, 1]
-    return (shapes + mirrored) / 2
-
-
-def _other_side(name: str) -> str:
-    return name[:-4] + "Right" if name.endswith("Left") else name[:-5] + "Left" if name.endswith("Right") else name

@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 from .anatomy import Rim
 from .articulation import Rig
 from .controls import CONTROLS
+from .expressions import other_side
+from .surface import face_normals
 
 JAW_OPENINGS = (0.0, 0.1, 0.2, 0.3, 0.4)
 
@@ -87,11 +89,7 @@ def turned_triangles(rig: Rig, points: np.ndarray) -> int:
     a = rig.anatomy
     seen = a.faces[a.outer[a.faces].all(1)]
     skin = points[a.vertex_of]
-
-    def normals(p: np.ndarray) -> np.ndarray:
-        return np.cross(p[seen[:, 1]] - p[seen[:, 0]], p[seen[:, 2]] - p[seen[:, 0]])
-
-    return int(((normals(a.skin) * normals(skin)).sum(1) < 0).sum())
+    return int(((face_normals(a.skin, seen) * face_normals(skin, seen)).sum(1) < 0).sum())
 
 
 def lip_to_upper_teeth(rig: Rig, points: np.ndarray) -> float | None:
@@ -142,17 +140,14 @@ def contact_report(rig: Rig) -> list[Figure]:
 
 
 def symmetry_error(rig: Rig) -> float | None:
-    """The largest difference between a shape and the mirrored shape of the other side; None on asymmetric meshes."""
+    """Largest difference between a shape and the mirrored one of the other side; None where the skin is asymmetric."""
     a = rig.anatomy
-    partner = a.mirror
-    if partner is None:
+    if a.mirror is None:
         return None
-    worst = 0.0
-    for name in rig.control_names:
-        other = name.replace("Left", "\0").replace("Right", "Left").replace("\0", "Right")
-        mine, its = (a.frame.vectors_to_frame(rig.shapes[rig.control_names.index(n)]) for n in (name, other))
-        worst = max(worst, float(np.abs(mine - its[partner] * [-1, 1, 1]).max()))
-    return worst
+    on_skin = dict(zip(rig.control_names, a.frame.vectors_to_frame(rig.shapes[:, a.vertex_of]), strict=True))
+    return max(
+        float(np.abs(move - on_skin[other_side(name)][a.mirror] * [-1, 1, 1]).max()) for name, move in on_skin.items()
+    )
 
 
 def _on(rig: Rig, points: np.ndarray, skin: np.ndarray) -> np.ndarray:

@@ -16,9 +16,10 @@ from scipy.spatial.transform import Rotation
 from .anatomy import Anatomy, Eye, nearest_skin
 from .controls import CONTROL_INDEX
 from .frame import FACE_HEIGHT_MM
-from .surface import Biharmonic
+from .surface import Biharmonic, face_normals, vertex_normals
 
 JAW_DROP_MM = 30.0  # how far the jaw's lip descends at jawOpen 1
+CONDYLE_BELOW_MM, CONDYLE_BEHIND_MM = 18.0, 88.0  # the jaw's hinge under the level of the eyes and behind the lips
 CONDYLE_GLIDE = np.array([0.0, -3.0, 6.0])  # mm at jawOpen 1
 JAW_TRAVEL = {"jawLeft": (9.0, 0.0, 0.0), "jawRight": (-9.0, 0.0, 0.0), "jawForward": (0.0, -1.0, 7.0)}  # mm
 # How much of the jaw's motion the skin takes along its contour, from the ear (landmark 0 or 16) to the chin (8).
@@ -73,8 +74,7 @@ def jaw_motion(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
     size = (a.p[27, 1] - a.p[8, 1]) / FACE_HEIGHT_MM
     if control != "jawOpen":
         return np.broadcast_to(np.array(JAW_TRAVEL[control]) * size, points.shape).copy()
-    # The condyles: below the level of the eyes, just before the ear end of the face contour.
-    hinge = np.array([0.0, -18.0, a.p[[0, 16], 2].mean() + 6.0]) * [1, size, 1]
+    hinge = np.array([0.0, a.p[36:48, 1].mean() - CONDYLE_BELOW_MM * size, a.p[66, 2] - CONDYLE_BEHIND_MM * size])
     _, y, z = a.p[66] - hinge
     drop = JAW_DROP_MM * size + CONDYLE_GLIDE[1] * size
     angle = np.arctan2(y, z) + np.arcsin(min(1.0, (drop - y) / np.hypot(y, z)))
@@ -171,7 +171,8 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
     for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
         field[name] = _over_eyeballs(a, field[name])
-    return {name: _unfold(a, move) for name, move in _sided(a, lips, field).items()}
+    shapes = {name: _unfold(a, move) for name, move in _sided(a, lips, field).items()}
+    return shapes if a.mirror is None else _symmetric(shapes, a.mirror)
 
 
 def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
@@ -336,7 +337,7 @@ def _over_eyeballs(a: Anatomy, move: np.ndarray) -> np.ndarray:
 
 def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
     """(n, 3) a smooth push along the normals of both cheeks, placed between mouth corner, eye and face contour."""
-    normal = _normals(a)
+    normal = vertex_normals(a.skin, a.faces)
     load = np.zeros_like(a.skin)
     outer = a.outer
     size = (a.p[27, 1] - a.p[8, 1]) / FACE_HEIGHT_MM
@@ -346,12 +347,6 @@ def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
         distance = np.linalg.norm(a.skin - centre, axis=1)
         load += (np.exp(-((distance / (14 * size)) ** 2)) * outer)[:, None] * normal
     return load
-
-
-def _normals(a: Anatomy) -> np.ndarray:
-    face = _face_normals(a.skin, a.faces)
-    normal = np.stack([np.bincount(a.faces.ravel(), np.repeat(face[:, c], 3), len(a.skin)) for c in range(3)], axis=1)
-    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
 
 
 def _sided(a: Anatomy, lips: Lips, field: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -368,11 +363,23 @@ def _sided(a: Anatomy, lips: Lips, field: dict[str, np.ndarray]) -> dict[str, np
     return shapes
 
 
+def _symmetric(shapes: dict[str, np.ndarray], mirror: np.ndarray) -> dict[str, np.ndarray]:
+    """Average each shape with the mirrored one of the other side: paths and diagonals may lean to one side."""
+    return {name: (move + shapes[other_side(name)][mirror] * [-1, 1, 1]) / 2 for name, move in shapes.items()}
+
+
+def other_side(control: str) -> str:
+    """The control that does the same on the other side: itself where it is not one-sided."""
+    if control.endswith("Left"):
+        return control.removesuffix("Left") + "Right"
+    return control.removesuffix("Right") + "Left" if control.endswith("Right") else control
+
+
 def _unfold(a: Anatomy, move: np.ndarray) -> np.ndarray:
     """Even out `move` around triangles that it turns over, mostly slivers in the corners of mouth and eyes."""
 
     def turned(faces: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return (_face_normals(a.skin, faces) * _face_normals(points, faces)).sum(1) < 0
+        return (face_normals(a.skin, faces) * face_normals(points, faces)).sum(1) < 0
 
     faces = a.faces[turned(a.faces, a.skin + move)]
     if not len(faces):
@@ -387,11 +394,6 @@ def _unfold(a: Anatomy, move: np.ndarray) -> np.ndarray:
         near = a.neighbours[at]
         move[at] = 0.5 * move[at] + 0.5 * (near @ move) / near.sum(1)
     return move
-
-
-def _face_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    p = points[faces]
-    return np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
 
 
 def _smooth(x: np.ndarray) -> np.ndarray:

@@ -76,6 +76,19 @@ def distance_from(graph: sp.csr_matrix, sources: np.ndarray, limit: float = np.i
     return dijkstra(graph, indices=sources, min_only=True, limit=limit)
 
 
+def face_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F, 3) normals, as long as twice the triangles' areas."""
+    p = points[faces]
+    return np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
+
+
+def vertex_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals, weighted by area."""
+    face = np.repeat(face_normals(points, faces), 3, axis=0)
+    normal = np.stack([np.bincount(faces.ravel(), face[:, c], len(points)) for c in range(3)], axis=1)
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+
+
 def laplacian(vertices: np.ndarray, faces: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
     """The cotangent Laplacian (V, V), positive semi-definite, and the vertex areas (V,).
 
