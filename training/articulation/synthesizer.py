@@ -33,9 +33,11 @@ SHORT_PAUSE, LONG_PAUSE = 0.05, 0.30  # s; over this range a pause grows from no
 PAUSE_FLOOR = 0.08
 LOUDNESS_EXPONENT = 0.8  # of the loudness on the opening
 FORGOTTEN = 16.0  # time constants after which a phone counts no more (1e-7 of it is left)
-CLOSING, OPENING = 0.08, 0.08  # s from parted to contact and back
-HOLD = 0.04  # s of full contact at least; with the flat ends of the ramps the lips are sealed for 60 ms
-HOLD_SLACK = 0.03  # s of the phone that the flat ends of the ramps cover
+RAMP = 0.09  # s from parted lips to contact, and back
+# Of a contact: s of the phone that the flat ends of the ramps cover, and s of full contact at least. With the ends of
+# the ramps p, b, m are sealed for 60 ms even when the phone is shorter (LG: 60-120 ms); f, v only touch.
+SEAL_SLACK, SEAL_HOLD = 0.06, 0.03
+TOUCH_SLACK, TOUCH_HOLD = 0.10, 0.015
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
 TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.45  # f, v: how far the lower lip follows the upper teeth, and curls over its own
 PHONE_SPREAD = 0.07  # standard deviation of a target between two utterances of a phone, as a share
@@ -50,15 +52,6 @@ class Segments(NamedTuple):
     gain: np.ndarray
     weight: np.ndarray
     rounded: np.ndarray
-
-
-class Contact(NamedTuple):
-    """Gates of lip contacts: fully closed from `start` to `end` (E,) s, on the way `before` and `after` that, s."""
-
-    start: np.ndarray
-    end: np.ndarray
-    before: float
-    after: float
 
 
 def synthesize(
@@ -140,11 +133,6 @@ def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None) -
     return Segments(row, starts, ends, gains, np.where(row == ROWS[SILENCE], pause, gains), rounded)
 
 
-def _raised_cosine(distance: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """1 at distance 0, 0 from `reach` on, smooth in between."""
-    return 0.5 + 0.5 * np.cos(np.pi * np.minimum(np.maximum(distance, 0.0) / reach, 1.0))
-
-
 def _pairs(times: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All (frame, event) with start ≤ time ≤ end, as frames (n,), events (n,) and the offsets of each event."""
     first, last = np.searchsorted(times, start, "left"), np.searchsorted(times, end, "right")
@@ -182,23 +170,17 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
     return curves
 
 
-def _gate(times: np.ndarray, c: Contact) -> np.ndarray:
-    """Closedness (T,) in 0…1: 1 while any contact holds; contacts that overlap stay closed in between."""
-    frames, events, _ = _pairs(times, c.start - c.before, c.end + c.after)
-    early, late = c.start[events] - times[frames], times[frames] - c.end[events]
-    closed = _raised_cosine(np.maximum(early, late), np.where(early > late, c.before, c.after))
+def _gate(times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack: float, hold: float) -> np.ndarray:
+    """Closedness (T,) in 0…1: 1 in the middle of the phones of `labels`, with raised cosines before and after."""
+    phones = [phone for phone in alignment.phones if phone.label in labels]
+    start = np.array([p.start for p in phones])
+    length = np.array([(p.end - p.start) * (1 - RELEASE_SHARE.get(p.label, 0.0)) for p in phones])
+    middle, held = start + length / 2, np.maximum(length - slack, hold) / 2
+    frames, events, _ = _pairs(times, middle - held - RAMP, middle + held + RAMP)
+    distance = np.maximum(np.abs(times[frames] - middle[events]) - held[events], 0.0)
     opened = np.ones(len(times))
-    np.multiply.at(opened, frames, 1 - closed)
+    np.multiply.at(opened, frames, 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / RAMP, 1.0)))
     return 1 - opened
-
-
-def _contacts(alignment: Alignment, labels: frozenset[str]) -> Contact:
-    """When the lips are in contact for the phones of `labels`."""
-    chosen = [phone for phone in alignment.phones if phone.label in labels]
-    start = np.array([p.start for p in chosen])
-    length = np.array([(p.end - p.start) * (1 - RELEASE_SHARE.get(p.label, 0.0)) for p in chosen])
-    middle, held = start + length / 2, np.maximum(length - HOLD_SLACK, HOLD)
-    return Contact(middle - held / 2, middle + held / 2, CLOSING, OPENING)
 
 
 def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Alignment) -> None:
@@ -207,7 +189,8 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
     mouthClose equal to jawOpen seals the lips at any opening of the jaw (ARKit), so the slow jaw may stay half open
     (Löfqvist & Gracco 1997). Everything else that parts the lips fades out, the funnel too; the pucker may stay.
     """
-    seal, touch = (_gate(times, _contacts(alignment, labels)) for labels in (BILABIALS, LABIODENTALS))
+    seal = _gate(times, alignment, BILABIALS, SEAL_SLACK, SEAL_HOLD)
+    touch = _gate(times, alignment, LABIODENTALS, TOUCH_SLACK, TOUCH_HOLD)
     parted = 1 - seal
     for name in ("mouthUpperUp", "tongueOut", "noseSneer"):
         curves[name] *= parted
@@ -216,10 +199,10 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
     touch *= parted
     curves["mouthStretch"] *= 1 - 0.4 * seal
     curves["mouthClose"] = curves["jawOpen"] * (seal + TOUCH_CLOSE * touch)
-    curves["mouthRollLower"] = 0.15 * seal + TOUCH_ROLL * touch
-    curves["mouthRollUpper"] = 0.12 * seal
-    curves["mouthPress"] = 0.18 * seal
-    curves["mouthShrugLower"] += 0.10 * seal + 0.10 * touch
+    curves["mouthRollLower"] = 0.12 * seal + TOUCH_ROLL * touch
+    curves["mouthRollUpper"] = 0.10 * seal
+    curves["mouthPress"] = 0.10 * seal
+    curves["mouthShrugLower"] += 0.03 * seal
 
 
 def _drifts(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:

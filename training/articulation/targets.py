@@ -31,7 +31,7 @@ COLUMNS = tuple(name for columns in ARTICULATORS.values() for name in columns)
 
 # How fast an articulator goes from one target to the next, s; 4.4 of them are 10 % to 90 % of the way. The jaw is slow,
 # lips and tongue are fast (LG).
-TIME_CONSTANT = {"jaw": 0.024, "lips": 0.018, "shape": 0.024, "tongue": 0.015}
+TIME_CONSTANT = {"jaw": 0.026, "lips": 0.020, "shape": 0.024, "tongue": 0.015}
 # Rounded phones begin so much earlier, s (BBH; JALI: lip-heavy visemes start early).
 ROUNDED_LEAD = 0.06
 
