@@ -68,17 +68,18 @@ class Progress:
         if self.json:
             self._line({"progress": 1.0, "message": summary, "result": str(path)})
         elif self.bar:
-            self._clear()
+            self.clear()
             print(f"{path}: {summary}", file=sys.stderr)
 
     def _say(self, kind: str, text: str, sentence: str) -> None:
         if self.json:
             self._line({kind: sentence})
         else:
-            self._clear()
+            self.clear()
             print(f"kmtalk: {text}", file=sys.stderr)
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take the bar off the terminal."""
         if self.bar and self.drawn_at > -math.inf:
             print(f"\r{'':78}\r", end="", file=sys.stderr)
             self.drawn_at = -math.inf
@@ -94,8 +95,8 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see `{self.prog} --help`.")
 
 
-def number(low: float, high: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
-    """Return a converter for a finite number in `low`…`high` (`above`: more than `low`), fractions (24000/1001) too."""
+def number(low: float, high: float) -> Callable[[str], float]:
+    """Return a converter for a number in `low`…`high`, fractions (24000/1001) too."""
 
     def convert(text: str) -> float:
         over, _, under = text.partition("/")
@@ -103,11 +104,8 @@ def number(low: float, high: float = math.inf, *, above: bool = False) -> Callab
             value = float(over) / float(under or 1)
         except (ValueError, ZeroDivisionError):
             raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not math.isfinite(value) or value > high or value < low or (above and value == low):
-            limits = f"above {low:g}" if above else f"at least {low:g}"
-            raise argparse.ArgumentTypeError(
-                f"{text} is out of range: it must be {limits}" + (f" and at most {high:g}" if high < math.inf else "")
-            )
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is out of range: it must be {low:g} to {high:g}")
         return value
 
     return convert
@@ -124,10 +122,8 @@ def integer(low: int) -> Callable[[str], int]:
     return convert
 
 
-# Highest frame rate accepted: the audio features come at some 100 Hz, so more frames carry no more motion.
-MAX_FPS = 1000
-FPS = number(0, MAX_FPS, above=True)
-STRENGTH = number(0, 4)
+FPS = number(1, 240)  # frames a second, as the façade accepts
+STRENGTH = number(0, 2)
 
 
 def build_parser() -> Parser:

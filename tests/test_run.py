@@ -21,10 +21,10 @@ def run_module():
     return module
 
 
-@pytest.fixture
-def clone(tmp_path):
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
     """A clone whose demo says what it was given; its lock file needs no package."""
-    folder = tmp_path / "clone ö"
+    folder = tmp_path_factory.mktemp("home") / "clone ö"
     (folder / "demo").mkdir(parents=True)
     shutil.copy(ROOT / "run.py", folder)
     (folder / "requirements.lock").write_text("# nothing\n")
@@ -66,6 +66,7 @@ def test_passes_arguments_folder_and_status_on(clone, tmp_path):
 
 
 def test_no_connection_is_one_sentence_and_the_next_run_goes_on(clone):
+    lock = (clone / "requirements.lock").read_text()
     (clone / "requirements.lock").write_text("kmtalk-needs-this==1\n")
     done = start(clone, "setup")
     assert done.returncode == 1
@@ -75,6 +76,7 @@ def test_no_connection_is_one_sentence_and_the_next_run_goes_on(clone):
     left_over.touch()
     assert "could not be downloaded" in start(clone, "setup").stderr
     assert left_over.exists()  # what is there already is kept
+    (clone / "requirements.lock").write_text(lock)
 
 
 def test_environment_made_by_hand_is_completed_not_deleted(clone):

@@ -1,0 +1,118 @@
+"""The demo's .blend: a head, a sound strip, and what the add-on makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+import kmtalk_addon
+from kmtalk_addon import api, compat
+from kmtalk_addon.lipsync import Options
+from kmtalk_core.assets import DEMO_HEAD
+from kmtalk_core.errors import InputError
+from kmtalk_core.motion import Animation, load_animation, load_npz, written_whole
+from kmtalk_core.rig.frame import head_frame
+from kmtalk_core.rig.mesh import Mesh
+from kmtalk_core.rig.profiles import find_landmarks
+
+from . import scene as stage
+
+FPS = 25  # frames a second
+SIZE = (480, 480)  # pixels
+SAMPLES = 4  # a pixel; the denoiser does the rest
+CHANNEL = 1
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A scene that is ready to be rendered: the animated head, and the result that the add-on keeps of it."""
+
+    scene: bpy.types.Scene
+    head: bpy.types.Object
+    animation: Animation
+    result: bytes  # of OUT.npz
+    warnings: tuple[str, ...]
+
+
+def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Shot:
+    """Start a new file with the head (the demo head by default) and let the add-on animate it. Raises KMTalkError."""
+    bpy.ops.wm.read_factory_settings()
+    bpy.data.batch_remove([*bpy.data.objects, *bpy.data.collections])
+    kmtalk_addon.register()
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = FPS, 1.0
+    scene.sync_mode = "AUDIO_SYNC"
+    demo_head = load_npz(DEMO_HEAD)
+    if mesh is None:
+        head = stage.build_scene(demo_head, size=SIZE, scene=scene)
+    else:
+        head = set_up_mesh(mesh, demo_head, scene)
+    stage.set_render(scene, SIZE, samples=SAMPLES)
+    bpy.context.view_layer.objects.active = head
+    try:
+        strip = compat.add_sound_strip(scene, audio.stem, str(audio.resolve()), CHANNEL, 1)
+    except RuntimeError:
+        raise InputError(f"Blender cannot read the sound {audio.name}; export it as .wav or .flac.") from None
+    outcome = api.generate(head, strip.name, scene, Options(transcript=transcript))
+    # Packed, so that the file plays with its sound wherever it is moved.
+    strip.sound.pack()
+    result = bytes(head.data.shape_keys.animation_data.action.kmtalk_takes[0].result)
+    animation = animation_of(result)
+    scene.frame_start, scene.frame_end = 1, len(animation.times)
+    scene.frame_set(1)
+    show_head(head)
+    return Shot(scene, head, animation, result, outcome.warnings)
+
+
+def set_up_mesh(mesh: Mesh, demo_head: dict[str, np.ndarray], scene: bpy.types.Scene) -> bpy.types.Object:
+    """Put another head where the demo head would be, as large and turned the same way, in plain clay."""
+    frame = head_frame(mesh.vertices[find_landmarks(mesh)])
+    eyes = head_frame(demo_head["vertices"][demo_head["landmarks"]].astype(np.float64)).origin
+    data = bpy.data.meshes.new("KMTalk head")
+    data.from_pydata(mesh.vertices.tolist(), [], mesh.faces.tolist())
+    data.shade_smooth()
+    clay = bpy.data.materials.new("KMTalk clay")
+    clay.use_nodes = True
+    shader = clay.node_tree.nodes["Principled BSDF"]
+    shader.inputs["Base Color"].default_value, shader.inputs["Roughness"].default_value = (0.6, 0.42, 0.34, 1), 0.5
+    data.materials.append(clay)
+    head = bpy.data.objects.new("KMTalk head", data)
+    to_metres = np.eye(4)
+    to_metres[:3, :3] = frame.axes * frame.scale / 1000
+    to_metres[:3, 3] = eyes - to_metres[:3, :3] @ frame.origin
+    to_blender = np.eye(4)
+    to_blender[:3, :3] = stage.blender_axes(np.eye(3)).T
+    head.matrix_world = Matrix((to_blender @ to_metres).tolist())
+    scene.collection.objects.link(head)
+    stage.add_lights(scene.collection)
+    stage.set_backdrop(scene)
+    scene.camera = stage.add_camera(scene.collection, aspect=SIZE[0] / SIZE[1])
+    bpy.context.view_layer.update()
+    return head
+
+
+def animation_of(result: bytes) -> Animation:
+    """Read the result that the add-on keeps in the file."""
+    path = Path(bpy.app.tempdir) / "take.npz"
+    path.write_bytes(result)
+    return load_animation(path)
+
+
+def show_head(head: bpy.types.Object) -> None:
+    """Let the 3-D views look through the camera, with materials, and select the head."""
+    head.select_set(True)
+    for screen in bpy.data.screens:
+        for space in (space for area in screen.areas for space in area.spaces if space.type == "VIEW_3D"):
+            space.shading.type = "MATERIAL"
+            space.region_3d.view_perspective = "CAMERA"
+
+
+def save_blend(path: Path) -> None:
+    """Save the file whole or not at all."""
+    bpy.context.preferences.filepaths.save_version = 0
+    with written_whole(path) as partial:
+        bpy.ops.wm.save_as_mainfile(filepath=str(partial), copy=True, compress=True)
