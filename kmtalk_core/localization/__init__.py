@@ -31,9 +31,9 @@ def localize(
 
     `auto` aligns the transcript with PocketSphinx; without a transcript, or where PocketSphinx is not installed, it
     uses the model's phone `posteriors`, else PocketSphinx's own recognition. `whisper-mfa` is the paper's way;
-    `uniform` finds no phones (use `keys.uniform_instants`). `progress` gets the share done, 0…1, and may raise
-    Cancelled. What the user should know is in the result's `warnings`. Raises KMTalkError where a localizer cannot
-    work here, InputError for an unknown one.
+    `uniform` finds no phones (`keys.key_instants` then takes every third frame). `progress` gets the share done, 0…1,
+    and what is being done; it may raise Cancelled. What the user should know is in the result's `warnings`. Raises
+    KMTalkError where a localizer cannot work here, InputError for an unknown one.
     """
     text = (transcript or "").strip()
     if localizer not in LOCALIZERS:

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..errors import KMTalkError
 
-Progress = Callable[[float], None]
-"""Called with the share of the work done, 0…1; it may raise Cancelled."""
+Progress = Callable[[float, str], None]
+"""Called with the share of the work done, 0…1, and what is being done; it may raise Cancelled."""
 
 
 class Children:
@@ -87,8 +87,8 @@ class Children:
         return child
 
 
-def patiently(futures: list[Future[Any]], progress: Progress | None, done: float) -> None:
+def patiently(futures: list[Future[Any]], progress: Progress | None, done: float, doing: str) -> None:
     """Wait for all futures while `progress` (at the share `done`) gets its chance to cancel."""
     while wait(futures, timeout=0.1).not_done:
         if progress is not None:
-            progress(done)
+            progress(done, doing)

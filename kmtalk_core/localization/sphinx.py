@@ -24,8 +24,10 @@ WINDOW = 24.0  # s that are searched for words at once
 SHORTEST_PIECE = 5.0  # s; the aligner adapts to each piece's mean spectrum, and needs some speech for it
 PAUSE = 0.12  # s of silence in whose middle a sound may be cut
 FASTEST = 7.0  # words per second that anybody says
-MISFIT = -45.0  # mean score of a phone's frames: about -25 for the right text, -60 for a wrong one
-WORD_MISFIT = -80.0
+# Score per frame, averaged over phones: -8 to -24 for the right text on clean speech, -39 to -58 for a wrong one.
+MISFIT = -34.0
+PASSAGE_MISFIT = -42.0  # the same of three neighbouring words in a transcript that fits otherwise
+LONG_WORD = 4  # phones; shorter words are often swallowed although they are meant
 
 _WORKER = Path(__file__).with_name("sphinx_worker.py")
 
@@ -63,23 +65,19 @@ def align_transcript(sound: Sound, transcript: str, progress: Progress | None = 
     written = spoken_words(transcript)
     spoken = [(pronunciations(word), index) for index, item in enumerate(written) for word in item.spoken]
     variants = [phones for phones, _ in spoken]
-    heard: set[int] = set()
     scored: list[_Scored] = []
     with _children() as children:
         jobs: list[tuple[_Piece, Future[Any]]] = []
         for piece in _pieces(sound, variants, children, progress):
-            heard.update(piece.words)
             if piece.words:
                 words = [variants[i] for i in piece.words]
                 jobs.append((piece, children.submit("align", _pcm(sound, piece.start, piece.end), words=words)))
         for done, (piece, job) in enumerate(jobs):
-            patiently([job], progress, 0.4 + 0.6 * done / len(jobs))
-            if (found := job.result()) is None:
-                heard.difference_update(piece.words)
-            else:
-                scored += _scored(found, piece)
+            patiently([job], progress, 0.4 + 0.6 * done / len(jobs), "aligning the transcript")
+            scored += _scored(job.result() or [], piece)
     labels = [(written[index].label, index) for _, index in spoken]
-    return _alignment(sound, scored, labels, ())
+    said = [s for s in scored if s.word is not None]
+    return _alignment(sound, scored, labels, _doubts(said, labels, variants) if said else ())
 
 
 def recognise(sound: Sound, progress: Progress | None = None) -> Alignment:
@@ -93,7 +91,7 @@ def recognise(sound: Sound, progress: Progress | None = None) -> Alignment:
         spans = _spans(sound)
         jobs = [children.submit("recognise", _pcm(sound, start, end)) for start, end in spans]
         for done, ((start, end), job) in enumerate(zip(spans, jobs, strict=True)):
-            patiently([job], progress, done / len(jobs))
+            patiently([job], progress, done / len(jobs), "recognising speech")
             heard = job.result()
             if heard["aligned"] is not None:
                 first = len(labels)
@@ -101,6 +99,36 @@ def recognise(sound: Sound, progress: Progress | None = None) -> Alignment:
                 piece = _Piece(start, end, tuple(range(first, len(labels))))
                 scored += _scored(heard["aligned"], piece)
     return _alignment(sound, scored, labels, ())
+
+
+def _doubts(
+    said: Sequence[_Scored], labels: Sequence[tuple[str, int]], variants: Sequence[Sequence[str]]
+) -> tuple[str, ...]:
+    """What the user should know about words that were not heard, or do not sound as written."""
+    frames = np.zeros(len(labels))
+    scores = np.zeros(len(labels))
+    for s in said:
+        length = s.phone.end - s.phone.start
+        frames[s.word] += length
+        scores[s.word] += length * s.score
+    heard = frames > 0
+    if scores.sum() / frames.sum() < MISFIT or heard.mean() < 0.5:
+        return ("The transcript does not seem to fit the sound; correct it, or leave it empty to work without one.",)
+    # A single word may be slurred; three in a row that do not fit are another text.
+    three = np.ones(3)
+    around = np.convolve(scores, three, "same") / np.maximum(np.convolve(frames, three, "same"), 1e-9)
+    alone = ~heard & ~np.convolve(~heard, [1, 0, 1], "same").astype(bool)
+    swallowed = alone & np.array([len(phones[0].split()) < LONG_WORD for phones in variants])
+    wrong = np.flatnonzero((around < PASSAGE_MISFIT) & (np.convolve(heard, three, "same") > 2) | ~heard & ~swallowed)
+    if not len(wrong):
+        return ()
+    passages = [
+        " ".join(label for label, _ in dict.fromkeys(labels[i] for i in run))
+        for run in np.split(wrong, np.flatnonzero(np.diff(wrong) > 1) + 1)
+    ]
+    quoted = ", ".join(f"“{passage}”" for passage in passages[:5])
+    more = f" and {len(passages) - 5} more" if len(passages) > 5 else ""
+    return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
 
 
 def _spans(sound: Sound) -> list[tuple[float, float]]:
@@ -155,7 +183,7 @@ def _pieces(
         end = sound.duration if final else at + WINDOW
         candidates = variants[word : word + int((end - at) * FASTEST) + 20]
         job = children.submit("anchor", _pcm(sound, at, end), words=candidates, open_end=not final)
-        patiently([job], progress, 0.4 * at / sound.duration)
+        patiently([job], progress, 0.4 * at / sound.duration, "finding the words")
         found = [
             (None if index is None else word + index, at + first * FRAME - PAD, at + last * FRAME - PAD)
             for index, first, last in job.result() or []
