@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .audio import Sound
-from .checkpoint import load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint
 from .completion import complete_through, recomplete
 from .errors import InputError, KMTalkError
 from .localization import localize
@@ -78,13 +78,16 @@ class Animator:
     def align(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Alignment:
         """Sound → phones and words with times."""
         request = request or Request()
-        return self._align(sound, request, lambda: self._hear(sound, _part(progress, 0.0, 0.4, "listening")), progress)
+        listen = _part(progress, 0.0, 0.5, "listening")
+        return self._align(
+            sound, request, lambda: self._hear(sound, listen), _part(progress, 0.5, 1.0, "finding the phones")
+        )
 
     def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
         """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
         request = request or Request()
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
-        alignment = self._align(sound, request, lambda: heard, _section(progress, 0.3, 0.7))
+        alignment = self._align(sound, request, lambda: heard, _part(progress, 0.3, 0.7, "finding the phones"))
         times = frame_times(alignment.duration, request.fps)
         instants = key_instants(alignment, request.key_rule, request.fps)
         progress(0.7, "posing key motions")
@@ -152,7 +155,9 @@ class Animator:
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.samples, self._rate, progress)
 
-    def _align(self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Progress) -> Alignment:
+    def _align(
+        self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Callable[[float], None]
+    ) -> Alignment:
         if request.alignment is not None:
             fitted = request.alignment
             return Alignment.from_segments(fitted.phones, fitted.words, sound.duration, fitted.source, fitted.warnings)
@@ -169,7 +174,7 @@ def frame_times(duration: float, fps: float) -> np.ndarray:
     return np.arange(int(np.floor(duration * fps + 1e-6)) + 1) / fps
 
 
-def _load_backend(name: str, checkpoint) -> Backend:
+def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:
     if name == "torch":
         try:
             from .runtime.torch_backend import TorchBackend
@@ -187,7 +192,3 @@ def _load_backend(name: str, checkpoint) -> Backend:
 
 def _part(progress: Progress, begin: float, end: float, doing: str) -> Callable[[float], None]:
     return lambda share: progress(begin + (end - begin) * share, doing)
-
-
-def _section(progress: Progress, begin: float, end: float) -> Progress:
-    return lambda share, doing: progress(begin + (end - begin) * share, doing)

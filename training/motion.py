@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kmtalk_core.completion import between_keys
-from kmtalk_core.conditioning import UNKNOWN, phone_context
+from kmtalk_core.conditioning import UNKNOWN, phone_context, unknown_context
 from kmtalk_core.localization.keys import KeyInstants, key_instants
 from kmtalk_core.networks.kmtalk import KMTalk
 from kmtalk_core.phones import Alignment, Phone
@@ -141,13 +141,15 @@ def train_lkma(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], r
         frames = torch.from_numpy(batch.key_frames)
         audio, motion = torch.from_numpy(batch.audio), torch.from_numpy(batch.motion)
         phones = batch.phones.copy()
-        phones[rng.random(len(phones)) < options["withheld"]] = UNKNOWN
+        timing = batch.timing.copy()
+        withheld = rng.random(len(phones)) < options["withheld"]
+        phones[withheld], timing[withheld] = unknown_context(phones.shape[1])
         confused = (rng.random(phones.shape) < options["confused"]) & (phones != UNKNOWN)
         phones[confused] = rng.integers(0, model.config.phones, int(confused.sum()))
         keys = model.lkma(
             at_frames(audio, frames),
             torch.from_numpy(phones),
-            torch.from_numpy(batch.timing),
+            torch.from_numpy(timing),
             at_frames(torch.from_numpy(batch.times).float().unsqueeze(-1), frames).squeeze(-1),
             torch.from_numpy(batch.key_mask),
         )

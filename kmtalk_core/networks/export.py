@@ -14,7 +14,8 @@ from onnx import TensorProto
 from torch import nn
 
 from ..checkpoint import Checkpoint, Graph
-from .kmtalk import PHONE_TIMING, KMTalk
+from ..conditioning import TIMING
+from .kmtalk import KMTalk
 
 SHARED_SIZE = 256  # initializers with more elements than this are taken from the checkpoint's weights
 
@@ -44,7 +45,7 @@ def _export(model: KMTalk, name: str) -> Graph:
     elif name == "lkma":
         module = model.lkma
         phones = torch.randint(-1, c.phones, (1, m, 3))
-        arguments = (torch.randn(1, m, c.d_model), phones, torch.randn(1, m, PHONE_TIMING), key_times)
+        arguments = (torch.randn(1, m, c.d_model), phones, torch.randn(1, m, TIMING), key_times)
         shapes = ({1: keys}, {1: keys}, {1: keys}, {1: keys})
         inputs, outputs = ["audio_at_keys", "phones", "timing", "key_times"], ["keys"]
     else:

@@ -14,12 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint
+from ..conditioning import TIMING
 from .audio_encoder import AudioEncoder
 from .layers import CrossAttentionLayer, EncoderLayer, TimeEncoding
-
-# What LKMA is told of the phone at a key instant besides its label and its neighbours' labels: the position within
-# the phone (0…1), and the logarithms of the durations of the phone before, of this one, and of the one after.
-PHONE_TIMING = 4
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class KeyMotionDecoder(nn.Module):
         self.audio = nn.Linear(d, d)
         # Index 0 is "unknown", so that labels can be withheld; phone p is p + 1. Before, at and after the instant.
         self.phones = nn.ModuleList(nn.Embedding(config.phones + 1, d) for _ in range(3))
-        self.timing = nn.Linear(PHONE_TIMING, d)
+        self.timing = nn.Linear(TIMING, d)
         self.encoding = TimeEncoding(d)
         self.layers = nn.ModuleList(
             EncoderLayer(d, config.heads, config.feed_forward_multiple, config.dropout)
