@@ -175,10 +175,11 @@ def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 def _mirror(skin: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
     """(n,) each vertex's partner across the middle plane; None unless all have one."""
-    # With a little of the normals, so that touching lips are told apart.
-    oriented = np.hstack([skin, SYMMETRIC_MM * vertex_normals(skin, faces)])
-    distance, partner = cKDTree(oriented).query(oriented * [-1, 1, 1, -1, 1, 1])
-    if distance.max() > SYMMETRIC_MM or (partner[partner] != np.arange(len(skin))).any():
+    # With the normals, so that touching lips are told apart.
+    oriented = np.hstack([skin, vertex_normals(skin, faces)])
+    _, partner = cKDTree(oriented).query(oriented * [-1, 1, 1, -1, 1, 1])
+    off = np.abs(skin[partner] * [-1, 1, 1] - skin).max()
+    if off > SYMMETRIC_MM or (partner[partner] != np.arange(len(skin))).any():
         return None
     return partner
 
