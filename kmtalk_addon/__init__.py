@@ -1,0 +1,32 @@
+"""KMTalk for Blender: lip sync with key motions that stay editable."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import bpy
+
+# The extension brings kmtalk_core as a wheel; in a checkout it lies beside this folder.
+if importlib.util.find_spec("kmtalk_core") is None:
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from . import operators, panels, preferences, properties, session
+
+classes = (*properties.classes, *preferences.classes, *operators.classes, *panels.classes)
+
+
+def register() -> None:
+    """Called when the add-on is switched on."""
+    for cls in classes:
+        bpy.utils.register_class(cls)
+    properties.add()
+
+
+def unregister() -> None:
+    """The inverse of `register`; also ends the worker."""
+    session.current.stop()
+    properties.remove()
+    for cls in reversed(classes):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,31 @@
+"""KMTalk for scripts: the same calls as the operators', waiting for the result. Errors are KMTalkError."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import compat, lipsync, session
+from .lipsync import Options, Outcome
+from .preferences import python_path
+from .strip import choose_strip
+
+
+def generate(
+    obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None, options: Options | None = None
+) -> Outcome:
+    """Animate the mesh `obj` with the sound strip of that name (default: the active or only one)."""
+    scene = scene or compat.sequencer_scene(bpy.context)
+    return run(lipsync.generate(scene, choose_strip(scene, strip_name), obj, options or Options()))
+
+
+def complete(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None) -> Outcome:
+    """Re-run completion of that strip's line on the mesh `obj` after its key motions were edited."""
+    return run(lipsync.complete(scene or compat.sequencer_scene(bpy.context), strip_name, obj))
+
+
+def run(steps: lipsync.Steps[Outcome]) -> Outcome:
+    """Do the work now, and wait for it."""
+    try:
+        return session.current.start(steps, python_path(bpy.context)).wait()
+    finally:
+        session.current.job = None

@@ -1,0 +1,102 @@
+"""What differs between Blender 4.2 and 5.2. The only module that asks for the version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+SLOTTED_ACTIONS = bpy.app.version >= (4, 4, 0)
+NEW_STRIP_NAMES = bpy.app.version >= (4, 4, 0)
+SEQUENCER_SCENE = bpy.app.version >= (5, 0, 0)
+
+StripType = bpy.types.Strip if NEW_STRIP_NAMES else bpy.types.Sequence
+
+
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene whose strips the sequencer shows."""
+    chosen = context.workspace.sequencer_scene if SEQUENCER_SCENE and context.workspace else None
+    return chosen or context.scene
+
+
+def all_strips(scene: bpy.types.Scene) -> list[Any]:
+    """The strips of `scene`, those in meta strips too."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    return list(editor.strips_all if NEW_STRIP_NAMES else editor.sequences_all)
+
+
+def add_sound_strip(scene: bpy.types.Scene, name: str, path: str, channel: int, frame: int) -> Any:
+    """A new sound strip that starts at `frame`."""
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    strips = editor.strips if NEW_STRIP_NAMES else editor.sequences
+    return strips.new_sound(name, path, channel, frame)
+
+
+def remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
+    """Take `strip` out of the sequencer."""
+    editor = scene.sequence_editor
+    (editor.strips if NEW_STRIP_NAMES else editor.sequences).remove(strip)
+
+
+def action_slot(animation_data: bpy.types.AnimData) -> Any:
+    """The slot that `animation_data` plays; None where actions have no slots."""
+    return animation_data.action_slot if SLOTTED_ACTIONS else None
+
+
+def set_action(animation_data: bpy.types.AnimData, action: bpy.types.Action, name: str) -> None:
+    """Make `animation_data` play `action`, in its slot `name` for shape keys, which is made if it is missing."""
+    animation_data.action = action
+    if SLOTTED_ACTIONS:
+        of_keys = [slot for slot in action.slots if slot.target_id_type == "KEY"]
+        animation_data.action_slot = of_keys[0] if of_keys else action.slots.new(id_type="KEY", name=name)
+
+
+def set_strip_slot(strip: bpy.types.NlaStrip, slot: Any) -> None:
+    """Make an NLA strip play `slot` of its action."""
+    if SLOTTED_ACTIONS and slot is not None:
+        strip.action_slot = slot
+
+
+def channels(action: bpy.types.Action, slot: Any) -> Any:
+    """What holds the `fcurves` and `groups` of `action`: its channel bag for `slot`, or the action itself."""
+    if not SLOTTED_ACTIONS:
+        return action
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(slot, ensure=True)
+
+
+@dataclass(frozen=True)
+class Handles:
+    """Where a strip lies, in frames: `left` and `right` handle (the frame after its last one), how far `left` is inside
+    of the content (`offset`), what is cut off the content before that (`trim`), and the content's `length`."""
+
+    left: int
+    right: int
+    offset: float
+    trim: int
+    length: int
+
+
+def handles(strip: Any) -> Handles:
+    """The place of `strip`; its properties were renamed in 5.2."""
+    if "left_handle" in strip.bl_rna.properties:
+        names = ("left_handle", "right_handle", "left_handle_offset", "content_trim_start", "content_duration")
+    else:
+        names = (
+            "frame_final_start",
+            "frame_final_end",
+            "frame_offset_start",
+            "animation_offset_start",
+            "frame_duration",
+        )
+    return Handles(*(getattr(strip, name) for name in names))
+
+
+def speed_changes(strip: Any) -> int | None:
+    """How many stretches of `strip` have a speed of their own (0: it was never retimed); None if Blender hides it."""
+    keys = getattr(strip, "retiming_keys", None)
+    return None if keys is None else max(0, len(keys) - 1)

@@ -1,0 +1,67 @@
+"""What lasts as long as Blender runs: the warm worker, the job on its way, and the last thing that was said."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+import kmtalk_core
+from kmtalk_core.errors import KMTalkError
+
+from .job import Job, Steps, Worker, worker_command
+
+
+@dataclass
+class Session:
+    """The only state that is not in the .blend file."""
+
+    worker: Worker | None = None
+    job: Job | None = None
+    fraction: float = 0.0
+    message: str = ""
+    error: str = ""
+
+    def start(self, steps: Steps[Any], python: str) -> Job:
+        """Begin work in the warm worker, or in a new one if there is none yet, with the Python at this path."""
+        if self.job is not None:
+            raise KMTalkError("KMTalk is at work; wait for it or cancel.")
+        command = worker_command(bpy.path.abspath(python), str(Path(kmtalk_core.__file__).parents[1]))
+        if self.worker is not None and (not self.worker.alive or self.worker.command != command):
+            self.stop()
+        self.error, self.fraction, self.message = "", 0.0, "starting"
+        self.worker = self.worker or Worker(command)
+        self.job = Job(steps, self.worker, self._progress)
+        return self.job
+
+    def cancel(self) -> None:
+        """Stop the job that is on its way."""
+        if self.job is not None:
+            self.job.cancel()
+        self.job = None
+
+    def stop(self) -> None:
+        """Stop everything."""
+        self.cancel()
+        if self.worker is not None:
+            self.worker.kill()
+        self.worker = None
+
+    def explain(self, error: Exception) -> str:
+        """End the job; returns, and keeps for the panel, one sentence. A traceback goes to the console only."""
+        self.job = None
+        if isinstance(error, KMTalkError):
+            self.error = str(error)
+        else:
+            traceback.print_exception(error)
+            self.error = f"KMTalk met an error of its own ({type(error).__name__}: {error}); please report it."
+        return self.error
+
+    def _progress(self, fraction: float, message: str) -> None:
+        self.fraction, self.message = fraction, message
+
+
+current = Session()

@@ -1,0 +1,135 @@
+"""The mesh's shape keys: those that it has are driven, those that it lacks are built by the articulation rig."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from kmtalk_core.errors import InputError
+from kmtalk_core.motion import load_npz, save_npz
+from kmtalk_core.rig.controls import ARKIT_CONTROLS, SPEECH_CONTROLS
+from kmtalk_core.rig.naming import match_controls
+
+# A head with the jaw and this share of ARKit's speech controls has been rigged by somebody: it is driven as it is.
+RIGGED_SHARE = 0.5
+# Custom property of a mesh: the vertices of its 68 iBUG landmarks, for heads whose topology the rig doesn't know.
+LANDMARKS = "kmtalk_landmarks"
+_ARKIT_SPEECH = [name for name in SPEECH_CONTROLS if name in ARKIT_CONTROLS]
+
+
+@dataclass(frozen=True)
+class Built:
+    """Shape keys to add: `shapes` (C, V, 3), the displacement of each of `names` in the mesh's own space."""
+
+    names: tuple[str, ...]
+    shapes: np.ndarray
+
+
+def check_mesh(obj: bpy.types.Object | None) -> bpy.types.Object:
+    """`obj`, if shape keys can be added to it and animated; raises InputError that says why not."""
+    if obj is None or obj.type != "MESH":
+        raise InputError("No head is chosen; select a mesh object.")
+    if obj.library or obj.data.library:
+        raise InputError(f"{obj.name} is linked from another file; make it local or make a library override.")
+    if obj.mode == "EDIT":
+        raise InputError(f"{obj.name} is in Edit Mode; leave it (Tab).")
+    if not obj.data.polygons:
+        raise InputError(f"{obj.name} has no faces; select the mesh of a head.")
+    keys = obj.data.shape_keys
+    if keys is not None and not keys.use_relative:
+        raise InputError(f"The shape keys of {obj.name} are absolute; switch on Relative in its shape keys.")
+    return obj
+
+
+def controls_of(obj: bpy.types.Object) -> dict[str, str]:
+    """Control → name of the shape key that it drives."""
+    keys = obj.data.shape_keys
+    return dict(match_controls([block.name for block in keys.key_blocks[1:]])) if keys else {}
+
+
+def needs_rig(obj: bpy.types.Object) -> bool:
+    """Whether shape keys have to be built before speech can move this mesh."""
+    found = controls_of(obj)
+    share = sum(name in found for name in _ARKIT_SPEECH) / len(_ARKIT_SPEECH)
+    return "jawOpen" not in found or share < RIGGED_SHARE
+
+
+def drivable(obj: bpy.types.Object) -> tuple[dict[str, str], list[str]]:
+    """Like `controls_of`, without shape keys that drivers move; those are named second."""
+    found = controls_of(obj)
+    animation = obj.data.shape_keys.animation_data if found else None
+    driven = {curve.data_path for curve in animation.drivers} if animation else set()
+    blocks = obj.data.shape_keys.key_blocks if found else {}
+    held = [name for name in found.values() if blocks[name].path_from_id("value") in driven]
+    return {control: name for control, name in found.items() if name not in held}, held
+
+
+def save_mesh(obj: bpy.types.Object, path: Path) -> None:
+    """Write the undeformed mesh for the rig: at the size and proportions that the object shows, as triangles."""
+    mesh = obj.data
+    mesh.calc_loop_triangles()
+    faces = np.empty(len(mesh.loop_triangles) * 3, np.int32)
+    mesh.loop_triangles.foreach_get("vertices", faces)
+    faces = faces.reshape(-1, 3)
+    to_world = _to_world(obj)
+    if np.linalg.det(to_world) < 0:  # mirrored: the triangles would face inwards
+        faces = faces[:, ::-1]
+    arrays = {"vertices": rest_positions(obj) @ to_world.T, "faces": faces}
+    if LANDMARKS in mesh:
+        arrays["landmarks"] = np.array(mesh[LANDMARKS], np.int64)
+    save_npz(arrays, path)
+
+
+def load_shapes(obj: bpy.types.Object, path: Path) -> Built:
+    """Read what the rig built, back into the object's own space."""
+    arrays = load_npz(path)
+    names = tuple(str(name) for name in arrays["control_names"])
+    return Built(names, arrays["shapes"] @ np.linalg.inv(_to_world(obj)).T)
+
+
+def add_missing(obj: bpy.types.Object, built: Built) -> list[str]:
+    """Add those of the built shape keys that the mesh lacks, after its own ones; returns their names."""
+    if built.shapes.shape[1] != len(obj.data.vertices):
+        raise InputError(f"The mesh {obj.name} was changed meanwhile; generate again.")
+    rest = rest_positions(obj)
+    if obj.data.shape_keys is None:
+        obj.shape_key_add(name="Basis", from_mix=False)
+    present, active = controls_of(obj), obj.active_shape_key_index
+    added = []
+    for name, shape in zip(built.names, built.shapes, strict=True):
+        if name in present or not shape.any():
+            continue
+        block = obj.shape_key_add(name=name, from_mix=False)
+        block.value = 0.0
+        block.data.foreach_set("co", (rest + shape).astype(np.float32).ravel())
+        added.append(block.name)
+    obj.active_shape_key_index = active
+    obj.data.update()
+    return added
+
+
+def make_room(obj: bpy.types.Object, highest: Mapping[str, float]) -> None:
+    """Widen the sliders of shape keys that are to go beyond their range, for Blender would cut the motion off."""
+    for name, value in highest.items():
+        block = obj.data.shape_keys.key_blocks[name]
+        block.slider_max = max(block.slider_max, min(10.0, value))
+
+
+def rest_positions(obj: bpy.types.Object) -> np.ndarray:
+    """(V, 3) vertices of the basis, in the object's own space."""
+    keys = obj.data.shape_keys
+    points = keys.reference_key.data if keys else obj.data.vertices
+    flat = np.empty(len(obj.data.vertices) * 3, np.float32)
+    points.foreach_get("co", flat)
+    return flat.reshape(-1, 3).astype(np.float64)
+
+
+def _to_world(obj: bpy.types.Object) -> np.ndarray:
+    matrix = np.array(obj.matrix_world.to_3x3(), np.float64)
+    if abs(np.linalg.det(matrix)) < 1e-12:
+        raise InputError(f"{obj.name} is scaled to nothing; give it a scale other than 0.")
+    return matrix

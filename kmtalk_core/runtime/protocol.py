@@ -1,0 +1,144 @@
+"""What Blender and its worker say to each other: one JSON object per line, arrays beside them in .npz files.
+
+A request names its `op` and an `id`; every answer repeats the `id` and names its `event`. One request is worked on at
+a time, and is answered by any number of `progress` events and then one `result` or one `error`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Asks whether the worker runs; the result names its `version` and its `python`."""
+
+    op: ClassVar[str] = "ping"
+
+
+@dataclass(frozen=True)
+class Quit:
+    """Ends the worker, as closing its standard input does."""
+
+    op: ClassVar[str] = "quit"
+
+
+@dataclass(frozen=True)
+class Animate:
+    """Animate `duration` seconds of the file `audio` from `start` on (to its end if None) into `out` (OUT.npz).
+
+    `fps` is the rate of the frames per second of *sound*. The key motions come out on whole frames, where an animator
+    wants them. `alignment` is the path of a TextGrid that is used instead of localization.
+    """
+
+    op: ClassVar[str] = "animate"
+    audio: str
+    out: str
+    start: float = 0.0
+    duration: float | None = None
+    transcript: str | None = None
+    alignment: str | None = None
+    localizer: str = "auto"
+    fps: float = 30.0
+    key_rule: str = "apexes"
+    intensity: float = 1.0
+    upper_face: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Re-run completion of the OUT.npz `animation` from the edited `keys` (.npz as for `load_keys`) into `out`."""
+
+    op: ClassVar[str] = "complete"
+    animation: str
+    keys: str
+    out: str
+
+
+@dataclass(frozen=True)
+class BuildRig:
+    """Build the articulation rig of `mesh` (.npz with `vertices` (V, 3) and `faces` (F, 3)).
+
+    `out` gets `control_names` (C,) and `shapes` (C, V, 3), displacements in the mesh's units at control 1.
+    """
+
+    op: ClassVar[str] = "rig"
+    mesh: str
+    out: str
+
+
+Request = Ping | Quit | Animate | Complete | BuildRig
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`fraction` 0…1 of the request is done; `message` says what is being done."""
+
+    event: ClassVar[str] = "progress"
+    id: int
+    fraction: float
+    message: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The request is done; its output file is there. `details` of `animate`: `warnings`, sentences for the user."""
+
+    event: ClassVar[str] = "result"
+    id: int
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The request failed, and nothing was written; `message` is one sentence with a remedy."""
+
+    event: ClassVar[str] = "error"
+    id: int
+    message: str
+
+
+Answer = Progress | Result | Failure
+
+_REQUESTS = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, BuildRig)}
+_ANSWERS = {kind.event: kind for kind in (Progress, Result, Failure)}
+
+
+def encode_request(number: int, request: Request) -> str:
+    """One line, without its end."""
+    return json.dumps({"id": number, "op": request.op, **asdict(request)})
+
+
+def decode_request(line: str) -> tuple[int, Request]:
+    """The id and the request of one line; raises InputError if it is none."""
+    number, kind, arguments = _decoded(line, "op", _REQUESTS)
+    return number, kind(**arguments)
+
+
+def encode_answer(answer: Answer) -> str:
+    """One line, without its end."""
+    return json.dumps({"event": answer.event, **asdict(answer)})
+
+
+def decode_answer(line: str) -> Answer:
+    """The answer of one line; raises InputError if it is none."""
+    number, kind, arguments = _decoded(line, "event", _ANSWERS)
+    return kind(id=number, **arguments)
+
+
+def _decoded(line: str, tag: str, kinds: dict[str, type]) -> tuple[int, type, dict]:
+    try:
+        message = json.loads(line)
+        number, kind = int(message.pop("id")), kinds[message.pop(tag)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{line[:80]!r} is no message of the worker; send JSON with id and {tag}.") from None
+    known = {f.name: f for f in fields(kind)}
+    unknown = [name for name in message if name not in known]
+    if unknown:
+        raise InputError(f"{kind.__name__} has no argument {unknown[0]}; it takes {', '.join(known)}.")
+    return number, kind, message

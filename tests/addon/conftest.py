@@ -1,0 +1,113 @@
+"""A Blender without a window (the bpy module), with the add-on registered and small files to work on."""
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="Blender as a module is not installed")
+
+import kmtalk_addon  # noqa: E402
+from kmtalk_addon import compat, keyframes, strip  # noqa: E402
+from kmtalk_core.motion import Animation, KeyMotions, save_animation  # noqa: E402
+from kmtalk_core.phones import Alignment, Phone  # noqa: E402
+from kmtalk_core.rig.controls import ARKIT_CONTROLS, CONTROLS  # noqa: E402
+
+
+@pytest.fixture
+def blender() -> Iterator[object]:
+    """An empty file, and KMTalk switched on."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    kmtalk_addon.register()
+    yield bpy
+    kmtalk_addon.unregister()
+
+
+@pytest.fixture
+def head(blender) -> object:
+    """A grid that passes for a head, with a shape key for each of ARKit's controls and one of the user's own."""
+    bpy.ops.mesh.primitive_grid_add(x_subdivisions=6, y_subdivisions=6)
+    obj = bpy.context.object
+    obj.name = "Köpf"
+    for name in ("Basis", "Wart", *ARKIT_CONTROLS):
+        obj.shape_key_add(name=name, from_mix=False)
+    return obj
+
+
+@pytest.fixture
+def sound(tmp_path) -> Path:
+    """3 s of stereo noise with syllables in it, at a path with an umlaut and a blank."""
+    rate, rng = 22_050, np.random.default_rng(0)
+    at = np.arange(3 * rate) / rate
+    mono = rng.normal(0, 0.2, len(at)) * np.clip(np.sin(2 * np.pi * 2 * at), 0, 1)
+    path = tmp_path / "Größe 1.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((np.repeat(mono, 2) * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def add_strip(blender, sound):
+    """Add the sound as a strip: `add_strip(frame=50, name="Line")`."""
+
+    def add(frame: int = 1, name: str = "Line", channel: int = 1):
+        return compat.add_sound_strip(bpy.context.scene, name, str(sound), channel, frame)
+
+    return add
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A result as the worker would make it for a line: `made(line)` gives the animation and its bytes."""
+
+    def make(line: strip.Line, seed: int = 0) -> tuple[Animation, bytes]:
+        rng, fps = np.random.default_rng(seed), line.frames_per_second_of_sound
+        times = np.arange(line.last_frame - line.first_frame + 1) / fps
+        key_frames = np.arange(2, len(times), 7)
+        controls = rng.random((len(times), len(CONTROLS))).astype(np.float32)
+        animation = Animation(
+            fps=fps,
+            times=times,
+            control_names=CONTROLS,
+            controls=controls,
+            keys=KeyMotions(key_frames / fps, controls[key_frames]),
+            alignment=Alignment((Phone("SIL", 0.0, line.duration),), (), line.duration, "test"),
+            audio_sha256="0" * 64,
+            model="test",
+            features=rng.random((10, 4)).astype(np.float16),
+            feature_rate=100.0,
+        )
+        path = tmp_path / "made.npz"
+        save_animation(animation, path)
+        return animation, path.read_bytes()
+
+    return make
+
+
+@pytest.fixture
+def curves():
+    """What lies on a shape key: `curves(obj)["jawOpen"]` has `frames`, `values`, `types` and the F-curve itself."""
+
+    def look(obj) -> dict[str, SimpleNamespace]:
+        keys = obj.data.shape_keys
+        action = keyframes.own_action(obj)
+        holder = compat.channels(action, compat.action_slot(keys.animation_data))
+        names = {block.path_from_id("value"): block.name for block in keys.key_blocks}
+        found = {}
+        for curve in holder.fcurves:
+            points = curve.keyframe_points
+            found[names[curve.data_path]] = SimpleNamespace(
+                frames=np.array([point.co[0] for point in points]),
+                values=np.array([point.co[1] for point in points]),
+                types=[point.type for point in points],
+                curve=curve,
+            )
+        return found
+
+    return look

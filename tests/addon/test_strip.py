@@ -1,0 +1,159 @@
+"""Which part of which file a strip plays, and when."""
+
+import shutil
+import wave
+
+import bpy
+import numpy as np
+import pytest
+
+from kmtalk_addon import compat, strip
+from kmtalk_core.errors import InputError
+
+
+def place(sound_strip) -> strip.Line:
+    return strip.read_line(bpy.context.scene, sound_strip)
+
+
+def heard_at(line: strip.Line, seconds: float) -> float:
+    """The frame on which this second of the sound file is heard."""
+    return line.first_frame + (seconds - line.start) * line.frames_per_second_of_sound
+
+
+def test_a_whole_strip_plays_the_file_from_its_first_frame(add_strip, sound):
+    line = place(add_strip(frame=50))
+    assert (line.first_frame, line.start, line.speed, line.audio) == (50, 0.0, 1.0, str(sound))
+    assert line.duration == pytest.approx(3.0)
+    assert line.last_frame == 50 + 72
+
+
+@pytest.mark.parametrize("fps, base", [(24, 1.0), (30, 1.001), (24, 1.001), (60, 1.0)])
+def test_seconds_follow_the_scene_rate_with_its_base(add_strip, fps, base):
+    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = fps, base
+    line = place(add_strip(frame=10))
+    assert line.fps == pytest.approx(fps / base)
+    assert line.duration == pytest.approx(3.0, abs=1 / fps)
+
+
+def test_trimming_moves_the_start_and_nothing_else(add_strip):
+    sound_strip = add_strip(frame=50)
+    before = place(sound_strip)
+    sound_strip.frame_offset_start, sound_strip.frame_offset_end = 12, 24
+    line = place(sound_strip)
+    assert (line.first_frame, line.start, line.duration) == (62, 0.5, 1.5)
+    assert line.origin == before.origin
+    assert heard_at(line, 1.0) == heard_at(before, 1.0) == 74
+
+
+@pytest.mark.parametrize("change", ["sound_offset", "animation_offset_start", "frame_offset_start", "moved"])
+def test_the_line_is_where_blender_plays_it(blender, tmp_path, change):
+    rate = 16_000
+    click = np.zeros(4 * rate, "<i2")
+    click[2 * rate : 2 * rate + 200] = 20_000
+    with wave.open(str(tmp_path / "click.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(click.tobytes())
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 240
+    sound_strip = compat.add_sound_strip(scene, "click", str(tmp_path / "click.wav"), 1, 50)
+    if change == "moved":
+        sound_strip.frame_start = 61
+    else:
+        setattr(
+            sound_strip, change, {"sound_offset": 0.3, "animation_offset_start": 9, "frame_offset_start": 14}[change]
+        )
+    bpy.ops.sound.mixdown(filepath=str(tmp_path / "mix.wav"), container="WAV", codec="PCM")
+    with wave.open(str(tmp_path / "mix.wav")) as file:
+        mix = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())[:, 0]
+        frame = 1 + np.flatnonzero(np.abs(mix.astype(int)) > 3000)[0] / file.getframerate() * 24
+    assert heard_at(place(sound_strip), 2.0) == pytest.approx(frame, abs=0.1)
+
+
+def test_a_strip_that_begins_before_its_sound_is_silent_until_then(add_strip):
+    sound_strip = add_strip(frame=50)
+    sound_strip.frame_offset_start = -10
+    line = place(sound_strip)
+    assert (line.first_frame, line.start) == (50, 0.0)
+
+
+def test_a_retimed_strip_plays_faster(add_strip):
+    sound_strip = add_strip(frame=50)
+    with sequencer(sound_strip):
+        bpy.ops.sequencer.retiming_key_add(timeline_frame=50)
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=200.0)
+    line = place(sound_strip)
+    assert line.speed == pytest.approx(2.0)
+    assert line.duration == pytest.approx(3.0)
+    assert line.last_frame == 50 + 36
+    assert len(bpy.data.scenes) == len(bpy.data.sounds) == 1
+
+
+def test_a_strip_of_several_speeds_is_refused_in_a_sentence(add_strip):
+    sound_strip = add_strip(frame=50)
+    with sequencer(sound_strip):
+        bpy.ops.sequencer.retiming_key_add(timeline_frame=50)
+        bpy.ops.sequencer.retiming_key_add(timeline_frame=80)
+    with pytest.raises(InputError, match="changes its speed"):
+        place(sound_strip)
+
+
+def test_packed_sounds_are_unpacked_for_the_while(add_strip, sound):
+    sound_strip = add_strip()
+    sound_strip.sound.pack()
+    data = sound.read_bytes()
+    sound.unlink()
+    with strip.sound_file(sound_strip) as path:
+        with open(path, "rb") as file:
+            assert file.read() == data
+    with pytest.raises(FileNotFoundError):
+        open(path)
+
+
+def test_relative_and_moved_files(add_strip, sound, tmp_path):
+    sound_strip = add_strip()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    sound_strip.sound.filepath = bpy.path.relpath(str(sound))
+    assert sound_strip.sound.filepath.startswith("//")
+    with strip.sound_file(sound_strip) as path:
+        assert path == str(sound)
+    (tmp_path / "away").mkdir()
+    shutil.move(sound, tmp_path / "away")
+    with pytest.raises(InputError, match=r"Größe 1\.wav is missing"), strip.sound_file(sound_strip):
+        pass
+
+
+def test_choosing_a_strip(add_strip):
+    scene = bpy.context.scene
+    with pytest.raises(InputError, match="no sound strip"):
+        strip.choose_strip(scene)
+    first = add_strip(name="A")
+    assert strip.choose_strip(scene) == first
+    second = add_strip(name="B", channel=2)
+    scene.sequence_editor.active_strip = None
+    with pytest.raises(InputError, match="2 sound strips"):
+        strip.choose_strip(scene)
+    scene.sequence_editor.active_strip = second
+    assert strip.choose_strip(scene) == second
+    assert strip.choose_strip(scene, "A") == first
+    with pytest.raises(InputError, match="no sound strip C"):
+        strip.choose_strip(scene, "C")
+
+
+def test_text_beside_the_sound(sound):
+    assert strip.text_beside(sound) is None
+    sound.with_suffix(".txt").write_text("\ufeffGrüß Gott\n", encoding="utf-8")
+    assert strip.text_beside(sound) == "Grüß Gott"
+
+
+def sequencer(sound_strip):
+    """A context in which the sequencer's operators work on this strip."""
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "SEQUENCE_EDITOR"
+    window.workspace.sequencer_scene = bpy.context.scene
+    bpy.context.scene.sequence_editor.active_strip = sound_strip
+    sound_strip.select = True
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    return bpy.context.temp_override(window=window, area=area, region=region)
