@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone
@@ -24,9 +26,16 @@ def speech(text: str, length: float = 0.09, pause: float = 0.5) -> Alignment:
     return Alignment.from_segments(phones, [], at + pause, "test")
 
 
-def random_speech(seed: int) -> Alignment:
-    rng = np.random.default_rng(seed)
-    return speech(" ".join(f"{rng.choice(PHONES)}:{rng.choice([0.01, 0.03, 0.06, 0.1, 0.25])}" for _ in range(40)), 0.0)
+@st.composite
+def utterances(draw) -> Alignment:
+    """Any phones in any order, some as short as aligners make them."""
+    part = st.tuples(st.sampled_from(PHONES), st.sampled_from((0.01, 0.03, 0.05, 0.08, 0.12, 0.25)))
+    return speech(" ".join(f"{label}:{length}" for label, length in draw(st.lists(part, min_size=1, max_size=20))))
+
+
+speakers = st.none() | st.integers(0, 2**32).map(lambda seed: Style.random(np.random.default_rng(seed)))
+in_any_context = given(alignment=utterances(), style=speakers)
+SENTENCE = speech("DH AH K W IH K B R AW N F AA K S JH AH M P S OW V ER SIL:0.3 DH AH L EY Z IY D AO G", 0.08)
 
 
 def curves(alignment: Alignment, rate: float = FINE, **options) -> tuple[np.ndarray, np.ndarray]:
@@ -41,69 +50,60 @@ def gap(controls: np.ndarray) -> np.ndarray:
     return c["jawOpen"] - c["mouthClose"] + 0.2 * lips
 
 
-@pytest.fixture(params=range(8))
-def anything(request) -> tuple[Alignment, Style]:
-    seed = request.param
-    return random_speech(seed), Style() if seed == 0 else Style.random(np.random.default_rng(seed))
-
-
-def test_bilabials_are_sealed_for_at_least_forty_milliseconds(anything):
-    alignment, style = anything
+@in_any_context
+@settings(deadline=None, max_examples=100)
+def test_bilabials_are_sealed(alignment, style):
     times, controls = curves(alignment, style=style)
-    found = 0
     for phone in alignment.phones:
-        if phone.label not in BILABIALS:
-            continue
-        found += 1
-        middle = (phone.start + 0.7 * phone.end) / 1.7 if phone.label == "P" else (phone.start + phone.end) / 2
-        held = np.abs(times - middle) <= 0.018
-        assert held.any()
-        assert np.abs(controls[held, COLUMN["mouthClose"]] - controls[held, COLUMN["jawOpen"]]).max() < 0.01
-        assert controls[held][:, [COLUMN[name] for name in PARTING]].max() < 0.02
-        assert controls[held, COLUMN["mouthPressLeft"]].min() > 0.05
-    assert found
+        if phone.label in BILABIALS:
+            burst = 0.3 * (phone.end - phone.start) if phone.label == "P" else 0.0
+            held = np.abs(times - (phone.start + phone.end - burst) / 2) <= 0.018
+            assert np.abs(controls[held, COLUMN["mouthClose"]] - controls[held, COLUMN["jawOpen"]]).max() < 0.02
+            assert controls[held][:, [COLUMN[name] for name in PARTING]].max() < 0.03
+            assert controls[held, COLUMN["mouthPressLeft"]].min() > 0.05
 
 
-def test_labiodentals_touch(anything):
-    alignment, style = anything
+@in_any_context
+@settings(deadline=None, max_examples=100)
+def test_labiodentals_touch(alignment, style):
     times, controls = curves(alignment, style=style)
+    value = {name: controls[:, i] for name, i in COLUMN.items()}
     for phone in alignment.phones:
         if phone.label in LABIODENTALS:
             at = np.argmin(np.abs(times - (phone.start + phone.end) / 2))
-            jaw, close, roll, press = (
-                controls[at, COLUMN[n]] for n in ("jawOpen", "mouthClose", "mouthRollLower", "mouthPressLeft")
-            )
-            assert close >= 0.8 * jaw
-            assert controls[at, COLUMN["mouthLowerDownLeft"]] < 0.02
-            assert roll > 0.3 or press > 0.05  # a bilabial next to it wins
+            assert value["mouthClose"][at] >= 0.7 * value["jawOpen"][at]
+            assert value["mouthLowerDownLeft"][at] < 0.02
+            assert value["mouthRollLower"][at] > 0.1
 
 
-def test_range_and_finiteness(anything):
-    alignment, style = anything
+@in_any_context
+@settings(deadline=None, max_examples=50)
+def test_range_and_smoothness(alignment, style):
+    rate = 4000.0
     for level in (0.6, 1.4):
-        times, controls = curves(alignment, 60.0, style=style, loudness=np.full(round(alignment.duration * 60), level))
-        assert controls.shape == (len(times), 35)
+        _, controls = curves(alignment, rate, style=style, loudness=np.full(round(alignment.duration * rate), level))
         assert controls.dtype == np.float32
         assert np.isfinite(controls).all()
         assert controls.min() >= 0 and controls.max() <= 1
+        # A jump of speed, even of 1 a second, would show as 4000 a second squared.
+        assert np.abs(np.diff(controls.astype(float), 2, axis=0)).max() * rate**2 < 3500
 
 
-def test_speed_has_no_jumps(anything):
-    alignment, style = anything
-    step = 1e-3
-    for rate in (1 / step, 4 / step):
-        _, controls = curves(alignment, rate, style=style)
-        acceleration = np.abs(np.diff(controls.astype(float), 2, axis=0)).max() * rate**2
-        assert acceleration < 4000  # a jump of speed would grow with the rate, without limit
-
-
-def test_same_instants_at_different_rates_agree(anything):
-    alignment, style = anything
+@in_any_context
+@settings(deadline=None, max_examples=30)
+def test_same_instants_at_different_rates_agree(alignment, style):
     _, fine = curves(alignment, 120.0, style=style)
     _, coarse = curves(alignment, 30.0, style=style)
-    np.testing.assert_allclose(fine[::4][: len(coarse)], coarse[: len(fine[::4])], atol=1e-6)
+    count = min(len(coarse), len(fine[::4]))
+    np.testing.assert_allclose(fine[::4][:count], coarse[:count], atol=1e-6)
     alone = synthesize(alignment, np.array([7 / 30]), style=style)
     np.testing.assert_allclose(alone[0], coarse[7], atol=1e-6)
+
+
+def test_neighbouring_bilabials_stay_sealed():
+    times, controls = curves(speech("AA M:0.15 B:0.15 AA"))
+    inside = (times > 0.62) & (times < 0.84)
+    np.testing.assert_array_equal(controls[inside, COLUMN["mouthClose"]], controls[inside, COLUMN["jawOpen"]])
 
 
 def test_silence_is_a_closed_face():
@@ -153,8 +153,7 @@ def test_the_jaw_is_slower_than_the_lips():
 
 def test_short_vowels_undershoot():
     jaw = [curves(speech(f"T AA:{length} T"))[1][:, COLUMN["jawOpen"]].max() for length in (0.05, 0.1, 0.2)]
-    assert jaw[0] < 0.8 * jaw[1] < 0.8 * jaw[2] or jaw[0] < jaw[1] - 0.05 < jaw[2]
-    assert jaw[0] < 0.7 * jaw[2]
+    assert jaw[0] < 0.8 * jaw[1] < 0.8 * jaw[2]
 
 
 def test_equal_neighbours_are_one_phone():
@@ -185,7 +184,7 @@ def test_louder_and_stressed_is_bigger():
 
 
 def test_styles_differ_and_repeat():
-    alignment = random_speech(1)
+    alignment = SENTENCE
     rng = np.random.default_rng(5)
     styles = [Style.random(rng) for _ in range(3)]
     motions = [curves(alignment, 30.0, style=style)[1] for style in styles]
@@ -195,9 +194,9 @@ def test_styles_differ_and_repeat():
 
 
 def test_without_asymmetry_left_equals_right():
-    _, controls = curves(random_speech(2), style=Style(asymmetry=0.0))
+    _, controls = curves(SENTENCE, style=Style(asymmetry=0.0))
     np.testing.assert_array_equal(controls[:, COLUMN["mouthSmileLeft"]], controls[:, COLUMN["mouthSmileRight"]])
-    _, controls = curves(random_speech(2))
+    _, controls = curves(SENTENCE)
     assert np.abs(controls[:, COLUMN["mouthSmileLeft"]] - controls[:, COLUMN["mouthSmileRight"]]).max() > 1e-3
 
 

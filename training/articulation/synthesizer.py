@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -29,17 +30,19 @@ from .targets import (
     TIME_CONSTANT,
 )
 
-SHORT_PAUSE, LONG_PAUSE = 0.05, 0.30  # s; over this range a pause grows from no influence to a closed mouth
-PAUSE_FLOOR = 0.08
+SHORT_PAUSE, LONG_PAUSE = 0.05, 0.30  # s; over this range a pause grows from little influence to a closed mouth
+PAUSE_FLOOR = 0.08  # dominance of the shortest pause
 LOUDNESS_EXPONENT = 0.8  # of the loudness on the opening
 FORGOTTEN = 16.0  # time constants after which a phone counts no more (1e-7 of it is left)
+OUTSIDE = 1e3  # s of silence around the sound
 RAMP = 0.09  # s from parted lips to contact, and back
 # Of a contact: s of the phone that the flat ends of the ramps cover, and s of full contact at least. With the ends of
 # the ramps p, b, m are sealed for 60 ms even when the phone is shorter (LG: 60-120 ms); f, v only touch.
 SEAL_SLACK, SEAL_HOLD = 0.06, 0.03
 TOUCH_SLACK, TOUCH_HOLD = 0.10, 0.015
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
-TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.45  # f, v: how far the lower lip follows the upper teeth, and curls over its own
+TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.40  # f, v: how far the lower lip follows the upper teeth, and curls over its own
+SOFT_LIMIT = 0.85  # controls above this are compressed, so that they never exceed 1
 PHONE_SPREAD = 0.07  # standard deviation of a target between two utterances of a phone, as a share
 
 
@@ -68,9 +71,9 @@ def synthesize(
     phone's stress as the CMU dictionary does (0, 1, 2; consonants are ignored). The result is a continuously
     differentiable function of time, so any frame rate and single instants sample the same motion.
 
-    Each articulator is the dominance-weighted mean of the phones around (Cohen & Massaro 1993, equation 3) with raised
-    cosines of finite reach as dominance functions; short phones therefore undershoot. Lip contacts are gates on top:
-    p, b, m seal and f, v touch in every context (JALI, section 4.2). Raises InputError for sizes that don't fit.
+    Each articulator is the dominance-weighted mean of the phones around (Cohen & Massaro 1993); short phones therefore
+    undershoot. Lip contacts are gates on top: p, b, m seal and f, v touch in every context (JALI, section 4.2). Raises
+    InputError for sizes that don't fit.
     """
     style = style or Style()
     times = np.asarray(times, dtype=np.float64)
@@ -108,24 +111,20 @@ def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None) -
         gain = STRESS_GAIN[stress[i]] if stress is not None and phone.label in VOWELS else 1.0
         if merged and merged[-1][0] == phone.label:
             _, start, _, gain = merged.pop()
-            merged.append((phone.label, start, phone.end, gain))
         else:
-            merged.append((phone.label, phone.start, phone.end, gain))
-    far = 1e3  # s; before and after the sound the mouth stays closed
-    if merged[0][0] != SILENCE:
-        merged.insert(0, (SILENCE, merged[0][1] - far, merged[0][1], 1.0))
-    if merged[-1][0] != SILENCE:
-        merged.append((SILENCE, merged[-1][2], merged[-1][2] + far, 1.0))
-    merged[0] = (SILENCE, merged[0][2] - far, merged[0][2], 1.0)
-    merged[-1] = (SILENCE, merged[-1][1], merged[-1][1] + far, 1.0)
+            start = phone.start
+        merged.append((phone.label, start, phone.end, gain))
+    first, last = merged[0], merged[-1]  # before and after the sound the mouth stays closed
+    merged.insert(0, (SILENCE, first[1] - OUTSIDE, first[1], 1.0))
+    merged.append((SILENCE, last[2], last[2] + OUTSIDE, 1.0))
 
     parts: list[tuple[int, float, float, float, bool]] = []
     for label, start, end, gain in merged:
         if label in DIPHTHONGS:
             middle = start + FIRST_SHARE * (end - start)
-            first, second = DIPHTHONGS[label]
-            parts.append((ROWS[first], start, middle, gain, first in ROUNDED))
-            parts.append((ROWS[second], middle, end, gain, second in ROUNDED))
+            vowel, glide = DIPHTHONGS[label]
+            parts.append((ROWS[vowel], start, middle, gain, vowel in ROUNDED))
+            parts.append((ROWS[glide], middle, end, gain, glide in ROUNDED))
         else:
             parts.append((ROWS[label], start, end, gain, label in ROUNDED))
     row, starts, ends, gains, rounded = (np.array(column) for column in zip(*parts, strict=True))
@@ -172,10 +171,14 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
 
 def _gate(times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack: float, hold: float) -> np.ndarray:
     """Closedness (T,) in 0…1: 1 in the middle of the phones of `labels`, with raised cosines before and after."""
-    phones = [phone for phone in alignment.phones if phone.label in labels]
-    start = np.array([p.start for p in phones])
-    length = np.array([(p.end - p.start) * (1 - RELEASE_SHARE.get(p.label, 0.0)) for p in phones])
-    middle, held = start + length / 2, np.maximum(length - slack, hold) / 2
+    contacts = []
+    for closed, group in groupby(alignment.phones, key=lambda phone: phone.label in labels):
+        if closed:  # neighbours with the same contact share one (JALI)
+            run = list(group)
+            burst = RELEASE_SHARE.get(run[-1].label, 0.0) * (run[-1].end - run[-1].start)
+            contacts.append((run[0].start, run[-1].end - burst))
+    start, end = np.array(contacts).reshape(-1, 2).T
+    middle, held = (start + end) / 2, np.maximum(end - start - slack, hold) / 2
     frames, events, _ = _pairs(times, middle - held - RAMP, middle + held + RAMP)
     distance = np.maximum(np.abs(times[frames] - middle[events]) - held[events], 0.0)
     opened = np.ones(len(times))
@@ -215,14 +218,14 @@ def _drifts(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _vary(curves: dict[str, np.ndarray], drift: np.ndarray, style: Style) -> None:
     """Slow life that needs no voice: the mouth and the jaw wander sideways, the corners and the lips tense a little."""
     for drifting, amount, (one, other) in (
-        (drift[0], 0.010, ("mouthLeft", "mouthRight")),
-        (drift[1], 0.012, ("jawLeft", "jawRight")),
+        (drift[0], 0.016, ("mouthLeft", "mouthRight")),
+        (drift[1], 0.020, ("jawLeft", "jawRight")),
     ):
         for name, sign in ((one, 1), (other, -1)):
             curves[name] = style.variation * amount * _positive(sign * drifting)
     curves["mouthSmile"] += style.variation * 0.015 * _positive(drift[2])
     curves["mouthPress"] += style.variation * 0.015 * _positive(drift[3])
-    curves["mouthFrown"] = style.variation * 0.015 * _positive(drift[4])
+    curves["mouthFrown"] = style.variation * 0.030 * _positive(drift[4])
 
 
 def _positive(x: np.ndarray) -> np.ndarray:
@@ -233,8 +236,7 @@ def _positive(x: np.ndarray) -> np.ndarray:
 def _by_side(curves: dict[str, np.ndarray], drift: np.ndarray, rng: np.random.Generator, style: Style) -> np.ndarray:
     """Spread the curves over left and right, one side a little stronger, into the order of SPEECH_CONTROLS."""
     out = np.zeros((drift.shape[1], len(SPEECH_CONTROLS)), dtype=np.float32)
-    bias = dict.fromkeys((name.removesuffix("Left").removesuffix("Right") for name in SPEECH_CONTROLS), 0.0)
-    bias = {name: style.asymmetry * np.clip(rng.normal(), -2, 2) for name in bias}
+    bias = {name: style.asymmetry * np.clip(rng.normal(), -2, 2) for name in curves}
     for column, name in enumerate(SPEECH_CONTROLS):
         base = name.removesuffix("Left").removesuffix("Right")
         if name in curves:
@@ -242,4 +244,5 @@ def _by_side(curves: dict[str, np.ndarray], drift: np.ndarray, rng: np.random.Ge
         elif base in curves:
             side = 1 if name.endswith("Left") else -1
             out[:, column] = curves[base] * (1 + side * (bias[base] + 0.3 * style.asymmetry * drift[-1]))
-    return np.clip(out, 0.0, 1.0, out=out)
+    over = np.maximum(out - SOFT_LIMIT, 0.0) / (1 - SOFT_LIMIT)  # the loudest voice bends below 1 without a corner
+    return np.maximum(np.minimum(out, SOFT_LIMIT) + (1 - SOFT_LIMIT) * np.tanh(over), 0.0)
