@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +40,34 @@ def dictionary() -> dict[str, tuple[str, ...]]:
 
 
 def pronunciations(word: str) -> tuple[str, ...]:
-    """How a spoken word (lower case; letters and apostrophes) may be pronounced, likeliest first.
+    """How a spoken word of `text.spoken_words` may be pronounced, likeliest first; always at least one way.
 
-    Always at least one: a word that no dictionary has is looked up without its ending, in parts, then guessed.
+    A word that the dictionary lacks is looked up without its ending or quotes, then guessed by the network. Capitals
+    are also spelled.
     """
+    if word != word.lower():
+        letters, ending = re.fullmatch(r"([A-Z]+)('?s?)", word).groups()  # type: ignore[union-attr]
+        spelled = " ".join(_known(f"{c.lower()}.")[0] for c in letters)
+        spelled += " Z" if ending else ""
+        return tuple(dict.fromkeys((*_known(word.lower()), spelled)))
+    return _known(word) or (_guess(word),)
+
+
+def _known(word: str) -> tuple[str, ...]:
     entries = dictionary()
     if found := entries.get(word):
         return found
+    if word.endswith("in'") and (full := entries.get(f"{word[:-1]}g")):  # goin'
+        return tuple(variant.removesuffix("NG") + "N" for variant in full)
     for ending, phones in (("'s", " Z"), ("s'", " Z"), ("'", "")):
         if word.endswith(ending) and (stem := entries.get(word.removesuffix(ending))):
             return tuple(variant + phones for variant in stem)
-    return (" ".join(_network().guess(word[:LONGEST_WORD])),)
+    bare = word.strip("'")
+    return _known(bare) if bare != word else ()
+
+
+def _guess(word: str) -> str:
+    return " ".join(_network().guess(word.replace("'", "")[:LONGEST_WORD]))
 
 
 @functools.cache
