@@ -1,9 +1,9 @@
 """Controls ↔ F-curves on the mesh's shape keys, in an Action of KMTalk's own.
 
-Key motions are keyframes of type KEYFRAME, completed frames are GENERATED. Any keyframe of another type than GENERATED
-is taken for a key motion when the curves are read back, on whichever channel it lies; the other channels give what
-they show at that instant. So a value that is changed on a GENERATED frame is computed again, unless a keyframe is
-inserted there (which makes it a KEYFRAME).
+Key motions are keyframes of type KEYFRAME, completed frames are GENERATED. When the curves are read back, a key motion
+is any instant at which some channel bears a keyframe of another type than GENERATED, or a GENERATED one whose value the
+animator has changed (inserting a keyframe on it or dragging it leaves its type as it is). The other channels give what
+they show at that instant.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .strip import Line
 KEYFRAME, GENERATED = 0, 5  # values of Keyframe.type
 BEZIER, AUTO_CLAMPED = 2, 4  # of Keyframe.interpolation and Keyframe.handle_…_type
 SAME_FRAME = 1e-3  # frames: keyframes closer than this are one
+SAME_VALUE = 1e-6
 
 # What the dope sheet shows together: the group's name, and how its controls' names begin.
 GROUPS = {
@@ -112,8 +113,12 @@ def read(
     first, last = line.first_frame + shift, line.last_frame + shift
     curves = _curves(obj, action, names)
     points = {control: _points(curve) for control, curve in curves.items()}
-    marked = [xy[kinds != GENERATED, 0] for xy, kinds in points.values()]
-    frames = np.unique(np.concatenate([np.zeros(0), *marked]))
+    written = _columns(line, animation)
+    marked = [np.zeros(0)]
+    for column, control in enumerate(animation.control_names):
+        if control in points:
+            marked.append(_edited(*points[control], written[0] + shift, written[1][:, column], written[2]))
+    frames = np.unique(np.concatenate(marked))
     frames = frames[(frames >= first - SAME_FRAME) & (frames <= last + SAME_FRAME)]
     frames = frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
     if not len(frames):
@@ -160,6 +165,22 @@ def _columns(line: Line, animation: Animation) -> tuple[np.ndarray, np.ndarray, 
     types = np.repeat([GENERATED, KEYFRAME], [free.sum(), len(at_keys)])
     order = np.argsort(frames, kind="stable")
     return frames[order], values[order], types[order]
+
+
+def _edited(
+    xy: np.ndarray, types: np.ndarray, frames: np.ndarray, values: np.ndarray, written_types: np.ndarray
+) -> np.ndarray:
+    """Frames of the key motions of a channel that has the keyframes `xy` (n, 2) of `types`; the rest is as written."""
+    place, distance = _nearest(frames, xy[:, 0])
+    at_its_place = distance <= SAME_FRAME
+    changed = ~at_its_place | (np.abs(xy[:, 1] - values[place]) > SAME_VALUE)
+    marked, keys = types != GENERATED, written_types != GENERATED
+    # Where keys were slid or scaled in time, their GENERATED neighbours came along: a value that was written, only
+    # elsewhere, tells nothing there.
+    arrived = marked & ~(at_its_place & keys[place]) & np.isin(xy[:, 1], values[keys])
+    if arrived.any():
+        changed &= ~np.isin(xy[:, 1], values)
+    return xy[marked | changed, 0]
 
 
 def _replace(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> None:

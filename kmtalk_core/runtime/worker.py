@@ -112,13 +112,17 @@ def keys_on_frames(keys: KeyMotions, fps: float) -> KeyMotions:
 def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
     from ..animator import Request as Wish
     from ..audio import load_sound
-    from ..localization.textgrid import load_alignment
 
     report(0.0, "reading the sound")
+    alignment = None
+    if request.alignment is not None:
+        from ..localization.textgrid import load_alignment
+
+        alignment = load_alignment(Path(request.alignment))
     sound = load_sound(request.audio, request.start, request.duration)
     wish = Wish(
         transcript=request.transcript,
-        alignment=None if request.alignment is None else load_alignment(Path(request.alignment)),
+        alignment=alignment,
         localizer=request.localizer,
         fps=request.fps,
         key_rule=request.key_rule,

@@ -2,6 +2,7 @@
 
 import shutil
 import wave
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -105,10 +106,8 @@ def test_packed_sounds_are_unpacked_for_the_while(add_strip, sound):
     data = sound.read_bytes()
     sound.unlink()
     with strip.sound_file(sound_strip) as path:
-        with open(path, "rb") as file:
-            assert file.read() == data
-    with pytest.raises(FileNotFoundError):
-        open(path)
+        assert Path(path).read_bytes() == data
+    assert not Path(path).exists()
 
 
 def test_relative_and_moved_files(add_strip, sound, tmp_path):

@@ -1,0 +1,147 @@
+"""The worker process: warm, cancellable, and never the cause of more than one sentence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import kmtalk_core
+from kmtalk_addon.job import Job, Worker, worker_command
+from kmtalk_core.errors import KMTalkError
+from kmtalk_core.runtime.protocol import Animate, Ping, Progress, encode_answer, encode_request
+
+CORE = str(Path(kmtalk_core.__file__).parents[1])
+
+# A worker that prints what libraries print, reports progress, and then acts as the first argument of the request says.
+NOISY = """
+import sys, time, os
+from kmtalk_core.runtime import worker
+def serve(request, report):
+    print("chatter of a library"); os.system("echo chatter of a child")
+    report(0.5, "half")
+    if request.audio == "sleep": time.sleep(60)
+    if request.audio == "bug": raise ValueError("42")
+    if request.audio == "die": os.abort()
+    if request.audio == "package": import a_package_that_is_not_there
+    return {"read": request.audio}
+worker.serve = serve
+worker.main()
+"""
+
+
+@pytest.fixture
+def worker():
+    started = Worker(worker_command("", CORE))
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def noisy():
+    started = Worker([sys.executable, "-c", f"import sys; sys.path.append({CORE!r})\n{NOISY}"])
+    yield started
+    started.kill()
+
+
+def asks(*requests):
+    """Steps that send these requests and return the details of their results."""
+    details = []
+    for request in requests:
+        details.append((yield request))
+    return details
+
+
+def ignore(fraction: float, message: str) -> None:
+    pass
+
+
+def test_the_worker_stays_for_the_next_job(worker):
+    first = Job(asks(Ping()), worker, ignore).wait()
+    assert first[0]["version"] == kmtalk_core.__version__
+    pid = worker.pid
+    Job(asks(Ping(), Ping()), worker, ignore).wait()
+    assert worker.pid == pid and worker.alive
+
+
+def test_an_error_is_the_sentence_and_the_worker_lives_on(worker):
+    with pytest.raises(KMTalkError, match=r"There is no file .*nowhere\.wav"):
+        Job(asks(Animate("nowhere.wav", "out.npz")), worker, ignore).wait()
+    assert Job(asks(Ping()), worker, ignore).wait()
+
+
+def test_progress_arrives_and_prints_of_libraries_do_no_harm(noisy):
+    heard = []
+    job = Job(asks(Animate("ok", "")), noisy, lambda fraction, message: heard.append((fraction, message)))
+    assert job.wait() == [{"read": "ok"}]
+    assert heard == [(0.5, "half")]
+    assert "chatter of a library" in noisy.log() and "chatter of a child" in noisy.log()
+
+
+def test_a_bug_is_one_sentence_with_the_traceback_in_the_log(noisy):
+    with pytest.raises(KMTalkError, match=r"ValueError: 42"):
+        Job(asks(Animate("bug", "")), noisy, ignore).wait()
+    assert "Traceback" in noisy.log() and noisy.alive
+
+
+def test_a_missing_package_is_named(noisy):
+    with pytest.raises(KMTalkError, match="lacks the package a_package_that_is_not_there"):
+        Job(asks(Animate("package", "")), noisy, ignore).wait()
+
+
+@pytest.mark.parametrize("how", ["die", "killed"])
+def test_a_crash_is_one_sentence(noisy, how):
+    job = Job(asks(Animate("die" if how == "die" else "sleep", "")), noisy, ignore)
+    if how == "killed":
+        os.kill(noisy.pid, signal.SIGTERM)
+    with pytest.raises(KMTalkError, match="stopped unexpectedly") as error:
+        job.wait()
+    assert "\n" not in str(error.value)
+
+
+def test_cancelling_takes_effect_at_once_and_closes_the_steps(noisy):
+    closed = []
+
+    def steps():
+        try:
+            yield Animate("sleep", "")
+        finally:
+            closed.append(True)
+
+    job = Job(steps(), noisy, ignore)
+    begin = time.monotonic()
+    assert not job.poll()
+    job.cancel()
+    assert time.monotonic() - begin < 5 and closed and not noisy.alive
+
+
+def test_a_python_that_is_not_there():
+    with pytest.raises(KMTalkError, match=r"Cannot start the Python /nowhere/python .*preferences"):
+        Worker(worker_command("/nowhere/python", CORE))
+
+
+def test_a_python_without_the_packages_is_named(tmp_path):
+    bare = subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], capture_output=True, check=False
+    )
+    assert bare.returncode == 0
+    python = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    started = Worker(worker_command(str(python), CORE))
+    with pytest.raises(KMTalkError, match="numpy"):
+        Job(asks(Ping()), started, ignore).wait()
+
+
+def test_the_worker_ends_when_its_input_closes():
+    process = subprocess.Popen(worker_command("", CORE), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    out, _ = process.communicate(encode_request(7, Ping()) + "\nnonsense\n", timeout=60)
+    answers = out.splitlines()
+    assert process.returncode == 0
+    assert answers[0].startswith('{"event": "result", "id": 7') and '"event": "error", "id": 0' in answers[1]
+
+
+def test_messages_are_single_lines_of_ascii():
+    line = encode_answer(Progress(3, 0.25, "Größe\n"))
+    assert "\n" not in line and line.isascii()
