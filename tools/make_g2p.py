@@ -39,7 +39,8 @@ def main() -> None:
         wheel = next(Path(folder).glob("*.whl"))
         with zipfile.ZipFile(wheel) as archive, np.load(io.BytesIO(archive.read("g2p_en/checkpoint20.npz"))) as weights:
             arrays = {name: weights[name].astype(np.float16) for name in weights.files}
-    NETWORK.parent.mkdir(exist_ok=True)
+            licence = next(name for name in archive.namelist() if name.endswith("LICENSE.txt"))
+            NETWORK.with_name("g2p_LICENSE.txt").write_bytes(archive.read(licence))
     save_npz({"letters": np.array(LETTERS), "phones": np.array(PHONES), **arrays}, NETWORK)
     print(f"{NETWORK} written ({NETWORK.stat().st_size / 1e6:.1f} MB)")
 
