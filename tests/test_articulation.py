@@ -71,7 +71,7 @@ def test_labiodentals_touch(alignment, style):
     for phone in alignment.phones:
         if phone.label in LABIODENTALS:
             at = np.argmin(np.abs(times - (phone.start + phone.end) / 2))
-            assert value["mouthClose"][at] >= 0.7 * value["jawOpen"][at]
+            assert value["mouthClose"][at] >= 0.8 * value["jawOpen"][at]
             assert value["mouthLowerDownLeft"][at] < 0.02
             assert value["mouthRollLower"][at] > 0.1
 

@@ -172,15 +172,16 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
 def _gate(times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack: float, hold: float) -> np.ndarray:
     """Closedness (T,) in 0…1: 1 in the middle of the phones of `labels`, with raised cosines before and after."""
     contacts = []
-    for closed, group in groupby(alignment.phones, key=lambda phone: phone.label in labels):
+    for closed, run in groupby(alignment.phones, key=lambda phone: phone.label in labels):
         if closed:  # neighbours with the same contact share one (JALI)
-            run = list(group)
-            burst = RELEASE_SHARE.get(run[-1].label, 0.0) * (run[-1].end - run[-1].start)
-            contacts.append((run[0].start, run[-1].end - burst))
-    start, end = np.array(contacts).reshape(-1, 2).T
-    middle, held = (start + end) / 2, np.maximum(end - start - slack, hold) / 2
-    frames, events, _ = _pairs(times, middle - held - RAMP, middle + held + RAMP)
-    distance = np.maximum(np.abs(times[frames] - middle[events]) - held[events], 0.0)
+            phones = list(run)
+            start = np.array([phone.start for phone in phones])
+            length = [(phone.end - phone.start) * (1 - RELEASE_SHARE.get(phone.label, 0.0)) for phone in phones]
+            middle, half = start + np.divide(length, 2), np.maximum(np.subtract(length, slack), hold) / 2
+            contacts.append(((middle - half).min(), (middle + half).max()))
+    starts, ends = np.array(contacts).reshape(-1, 2).T
+    frames, events, _ = _pairs(times, starts - RAMP, ends + RAMP)
+    distance = np.maximum(np.maximum(starts[events] - times[frames], times[frames] - ends[events]), 0.0)
     opened = np.ones(len(times))
     np.multiply.at(opened, frames, 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / RAMP, 1.0)))
     return 1 - opened
