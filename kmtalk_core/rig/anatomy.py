@@ -175,8 +175,8 @@ def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 def _mirror(skin: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
     """(n,) each vertex's partner across the middle plane; None unless all have one."""
-    # With the normals, so that touching lips are told apart.
-    oriented = np.hstack([skin, vertex_normals(skin, faces)])
+    # With a little of the normals, so that touching lips are told apart.
+    oriented = np.hstack([skin, 0.1 * vertex_normals(skin, faces)])
     _, partner = cKDTree(oriented).query(oriented * [-1, 1, 1, -1, 1, 1])
     off = np.abs(skin[partner] * [-1, 1, 1] - skin).max()
     if off > SYMMETRIC_MM or (partner[partner] != np.arange(len(skin))).any():

@@ -10,10 +10,11 @@ from scipy.spatial import cKDTree
 from .anatomy import Rim
 from .articulation import Rig
 from .controls import CONTROLS
-from .expressions import other_side
+from .expressions import ROLL_TO_TEETH, other_side
 from .surface import face_normals
 
 JAW_OPENINGS = (0.0, 0.1, 0.2, 0.3, 0.4)
+_WITH = {"mouthClose": {"jawOpen": 1.0}}  # by definition it only ever acts on an open jaw
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def bilabial(jaw: float) -> dict[str, float]:
 
 def labiodental() -> dict[str, float]:
     """The controls of a labiodental contact (f, v)."""
-    return {"jawOpen": 0.04, "mouthRollLower": 0.7, "mouthUpperUpLeft": 0.25, "mouthUpperUpRight": 0.25}
+    return {"jawOpen": 0.04, "mouthRollLower": ROLL_TO_TEETH, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3}
 
 
 def posed(rig: Rig, controls: dict[str, float]) -> np.ndarray:
@@ -127,7 +128,7 @@ def contact_report(rig: Rig) -> list[Figure]:
             Figure(f"blink {value}: largest gap between the lids", lid_gap(rig, points), "mm", limit),
             Figure(f"blink {value}: lids into the eyeballs", lids_in_eyeballs(rig, points), "mm", 0.5),
         ]
-    turned = {name: turned_triangles(rig, posed(rig, {name: 1.0})) for name in CONTROLS}
+    turned = {name: turned_triangles(rig, posed(rig, {name: 1.0} | _WITH.get(name, {}))) for name in CONTROLS}
     worst = max(turned, key=lambda name: turned[name])
     rows.append(Figure(f"triangles turned over at control 1.0, worst ({worst})", turned[worst], "", 0))
     still = rig.anatomy.vertex_of[rig.anatomy.still]

@@ -26,6 +26,7 @@ JAW_TRAVEL = {"jawLeft": (9.0, 0.0, 0.0), "jawRight": (-9.0, 0.0, 0.0), "jawForw
 CONTOUR_JAW = (0.0, 0.0, 0.04, 0.12, 0.3, 0.62, 0.86, 0.97, 1.0)
 CORNER_JAW = 0.38  # at the corners of the mouth
 CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
+ROLL_TO_TEETH = 0.6  # the mouthRollLower of f and v
 EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
 BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves with them
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
@@ -171,7 +172,11 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
     for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
         field[name] = _over_eyeballs(a, field[name])
-    shapes = {name: _unfold(a, move) for name, move in _sided(a, lips, field).items()}
+    shapes = _sided(a, lips, field)
+    for _ in range(3):
+        if a.mirror is not None:
+            shapes = _symmetric(shapes, a.mirror)
+        shapes = {name: _unfold(a, move) for name, move in shapes.items()}
     return shapes if a.mirror is None else _symmetric(shapes, a.mirror)
 
 
@@ -183,7 +188,7 @@ def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarr
 
 
 def _jaw_at_lips(lips: Lips) -> np.ndarray:
-    oval = (1 - np.abs(lips.u) ** 2.2) ** 0.85
+    oval = _oval(lips.u)
     return np.where(lips.upper, CORNER_JAW * (1 - oval), CORNER_JAW + (0.98 - CORNER_JAW) * oval)
 
 
@@ -205,23 +210,27 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
     def rings(ui: float, uo: float, li: float, lo: float) -> np.ndarray:
         return np.select([upper_in, upper_out, lower_in, lower_out], [ui, uo, li, lo])
 
+    oval = _oval(u)
     side = np.exp(-(((np.abs(u) - 0.45) / 0.35) ** 2)) * np.minimum(1, mid * 2)  # peaks beside the middle
     return {
         "jawOpen": move(-2.5 * way * corner, 0, -1.0 * corner),
         "mouthFunnel": move(
-            -0.30 * x / k, rings(3.2, 2.2, -4.2, -3.0) * mid, (1 - corner) * rings(5.5, 4.0, 5.5, 3.5) + 5.0 * corner
+            -0.36 * x / k, rings(3.6, 2.6, -4.6, -3.4) * oval, (1 - corner) * rings(5.5, 4.2, 5.5, 3.6) + 5.0 * corner
         ),
         "mouthPucker": move(
-            -0.42 * x / k, rings(0, 0.6, 0, -0.6) * mid + 0.5 * mid, (1 - corner) * rings(7.5, 5.0, 7.5, 5.0) + 8.0 * corner
+            -0.44 * x / k,
+            rings(0, 0.8, 0, -0.8) * mid + 0.5 * mid,
+            (1 - corner) * rings(7.0, 4.8, 7.0, 4.8) + 8.0 * corner,
         ),
         "mouthLeft": move(9.0 - 2.0 * corner * (u > 0), 1.5 * corner * (u > 0), -3.0 * corner * (u > 0) + corner * (u < 0)),
         "mouthRight": move(-9.0 + 2.0 * corner * (u < 0), 1.5 * corner * (u < 0), -3.0 * corner * (u < 0) + corner * (u > 0)),
-        "mouthSmile": move(7.5 * way * corner, 7.0 * corner + rings(0.8, 0.8, 0.8, 0.4) * mid, -4.5 * corner - 1.5 * mid),
+        "mouthSmile": move(7.5 * way * corner, 7.0 * u**2 + rings(0.8, 0.8, 0.4, 0.2) * mid, -4.5 * corner - 1.5 * mid),
         "mouthFrown": move(1.5 * way * corner, -7.0 * corner - 0.6 * mid, -1.5 * corner),
         "mouthDimple": move(5.0 * way * corner, 1.0 * corner, -5.0 * corner - 0.7 * mid),
         "mouthStretch": move(8.0 * way * corner, -3.0 * corner, -4.0 * corner - 1.0 * mid),
         "mouthPress": _seal(a, lips) + move(0.6 * way * corner, rings(0, -1.2, 0, 1.4) * mid, rings(-0.8, -0.4, -0.8, -0.4) * mid),
-        "mouthRollLower": move(0, rings(0.8, 3.4, 0.8, 3.4) * mid * ~upper, rings(0, 0, -4.5, -2.0) * mid),
+        "mouthRollLower": np.where(lower_in, oval, 0)[:, None] * _to_incisors(a)
+        + move(0, rings(0.3, 0.3, 0, 4.5) * mid, rings(0, 0, 0, -3.0) * mid),
         "mouthRollUpper": move(0, rings(-0.6, -3.0, 0, 0) * mid, rings(-4.0, -2.0, 0, 0) * mid),
         "mouthShrugUpper": move(0, rings(3.5, 3.8, 0, 0) * mid, rings(2.5, 1.5, 0, 0) * mid),
         "mouthShrugLower": move(0, rings(0, 0, 3.5, 3.8) * mid, rings(0, 0, 2.5, 1.5) * mid),
@@ -229,6 +238,25 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
         "mouthUpperUp": move(0, rings(5.5, 5.5, 0, 0) * np.maximum(side, 0.75 * mid**2), rings(0.3, -0.6, 0, 0) * mid),
         "cheekPuff": move(0, 0.3 * up * mid, 1.5 * mid),
     }  # fmt: skip
+
+
+def _oval(u: np.ndarray) -> np.ndarray:
+    """The outline of an open mouth: 1 in the middle, falling late and steeply to 0 at the corners."""
+    return (1 - np.abs(u) ** 2.2) ** 0.85
+
+
+def _to_incisors(a: Anatomy) -> np.ndarray:
+    """(3,) where mouthRollLower takes the lower lip's edge: at ROLL_TO_TEETH it touches the upper incisors' edge."""
+    default = np.array([0.0, 1.5, -7.0])
+    teeth = [a.points[part.vertices] for part in a.parts if part.role == "teeth_upper"]
+    if not teeth:
+        return default
+    arch = np.concatenate(teeth)
+    front = arch[:, 2].max()
+    incisors = arch[(np.abs(arch[:, 0] - a.p[66, 0]) < 8) & (arch[:, 2] > front - 4)]
+    edge = incisors[incisors[:, 1] < incisors[:, 1].min() + 1.5]
+    target = np.array([a.p[66, 0], edge[:, 1].min() + 1.0, edge[:, 2].max() + 0.2])
+    return np.clip((target - a.p[66]) / ROLL_TO_TEETH, default - [0, 3, 3], default + [0, 3, 3])
 
 
 def _seal(a: Anatomy, lips: Lips) -> np.ndarray:
@@ -281,8 +309,8 @@ def _lid_moves(skin: np.ndarray, eye: Eye) -> dict[str, tuple[np.ndarray, np.nda
     def lift(path_share: np.ndarray, part: float) -> np.ndarray:
         return part * height * (4 * path_share * (1 - path_share))[:, None] * np.array([0.0, 1.0, 0.0])
 
-    close_upper = _slide(upper, 0.15 * upper + 0.85 * low_at_u, eye)
-    close_lower = _slide(up_at_v, 0.15 * up_at_v + 0.85 * lower, eye) + up_at_v - lower
+    close_upper = _slide(upper, upper + _closing(u, -1) * (low_at_u - upper), eye)
+    close_lower = _slide(up_at_v, up_at_v + _closing(v, 1) * (lower - up_at_v), eye) + up_at_v - lower
     return {
         "eyeBlink": (close_upper, close_lower),
         "eyeSquint": (0.15 * close_upper, 0.3 * (up_at_v - lower)),
@@ -290,6 +318,15 @@ def _lid_moves(skin: np.ndarray, eye: Eye) -> dict[str, tuple[np.ndarray, np.nda
         "eyeLookUp": (lift(u, 0.22), lift(v, 0.08)),
         "eyeLookDown": (0.45 * close_upper, lift(v, -0.12)),
     }
+
+
+def _closing(share: np.ndarray, side: int) -> np.ndarray:
+    """(k, 1) how far towards the lower lid they meet: most in the middle, half-way at the corners.
+
+    There the lid on `side` (-1 upper, 1 lower) stops a little short, or the slivers of the corner would turn over.
+    """
+    middle = 4 * share * (1 - share)
+    return (0.5 + 0.35 * middle + side * 0.12 * (1 - middle) ** 4)[:, None]
 
 
 def _slide(start: np.ndarray, end: np.ndarray, eye: Eye) -> np.ndarray:

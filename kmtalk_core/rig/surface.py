@@ -6,10 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.interpolate import CubicSpline
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.sparse.linalg import splu
+from scipy.spatial import cKDTree
 
 from ..errors import InputError
+
+CONTOUR_PULL = 4.0  # how much dearer an edge gets for a contour that is one leg's length off
 
 
 def edge_graph(vertices: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
@@ -38,17 +42,17 @@ def welded(vertices: np.ndarray, faces: np.ndarray, tolerance: float) -> np.ndar
 
 
 def contour(graph: sp.csr_matrix, points: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """Vertices of the path along edges through `stops`; it is led along the straight lines between them."""
-    route = [int(stops[0])]
+    """Vertices of the path along edges through `stops`; it keeps near the smooth curve through them."""
+    at = points[stops]
+    legs = np.linalg.norm(np.diff(at, axis=0), axis=1)
+    along = np.concatenate([[0], np.cumsum(np.maximum(legs, 1e-9))])
+    curve = CubicSpline(along, at, bc_type="natural")
     rows, columns = graph.nonzero()
-    for a, b in pairwise(stops):
-        chord = points[b] - points[a]
-        length = np.linalg.norm(chord)
-        near = np.linalg.norm(points - (points[a] + points[b]) / 2, axis=1) < 1.5 * length + 1e-9
-        along = np.clip((points - points[a]) @ chord / max(length**2, 1e-12), 0, 1)
-        off = np.linalg.norm(points - points[a] - along[:, None] * chord, axis=1) / max(length, 1e-9)
-        keep = near[rows] & near[columns]
-        cost = graph.data[keep] * (1 + 0.3 * (off[rows[keep]] + off[columns[keep]]))
+    route = [int(stops[0])]
+    for k, (a, b) in enumerate(pairwise(stops)):
+        off, _ = cKDTree(curve(np.linspace(along[k], along[k + 1], 40))).query(points, distance_upper_bound=legs[k])
+        keep = np.isfinite(off[rows] + off[columns])
+        cost = graph.data[keep] * (1 + CONTOUR_PULL * (off[rows[keep]] + off[columns[keep]]) / legs[k])
         local = sp.csr_matrix((cost, (rows[keep], columns[keep])), shape=graph.shape)
         _, before = dijkstra(local, indices=int(a), return_predecessors=True)
         leg = [int(b)]
