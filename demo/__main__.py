@@ -38,7 +38,8 @@ def main() -> int:
 def make_demo(options: argparse.Namespace, progress: Progress) -> None:
     """Make the four files and print where they are. Raises KMTalkError."""
     try:
-        import bpy
+        from .blend import animate_scene, save_blend
+        from .render import close_up, mix_sound, quiet, render_frames, write_film
     except ImportError as error:
         raise KMTalkError(
             f"Blender's Python package does not load ({error}); on Debian and Ubuntu, "
@@ -46,9 +47,7 @@ def make_demo(options: argparse.Namespace, progress: Progress) -> None:
         ) from None
     from kmtalk_core.rig.mesh import load_mesh
 
-    from .blend import animate_scene, save_blend
     from .contact_sheet import choose_poses, write_sheet
-    from .render import close_up, mix_sound, quiet, render_frames, write_film
 
     audio, transcript, name = options.audio, options.transcript, "demo"
     if audio is None:

@@ -47,10 +47,7 @@ def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Sho
     scene.render.fps, scene.render.fps_base = FPS, 1.0
     scene.sync_mode = "AUDIO_SYNC"
     demo_head = load_npz(DEMO_HEAD)
-    if mesh is None:
-        head = stage.build_scene(demo_head, size=SIZE, scene=scene)
-    else:
-        head = set_up_mesh(mesh, demo_head, scene)
+    head = set_up_mesh(mesh, demo_head, scene) if mesh else stage.build_scene(demo_head, size=SIZE, scene=scene)
     stage.set_render(scene, SIZE, samples=SAMPLES)
     bpy.context.view_layer.objects.active = head
     try:

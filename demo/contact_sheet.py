@@ -15,7 +15,7 @@ from kmtalk_core.phones import SILENCE, Alignment, Phone
 # What an animator looks for first, in the order of the sheet; the longest of each group is shown.
 GROUPS = (
     (SILENCE,), ("M",), ("P", "B"), ("F", "V"), ("TH", "DH"), ("AA", "AE", "AY", "AO"),
-    ("IY",), ("OW",), ("UW",), ("W", "UH"), ("L",), ("S", "Z"), ("SH", "CH", "JH", "ZH"), ("R", "ER"),
+    ("IY",), ("OW",), ("UW",), ("W",), ("L",), ("S", "Z"), ("SH", "CH", "JH", "ZH"), ("R", "ER"),
 )  # fmt: skip
 COLUMNS = 7
 GAP, LABEL_HEIGHT = 8, 46  # pixels

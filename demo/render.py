@@ -18,9 +18,9 @@ from kmtalk_core.motion import written_whole
 
 from .scene import View, add_camera
 
-CLOSE_UP = 1.7  # how much nearer than for the film
+CLOSE_UP = 2.1  # how much nearer than for the film
 CLOSE_UP_SIZE = 300  # pixels
-CLOSE_UP_SHIFT = -0.16  # of the picture's height: from the middle of the head down to the mouth
+CLOSE_UP_SHIFT = {"front": (0.0, -0.2), "side": (-0.32, -0.2)}  # of the picture's size: from the head to the mouth
 AUDIO_RATE = 48_000  # Hz
 QUALITY = "18"  # H.264's constant rate factor: hardly distinguishable from the frames
 
@@ -54,7 +54,7 @@ def close_up(scene: bpy.types.Scene, view: View) -> Iterator[None]:
     size = render.resolution_x, render.resolution_y
     scene.camera = add_camera(scene.collection, view)
     scene.camera.data.lens *= CLOSE_UP
-    scene.camera.data.shift_y = CLOSE_UP_SHIFT
+    scene.camera.data.shift_x, scene.camera.data.shift_y = CLOSE_UP_SHIFT[view]
     render.resolution_x = render.resolution_y = CLOSE_UP_SIZE
     try:
         yield
@@ -71,7 +71,8 @@ def write_film(frames: Sequence[Path], fps: float, sound: Path, path: Path) -> N
         av.open(str(partial), "w", options={"movflags": "+faststart"}) as film,
         av.open(str(sound)) as source,
     ):
-        picture = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        rate = Fraction(fps).limit_denominator(1001)
+        picture = film.add_stream("libx264", rate=rate)
         picture.pix_fmt = "yuv420p"
         picture.options = {"crf": QUALITY, "preset": "medium"}
         voice = film.add_stream("aac", rate=AUDIO_RATE, layout="stereo")
@@ -83,7 +84,7 @@ def write_film(frames: Sequence[Path], fps: float, sound: Path, path: Path) -> N
         for number, frame_path in enumerate(frames):
             with av.open(str(frame_path)) as still:
                 image = next(still.decode(video=0)).reformat(format="yuv420p")
-            image.pts, image.time_base = number, 1 / picture.rate
+            image.pts, image.time_base = number, 1 / rate
             film.mux(picture.encode(image))
         film.mux(picture.encode(None))
 
