@@ -72,8 +72,8 @@ def synthesize(
     differentiable function of time, so any frame rate and single instants sample the same motion.
 
     Each articulator is the dominance-weighted mean of the phones around (Cohen & Massaro 1993); short phones therefore
-    undershoot. Lip contacts are gates on top: p, b, m seal and f, v touch in every context (JALI, section 4.2). Raises
-    InputError for sizes that don't fit.
+    undershoot. Lip contacts are gates on top: p, b, m seal and f, v touch in every context (JALI). Raises InputError
+    for sizes that don't fit.
     """
     style = style or Style()
     times = np.asarray(times, dtype=np.float64)
@@ -203,9 +203,9 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
     touch *= parted
     curves["mouthStretch"] *= 1 - 0.4 * seal
     curves["mouthClose"] = curves["jawOpen"] * (seal + TOUCH_CLOSE * touch)
-    curves["mouthRollLower"] = 0.12 * seal + TOUCH_ROLL * touch
+    curves["mouthRollLower"] = 0.08 * seal + TOUCH_ROLL * touch
     curves["mouthRollUpper"] = 0.10 * seal
-    curves["mouthPress"] = 0.10 * seal
+    curves["mouthPress"] = 0.08 * seal
     curves["mouthShrugLower"] += 0.03 * seal
 
 

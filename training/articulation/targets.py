@@ -3,7 +3,7 @@
 Sources, by the short names used below:
 - CM93: Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech": targets blended by dominance.
 - JALI: Edwards, Landreth, Fiume & Singh 2016, "JALI: an animator-centric viseme model for expressive lip
-  synchronization", section 4.2 (rules for bilabials, labiodentals, sibilants, lip-heavy and tongue-only visemes).
+  synchronization" (rules for bilabials, labiodentals, sibilants, lip-heavy and tongue-only visemes).
 - KLLK: Keating, Lindblom, Lubker & Kreiman 1994, "Variability in jaw height for segments in English and Swedish
   VCVs": jaw high and least variable in s, sh, t; free in k, h, l and in vowels.
 - BBH: Bell-Berti & Harris 1982, "Temporal patterns of coarticulation: lip rounding": rounding starts at a fixed time
@@ -12,16 +12,17 @@ Sources, by the short names used below:
   by both lips over a moving jaw, at lip speeds of 0.1-0.25 m/s.
 
 Amplitude. Standard deviations over nine clips of read and casual speech, and those of the same control solved from
-4-D captured faces (VOCASET, as published with SAiD, Park & Cho 2023), the latter in brackets:
+4-D captured faces (VOCASET, as published with SAiD, Park & Cho 2024), the latter in brackets:
 
 - alike: jawOpen .10 (.10), mouthUpperUp .07 (.08), mouthStretch .08 (.07), mouthSmile .04 (.03), mouthDimple .02
   (.02), mouthLeft and jawLeft .01 (.02-.05);
-- more: mouthPucker .15 (.10), mouthFunnel .08 (.03), mouthRollLower .07 (.04). Capture blurs rounding and the tucked
-  lip of f, v; animators exaggerate both because viewers read speech from them;
+- more: mouthPucker .15 (.10), mouthFunnel .08 (.03), mouthRollLower .07 (.04). More on purpose: viewers read speech
+  from the rounding and from the tucked lip of f, v;
 - less: mouthLowerDown .13 (.20), mouthClose .04 (.07), mouthPress .03 (.08), mouthShrugLower .02 (.08), mouthFrown .01
-  (.06), jawForward .04 (.12), noseSneer .02 (.05). The solver plays mouthLowerDown against mouthShrugUpper, and
-  jawForward against the pose of the head; contacts here need little pressing, and a read sentence no frown;
-- none: mouthShrugUpper (.25) cancels other controls in the solution; cheekPuff (.03) is its noise.
+  (.06), jawForward .04 (.12), noseSneer .02 (.05). Part of the larger spreads is probably the solver's:
+  it can trade mouthLowerDown for mouthShrugUpper and jawForward for the pose of the head. Contacts here need little
+  pressing, and plain speech no frown;
+- none: mouthShrugUpper (.25) moves the upper lip with the lower one, which no rule here asks for; cheekPuff (.03).
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ ARTICULATORS: dict[str, tuple[str, ...]] = {
     "tongue": ("tongueOut", "tongueTipUp", "tongueBodyUp"),
 }
 COLUMNS = tuple(name for columns in ARTICULATORS.values() for name in columns)
-
 
 # How fast an articulator goes from one target to the next, s; 4.4 of them are 10 % to 90 % of the way. The jaw is slow,
 # lips and tongue are fast (LG).
