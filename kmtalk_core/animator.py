@@ -79,15 +79,13 @@ class Animator:
         """Sound → phones and words with times."""
         request = request or Request()
         listen = _part(progress, 0.0, 0.5, "listening")
-        return self._align(
-            sound, request, lambda: self._hear(sound, listen), _part(progress, 0.5, 1.0, "finding the phones")
-        )
+        return self._align(sound, request, lambda: self._hear(sound, listen), _section(progress, 0.5, 1.0))
 
     def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
         """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
         request = request or Request()
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
-        alignment = self._align(sound, request, lambda: heard, _part(progress, 0.3, 0.7, "finding the phones"))
+        alignment = self._align(sound, request, lambda: heard, _section(progress, 0.3, 0.7))
         times = frame_times(alignment.duration, request.fps)
         instants = key_instants(alignment, request.key_rule, request.fps)
         progress(0.7, "posing key motions")
@@ -155,9 +153,7 @@ class Animator:
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.samples, self._rate, progress)
 
-    def _align(
-        self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Callable[[float], None]
-    ) -> Alignment:
+    def _align(self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Progress) -> Alignment:
         if request.alignment is not None:
             fitted = request.alignment
             return Alignment.from_segments(fitted.phones, fitted.words, sound.duration, fitted.source, fitted.warnings)
@@ -192,3 +188,7 @@ def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:
 
 def _part(progress: Progress, begin: float, end: float, doing: str) -> Callable[[float], None]:
     return lambda share: progress(begin + (end - begin) * share, doing)
+
+
+def _section(progress: Progress, begin: float, end: float) -> Progress:
+    return lambda share, doing: progress(begin + (end - begin) * share, doing)
