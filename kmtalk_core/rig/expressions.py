@@ -32,7 +32,8 @@ BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves wi
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
 CHEEK_DEPTH_MM = (6.0, 16.0)  # and so near to the lips it does not, so deep it does
 SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
-UNFOLD_STEPS = 60
+UNFOLD_STEPS = 100
+LID_CORNER_MM = 0.15  # what each lid leaves open in the corners
 LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
 
 
@@ -173,11 +174,13 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
     for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
         field[name] = _over_eyeballs(a, field[name])
     shapes = _sided(a, lips, field)
-    for _ in range(3):
-        if a.mirror is not None:
-            shapes = _symmetric(shapes, a.mirror)
-        shapes = {name: _unfold(a, move) for name, move in shapes.items()}
-    return shapes if a.mirror is None else _symmetric(shapes, a.mirror)
+    faces, near = a.faces, a.neighbours
+    if a.mirror is not None:
+        # Paths and diagonals may lean to one side: average, and look at both sides' triangles from here on.
+        shapes = _symmetric(shapes, a.mirror)
+        faces = np.concatenate([faces, a.mirror[faces][:, ::-1]])
+        near = near + near[a.mirror][:, a.mirror]
+    return {name: _unfold(a.skin, faces, near, move) for name, move in shapes.items()}
 
 
 def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
@@ -309,8 +312,8 @@ def _lid_moves(skin: np.ndarray, eye: Eye) -> dict[str, tuple[np.ndarray, np.nda
     def lift(path_share: np.ndarray, part: float) -> np.ndarray:
         return part * height * (4 * path_share * (1 - path_share))[:, None] * np.array([0.0, 1.0, 0.0])
 
-    close_upper = _slide(upper, upper + _closing(u, -1) * (low_at_u - upper), eye)
-    close_lower = _slide(up_at_v, up_at_v + _closing(v, 1) * (lower - up_at_v), eye) + up_at_v - lower
+    close_upper = _slide(upper, upper + _closing(u, low_at_u - upper, -1) * (low_at_u - upper), eye)
+    close_lower = _slide(up_at_v, up_at_v + _closing(v, lower - up_at_v, 1) * (lower - up_at_v), eye) + up_at_v - lower
     return {
         "eyeBlink": (close_upper, close_lower),
         "eyeSquint": (0.15 * close_upper, 0.3 * (up_at_v - lower)),
@@ -320,13 +323,14 @@ def _lid_moves(skin: np.ndarray, eye: Eye) -> dict[str, tuple[np.ndarray, np.nda
     }
 
 
-def _closing(share: np.ndarray, side: int) -> np.ndarray:
+def _closing(share: np.ndarray, opening: np.ndarray, side: int) -> np.ndarray:
     """(k, 1) how far towards the lower lid they meet: most in the middle, half-way at the corners.
 
-    There the lid on `side` (-1 upper, 1 lower) stops a little short, or the slivers of the corner would turn over.
+    There the lid on `side` (-1 upper, 1 lower) stops a hair short, or the slivers of the corner would turn over.
     """
     middle = 4 * share * (1 - share)
-    return (0.5 + 0.35 * middle + side * 0.12 * (1 - middle) ** 4)[:, None]
+    short = np.minimum(LID_CORNER_MM / np.maximum(np.linalg.norm(opening, axis=1), 1e-9), 0.3) * (1 - middle)
+    return (0.5 + 0.35 * middle + side * short)[:, None]
 
 
 def _slide(start: np.ndarray, end: np.ndarray, eye: Eye) -> np.ndarray:
@@ -401,7 +405,7 @@ def _sided(a: Anatomy, lips: Lips, field: dict[str, np.ndarray]) -> dict[str, np
 
 
 def _symmetric(shapes: dict[str, np.ndarray], mirror: np.ndarray) -> dict[str, np.ndarray]:
-    """Average each shape with the mirrored one of the other side: paths and diagonals may lean to one side."""
+    """Average each shape with the mirrored one of the other side."""
     return {name: (move + shapes[other_side(name)][mirror] * [-1, 1, 1]) / 2 for name, move in shapes.items()}
 
 
@@ -412,24 +416,22 @@ def other_side(control: str) -> str:
     return control.removesuffix("Right") + "Left" if control.endswith("Right") else control
 
 
-def _unfold(a: Anatomy, move: np.ndarray) -> np.ndarray:
+def _unfold(skin: np.ndarray, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray) -> np.ndarray:
     """Even out `move` around triangles that it turns over, mostly slivers in the corners of mouth and eyes."""
-
-    def turned(faces: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return (face_normals(a.skin, faces) * face_normals(points, faces)).sum(1) < 0
-
-    faces = a.faces[turned(a.faces, a.skin + move)]
-    if not len(faces):
+    rest = face_normals(skin, faces)
+    turned = (rest * face_normals(skin + move, faces)).sum(1) < 0
+    if not turned.any():
         return move
     move = move.copy()
+    at = np.unique(faces[turned])
     for _ in range(UNFOLD_STEPS):
-        around = a.faces[np.isin(a.faces, faces).any(1)]
-        bad = around[turned(around, a.skin + move)]
-        if not len(bad):
+        average = near[at]
+        move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
+        moved = np.flatnonzero(np.isin(faces, at).any(1))
+        turned[moved] = (rest[moved] * face_normals(skin + move, faces[moved])).sum(1) < 0
+        if not turned.any():
             break
-        at = np.unique(bad)
-        near = a.neighbours[at]
-        move[at] = 0.5 * move[at] + 0.5 * (near @ move) / near.sum(1)
+        at = np.union1d(at, faces[turned])
     return move
 
 
