@@ -85,8 +85,8 @@ def _shading_masks(head: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     left = np.abs(v[:, :1]) * (1, 0, 0) + v * (0, 1, 1)
     blush = np.zeros(len(v))
     for centre, radius, strength in (
-        (cheek, 0.021, 1.0),
-        (nose, 0.013, 0.8),
+        (cheek, 0.021, 0.6),
+        (nose, 0.013, 0.6),
         (ear, 0.022, 0.9),
         (landmark[8], 0.016, 0.3),
     ):
@@ -123,7 +123,7 @@ PRINCIPLED: dict[str, dict[str, Any]] = {
     "mouth": {"Base Color": (0.20, 0.03, 0.028, 1), "Roughness": 0.45},
     "gums": {"Base Color": (0.55, 0.16, 0.15, 1), "Roughness": 0.25, "Coat Weight": 0.4},
     "tongue": {
-        "Base Color": (0.60, 0.17, 0.16, 1),
+        "Base Color": (0.68, 0.22, 0.20, 1),
         "Roughness": 0.38,
         "Subsurface Weight": 0.3,
         "Subsurface Radius": (1.0, 0.3, 0.2),
@@ -138,7 +138,8 @@ PRINCIPLED: dict[str, dict[str, Any]] = {
     "pupil": {"Base Color": (0.003, 0.003, 0.003, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.02},
     "brows": {"Base Color": (0.045, 0.020, 0.011, 1), "Roughness": 0.6},
     "lashes": {"Base Color": (0.012, 0.007, 0.006, 1), "Roughness": 0.5},
-    "hair": {"Base Color": (0.085, 0.033, 0.016, 1), "Roughness": 0.38, "Specular IOR Level": 0.6},
+    "shirt": {"Base Color": (0.035, 0.105, 0.12, 1), "Roughness": 0.85, "Sheen Weight": 0.3},
+    "hair": {"Base Color": (0.075, 0.028, 0.013, 1), "Roughness": 0.46, "Specular IOR Level": 0.45},
 }
 
 
@@ -180,13 +181,14 @@ def add_lights(collection: bpy.types.Collection) -> None:
         ("Fill", (1.1, -0.9, 0.15), (0.0, 0.0, -0.02), 0.9, 9.0, (0.87, 0.93, 1.0)),
         ("Rim left", (0.75, 0.75, 0.65), (0.0, 0.0, 0.0), 0.4, 22.0, (1.0, 0.96, 0.92)),
         ("Rim right", (-0.85, 0.75, 0.35), (0.0, 0.0, 0.0), 0.4, 12.0, (0.85, 0.92, 1.0)),
-        ("Mouth", (0.0, -1.2, -0.10), (0.0, 0.0, -0.065), 0.3, 4.5, (1.0, 0.96, 0.93)),
+        ("Mouth", (0.0, -1.2, -0.10), (0.0, 0.0, -0.065), 0.3, 7.0, (1.0, 0.96, 0.93)),
     ):
         light = bpy.data.lights.new(f"KMTalk {name}", "AREA")
         light.energy, light.size, light.color = watts, size, colour
         obj = bpy.data.objects.new(light.name, light)
         obj.location = place
         obj.rotation_euler = (Vector(aim) - Vector(place)).to_track_quat("-Z", "Y").to_euler()
+        obj.visible_glossy = name in ("Key", "Rim left", "Rim right")  # one glint in each eye
         collection.objects.link(obj)
 
 

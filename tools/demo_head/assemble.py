@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import brows, eyes, hair, teeth, tongue
+from . import brows, clothes, eyes, hair, teeth, tongue
 from .landmarks import landmarks
 from .layout import half_face
 from .mesh import Piece, mirror_and_weld
@@ -18,7 +18,7 @@ def pieces() -> tuple[list[Piece], np.ndarray]:
     face, partner = mirror_and_weld(half.piece("face"))
     left = [eyes.eye(), brows.brow(), brows.lashes()]
     right = [p.mirrored(p.name.replace("left", "right")) for p in left]
-    middle = [teeth.arch(teeth.UPPER), teeth.arch(teeth.LOWER), tongue.tongue(), hair.hair()]
+    middle = [teeth.arch(teeth.UPPER), teeth.arch(teeth.LOWER), tongue.tongue(), hair.hair(), clothes.shirt()]
     return [face, *left, *right, *middle], landmarks(half, partner)
 
 

@@ -12,15 +12,11 @@ from .sculpt import EYE_RADIUS, LID_THICKNESS, skin
 
 # Along the left brow from the nose outwards: x, y, half height.
 BROW = (
-    (11.5, 19.5, 2.6),
-    (17.0, 22.3, 3.4),
-    (26.0, 25.6, 3.2),
-    (36.0, 27.0, 2.6),
-    (45.0, 24.8, 1.8),
-    (52.5, 20.0, 0.5),
+    *((11.5, 22.0, 0.9), (13.0, 22.6, 2.5), (19.5, 24.8, 3.3), (27.5, 26.6, 3.1), (36.5, 27.0, 2.5)),
+    *((45.0, 25.2, 1.7), (53.0, 20.4, 0.5)),
 )
 BROW_THICKNESS = 1.5
-BROW_STATIONS, LASH_STATIONS = 18, 20
+BROW_STATIONS, LASH_STATIONS = 30, 20
 LASH_LENGTH = 3.4
 
 
@@ -47,12 +43,13 @@ def brow() -> Piece:
     t = np.linspace(0, 1, len(BROW))
     x, y, half = PchipInterpolator(t, BROW)(np.linspace(0, 1, BROW_STATIONS)).T
     rows = []
-    for xi, yi, hi in zip(x, y, half, strict=True):
+    for i, (xi, yi, hi) in enumerate(zip(x, y, half, strict=True)):
         v = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
         xy = np.column_stack([np.full(5, xi), yi + v * hi])
         p = np.column_stack([xy, cast_z(skin, xy)])
         normal = gradient(skin, p)
         bulge = BROW_THICKNESS * (1 - v**2) * min(1, hi / 2) + 0.15
+        bulge *= 1 + 0.22 * np.sin(2.3 * i - 2.0 * v)  # a hint of strands
         outer = p + normal * bulge[:, None]
         inner = p - normal * 0.8
         rows.append(np.vstack([outer[::-1], inner]))

@@ -35,8 +35,8 @@ def eye() -> Piece:
     """The left eye, looking straight ahead."""
     b = Builder()
     around = np.linspace(0, 2 * np.pi, SEGMENTS, endpoint=False)
-    b.vertex("front", EYE_CENTRE + (0, 0, EYE_RADIUS))
-    b.vertex("back", EYE_CENTRE - (0, 0, EYE_RADIUS))
+    b.vertex("front", EYE_CENTRE + EYE_RADIUS * np.array([0.0, 0.0, 1.0]))
+    b.vertex("back", EYE_CENTRE - EYE_RADIUS * np.array([0.0, 0.0, 1.0]))
     rings = []
     for k, (degrees, _) in enumerate(RINGS):
         a = np.radians(degrees)

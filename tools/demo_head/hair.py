@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .implicit import gradient, project
+from .implicit import cast_out, gradient
 from .mesh import Builder, Piece
 from .sculpt import skull
 
 AROUND, DOWN = 216, 15
 LOCKS = 27
-VOLUME = 13.0  # how far the hair stands off the skull
+VOLUME = 15.0  # how far the hair stands off the skull
 RIDGE = 4.5  # depth of the furrows between locks at their tips
 CENTRE = np.array([0.0, 36.0, -9.0])  # of the cranium, from which the hair is laid out
 WHORL = np.array([0.30, 0.86, -0.40])  # direction from CENTRE where the locks begin
@@ -57,7 +57,7 @@ def hair() -> Piece:
     ridge = np.abs(np.sin(np.pi * phase)) ** 0.7
     body = VOLUME * (0.75 + 0.25 * np.sin(np.pi * np.clip(v * 1.15, 0, 1))) * (1 - 0.42 * v**3)
     rise = body[None] + (lift[:, None] * v**1.5 + RIDGE * (ridge[:, None] - 1) * np.minimum(1, 2.2 * v)) * (v < 2)
-    surface = project(skull, (CENTRE + 100 * directions).reshape(-1, 3), 12, reach=30)
+    surface = cast_out(skull, CENTRE, directions.reshape(-1, 3))
     normal = gradient(skull, surface).reshape(directions.shape)
     surface = surface.reshape(directions.shape)
     b = Builder()

@@ -61,3 +61,11 @@ def cast_z(field: Field, xy: np.ndarray, z_from: float = 150.0, z_to: float = 0.
         d = field(np.column_stack([xy, z]))
         z = np.maximum(z - 0.7 * d, z_to)
     return z
+
+
+def cast_out(field: Field, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """(N, 3) where unit `rays` (N, 3) from `origin`, inside, first leave the surface."""
+    t = np.full(len(rays), 5.0)
+    for _ in range(60):
+        t -= 0.8 * field(origin + t[:, None] * rays)
+    return origin + t[:, None] * rays

@@ -36,31 +36,21 @@ AIMS = {
 }
 # Those on the loops: index -> key of the layout.
 LOOPS = {
-    **{42: ("e", 0, 0), 43: ("e", 0, E // 6), 44: ("e", 0, E // 2 - E // 6), 45: ("e", 0, E // 2)},
-    **{46: ("e", 0, E // 2 + E // 6), 47: ("e", 0, E - E // 6)},
-    **{51: ("m", BORDER, 0), 54: ("m", BORDER, N), 57: ("m", BORDER, 2 * N)},
-    **{
-        52: ("m", BORDER, 2),
-        53: ("m", BORDER, N // 2 + 1),
-        55: ("m", BORDER, N + N // 2 - 1),
-        56: ("m", BORDER, 2 * N - 3),
-    },
-    **{
-        62: ("m", 0, 0),
-        63: ("m", 0, N // 2 - 1),
-        64: ("m", 0, N),
-        65: ("m", 0, 2 * N - (N // 2 - 1)),
-        66: ("m", 0, 2 * N),
-    },
-}
+    # eye
+    42: ("e", 0, 0), 43: ("e", 0, E // 6), 44: ("e", 0, E // 2 - E // 6),
+    45: ("e", 0, E // 2), 46: ("e", 0, E // 2 + E // 6), 47: ("e", 0, E - E // 6),
+    # border of the lips
+    51: ("m", BORDER, 0), 52: ("m", BORDER, 2), 53: ("m", BORDER, N // 2 + 1), 54: ("m", BORDER, N),
+    55: ("m", BORDER, 2 * N - N // 2 - 1), 56: ("m", BORDER, 2 * N - 3), 57: ("m", BORDER, 2 * N),
+    # where the lips meet
+    62: ("m", 0, 0), 63: ("m", 0, N // 2 - 1), 64: ("m", 0, N), 65: ("m", 0, 2 * N - N // 2 + 1), 66: ("m", 0, 2 * N),
+}  # fmt: skip
 # Left landmark -> its mirror image on the right.
 MIRROR = {
-    **{16 - i: i for i in range(8)},
-    **{26 - i: 17 + i for i in range(5)},
-    **{35: 31, 34: 32},
-    **{42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40},
-    **{52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 63: 61, 64: 60, 65: 67},
-}
+    **{16 - i: i for i in range(8)}, **{26 - i: 17 + i for i in range(5)}, 35: 31, 34: 32,
+    42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40,
+    52: 50, 53: 49, 54: 48, 55: 59, 56: 58, 63: 61, 64: 60, 65: 67,
+}  # fmt: skip
 
 
 def landmarks(half: Builder, partner: np.ndarray) -> np.ndarray:

@@ -18,8 +18,8 @@ from .sculpt import EYE_RADIUS, LID_THICKNESS, skin
 
 # Rows: index; front (y, z); side (x, y, z); back (y, z), mm.
 ROWS = (
-    (0, (-205, 42), (118, -196, -36), (-182, -92)),
-    (3, (-182, 22), (66, -172, -34), (-152, -84)),
+    (0, (-202, 24), (92, -184, -36), (-172, -92)),
+    (3, (-184, 22), (66, -170, -34), (-152, -84)),
     (6, (-154, 24), (51, -138, -24), (-118, -74)),
     (8, (-132, 30), (50, -110, -18), (-95, -76)),
     (10, (-118, 50), (54, -88, -8), (-78, -80)),
@@ -44,11 +44,17 @@ MOUTH_ROWS, MOUTH_COLUMN = (16, 24), 10
 EYE_ROWS, EYE_COLUMNS = (31, 37), (5, 13)
 NOSTRIL_ROWS, NOSTRIL_COLUMNS = (24, 26), (1, 3)
 EAR_ROWS, EAR_COLUMNS = (24, 37), (20, 22)
-HOLES = ((MOUTH_ROWS, (-1, MOUTH_COLUMN)), (EYE_ROWS, EYE_COLUMNS), (NOSTRIL_ROWS, NOSTRIL_COLUMNS), (EAR_ROWS, EAR_COLUMNS))
+HOLES = (
+    (MOUTH_ROWS, (-1, MOUTH_COLUMN)),
+    (EYE_ROWS, EYE_COLUMNS),
+    (NOSTRIL_ROWS, NOSTRIL_COLUMNS),
+    (EAR_ROWS, EAR_COLUMNS),
+)
 # Rings of the nostril from its rim inwards: centre (mm), half length, half width.
 NOSTRIL_RINGS = (((6.9, -41.6, 96.0), 5.0, 2.7), ((6.6, -39.0, 95.2), 4.4, 2.4), ((6.0, -33.0, 93.5), 3.0, 1.8))
 NOSTRIL_SLANT = np.radians(24)  # the long axes of both meet at the tip
-MOUTH_RINGS, EYE_RINGS = 9, 7  # from slit or lid margin to the grid
+MOUTH_RINGS, EYE_RINGS = 9, 8  # from slit or lid margin to the grid
+LID_RINGS = len(lids.ABOVE)
 SMOOTHING_ROUNDS = 60
 
 LAST_ROW, LAST_COLUMN = ROWS[-1][0], COLUMNS[-1][0]
@@ -115,27 +121,26 @@ def _mouth(b: Builder) -> set:
     n, fixed = HALF_LIP, set()
     t = np.arange(n + 1) / n
     red = len(lips.RED_RINGS) - 1
+    rim = np.array([b.at(key) for key in mouth_ring(MOUTH_RINGS)])
     for upper in (True, False):
-        inner, outer = lips.slit(t), lips.border(t, upper)
-        keys = range(n + 1) if upper else range(2 * n, n - 1, -1)
-        for k in range(MOUTH_RINGS):
-            s = lips.RED_RINGS[min(k, red)]
-            xy = inner + (outer - inner) * s
-            if k <= red:
-                z = cast_z(skin, xy) + lips.relief(s, t, upper)
-                xy = xy + (0.0, (0.5 if upper else -0.5) * lips.GAP if k == 0 else 0.0)
-                xy[n] = inner[n] + (2.2 * s, 0.0)
-                z[n] = cast_z(skin, xy[n:])[0] - 1.8 * (1 - s)
-                points = np.column_stack([xy, z])
-            else:
-                rim = np.array([b.at(key) for key in mouth_ring(MOUTH_RINGS)])[list(keys)]
-                points = last + (rim - last) * (k - red) / (MOUTH_RINGS - red)
-            for key, point in zip(keys, points, strict=True):
-                b.vertex(("m", k, key), point)
-                if k <= red:
-                    fixed.add(("m", k, key))
-            if k == red:
-                last = points
+        slit, border = lips.slit(t), lips.border(t, upper)
+        steps = np.arange(n + 1) if upper else np.arange(2 * n, n - 1, -1)
+        for k, s in enumerate(lips.RED_RINGS):
+            xy = slit + (border - slit) * s
+            xy[n] = slit[n] + np.array([lips.CORNER_WIDTH * s, 0.0])
+            z = cast_z(skin, xy) + lips.relief(s, t, upper)
+            z[n] = cast_z(skin, xy[n:])[0] - lips.CORNER_DEPTH * (1 - s)
+            if k == 0:
+                xy[:n, 1] += 0.5 * lips.GAP if upper else -0.5 * lips.GAP
+            points = np.column_stack([xy, z])
+            for step, point in zip(steps, points, strict=True):
+                b.vertex(("m", k, step), point)
+                fixed.add(("m", k, step))
+        for k in range(red + 1, MOUTH_RINGS):
+            for step, point in zip(
+                steps, points + (rim[steps] - points) * (k - red) / (MOUTH_RINGS - red), strict=True
+            ):
+                b.vertex(("m", k, step), point)
     return fixed
 
 
@@ -148,14 +153,18 @@ def _eye(b: Builder) -> set:
         if k < 0:
             widen = 1 + 0.22 * (-1 - k)
             points = lids.on_eye(azimuth * widen, elevation * widen, EYE_RADIUS + 0.25 + 0.1 * (-1 - k))
-        elif k <= 3:
-            points = lids.on_eye(*lids.margin(EYE_COUNT, k), EYE_RADIUS + LID_THICKNESS)
-            points = crease = project(skin, points, 6) if k else points
+        elif k <= LID_RINGS:
+            azimuth, elevation = lids.margin(EYE_COUNT, k)
+            points = lids.on_eye(azimuth, elevation, EYE_RADIUS + LID_THICKNESS)
+            points = outermost = project(skin, points, 6) if k else points
+            if k == lids.CREASE_RING:
+                fold = np.clip(np.sin(2 * np.pi * np.arange(EYE_COUNT) / EYE_COUNT), 0, 1) ** 0.5
+                points = points - lids.CREASE_DEPTH * fold[:, None] * gradient(skin, points)
         else:
-            points = crease + (rim - crease) * ((k - 3) / (EYE_RINGS - 3))
+            points = outermost + (rim - outermost) * ((k - LID_RINGS) / (EYE_RINGS - LID_RINGS))
         for t in range(EYE_COUNT):
             b.vertex(("e", k, t), points[t])
-            if k <= 3:
+            if k <= LID_RINGS:
                 fixed.add(("e", k, t))
     return fixed
 
@@ -247,10 +256,11 @@ def _fit(b: Builder, fixed: set) -> None:
     """Spread the free vertices evenly over the skin and pull them onto it."""
     x = np.array(b.positions)
     keys = list(b.index)
-    free = np.array([key not in fixed and key != "top" and key[:2] != ("g", 0) for key in keys])
+    free = np.array([key not in fixed and key != "top" for key in keys])
     middle = x[:, 0] == 0
     average = neighbours(np.array([(*f, -1)[:4] for f in b.faces]), len(x))
     x[free] = project(skin, x[free], 6)
+    free &= np.array([key[:2] != ("g", 0) for key in keys])
     for _ in range(SMOOTHING_ROUNDS):
         pull = (average @ x - x)[free]
         normal = gradient(skin, x[free])
@@ -276,10 +286,12 @@ def _pocket(b: Builder) -> None:
         p[:, 2] -= back
         deep = min(back / 40, 1)
         p[:, 2] += deep * (slit[0, 2] - back * 1.0 - p[:, 2]) * 0.6
+        if k > lips.LIP_RINGS:  # leave flesh between the pocket and the skin
+            p = np.where((skin(p) > -lips.FLESH)[:, None], project(lambda q: skin(q) + lips.FLESH, p), p)
         p[[0, 2 * n], 0] = 0
         for t in range(2 * n + 1):
             b.vertex(("m", -k, t), p[t])
-        b.strip("lips" if k <= 2 else "mouth", mouth_ring(-k), mouth_ring(1 - k))
+        b.strip("lips" if k <= lips.LIP_RINGS else "mouth", mouth_ring(-k), mouth_ring(1 - k))
     last = mouth_ring(-len(lips.POCKET))
     for t in range(n):
         quad = (last[t + 1], last[t], last[2 * n - t], last[2 * n - t - 1])

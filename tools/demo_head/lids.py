@@ -21,14 +21,15 @@ def on_eye(azimuth: np.ndarray, elevation: np.ndarray, radius: np.ndarray | floa
 
 
 # Rings outside the margin: how many degrees above (and below) it; the crease is the third.
-ABOVE = np.radians((1.5, 8.0, 14.0))
-BELOW = np.radians((1.5, 6.0, 13.0))
+ABOVE = np.radians((1.5, 8.0, 13.5, 17.5))
+BELOW = np.radians((1.5, 6.0, 12.0, 18.0))
+CREASE_RING, CREASE_DEPTH = 3, 1.3  # mm
 
 
 def margin(count: int, ring: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth and elevation (count,) of the lid margin, from the inner corner over the upper lid and back below.
 
-    `ring` 1, 2, 3 are the loops around it, up to the crease of the upper lid.
+    `ring` 1 to 4 are the loops around it; the third is the crease of the upper lid.
     """
     t = np.arange(count) / count
     a = -np.cos(2 * np.pi * t)  # -1 inner corner, 1 outer corner

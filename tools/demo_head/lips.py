@@ -6,11 +6,12 @@ import numpy as np
 
 MOUTH_Y = -65.0  # one third of the way from the nose's base to the chin
 HALF_WIDTH = 26.0
+CORNER_WIDTH, CORNER_DEPTH = 2.2, 1.8  # of the red beyond the slit, and how deep the corner lies
 GAP = 0.16  # between the upper and the lower inner lip at rest
 
 # Relief of the red over the skin's level, mm, from the slit (0) to its border (1).
-_UPPER_S, _UPPER_Z = (0.0, 0.12, 0.34, 0.6, 0.85, 1.0), (-2.2, 1.4, 3.4, 3.2, 1.9, 1.2)
-_LOWER_S, _LOWER_Z = (0.0, 0.1, 0.32, 0.6, 0.85, 1.0), (-2.2, 1.6, 4.2, 4.0, 1.6, 0.2)
+_UPPER_S, _UPPER_Z = (0.0, 0.12, 0.34, 0.6, 0.85, 1.0), (-1.5, 1.5, 3.4, 3.2, 1.9, 1.2)
+_LOWER_S, _LOWER_Z = (0.0, 0.1, 0.32, 0.6, 0.85, 1.0), (-1.5, 1.7, 4.2, 4.0, 1.6, 0.2)
 RED_RINGS = (0.0, 0.13, 0.34, 0.62, 1.0)  # where the rings lie between slit and border
 
 
@@ -18,7 +19,7 @@ def slit(t: np.ndarray) -> np.ndarray:
     """(..., 2) x, y of the line between the lips; t is 0 at the centre, 1 at the left corner."""
     x = HALF_WIDTH * np.sin(t * np.pi / 2) ** 0.97
     u = x / HALF_WIDTH
-    y = MOUTH_Y - 0.9 * np.exp(-((u / 0.22) ** 2)) + 0.5 * np.exp(-(((u - 0.5) / 0.2) ** 2)) + 1.6 * u**4
+    y = MOUTH_Y - 0.9 * np.exp(-((u / 0.22) ** 2)) + 0.5 * np.exp(-(((u - 0.5) / 0.2) ** 2)) + 2.4 * u**4
     return np.stack([x, y], axis=-1)
 
 
@@ -46,17 +47,19 @@ def relief(s: np.ndarray | float, t: np.ndarray, upper: bool) -> np.ndarray:
 
 
 # The pocket behind the slit, ring by ring inwards: how far behind the slit it lies (mm), how far above and below it
-# reaches at the centre, and how wide it is. First the lips' contact, then the vestibule, then round the teeth to the throat.
+# reaches at the centre, and how wide it is: first the lips' contact, then the vestibule, then round the teeth.
+LIP_RINGS, FLESH = 2, 5.0  # how many of these are lip still; mm between the others and the skin
 POCKET = (
     # back, up, down, half width
-    (2.6, 0.0, 0.0, 26.0),
-    (4.6, 2.2, 2.2, 26.2),
-    (6.0, 7.0, 7.5, 27.0),
-    (7.2, 14.0, 16.0, 29.5),
-    (10.5, 20.0, 23.5, 33.0),
+    (2.4, 0.0, 0.0, 26.0),
+    (3.8, 2.2, 2.2, 26.2),
+    (4.6, 7.0, 7.5, 27.0),
+    (5.0, 14.0, 16.0, 29.5),
+    (8.5, 20.0, 23.5, 33.0),
     (18.0, 24.0, 27.0, 35.0),
     (32.0, 25.0, 27.0, 34.0),
-    (48.0, 21.0, 25.0, 29.0),
-    (60.0, 10.0, 20.0, 18.0),
-    (64.0, 3.0, 12.0, 8.0),
+    (48.0, 24.0, 27.0, 32.0),
+    (62.0, 20.0, 25.0, 26.0),
+    (71.0, 11.0, 18.0, 17.0),
+    (74.0, 4.0, 9.0, 8.0),
 )

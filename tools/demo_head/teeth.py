@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,8 +32,8 @@ class Arch:
     depth: float
 
 
-UPPER = Arch("teeth_upper", UPPER_WIDTHS, UPPER_CROWNS, -1.0, -67.2, 82.0, 27.0, 36.0)
-LOWER = Arch("teeth_lower", LOWER_WIDTHS, LOWER_CROWNS, 1.0, -66.0, 78.8, 24.5, 34.0)
+UPPER = Arch("teeth_upper", UPPER_WIDTHS, UPPER_CROWNS, -1.0, -67.2, 80.6, 27.0, 36.0)
+LOWER = Arch("teeth_lower", LOWER_WIDTHS, LOWER_CROWNS, 1.0, -66.0, 77.8, 24.5, 34.0)
 
 
 def _curve(arch: Arch, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +91,7 @@ def arch(a: Arch) -> Piece:
             rows.append(row)
             station += 1
         start += width
-    for near, far in zip(rows, rows[1:], strict=False):
+    for near, far in pairwise(rows):
         for k in range(len(near)):
             n = (k + 1) % len(near)
             quad = (near[k], near[n], far[n], far[k])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
@@ -38,7 +40,7 @@ def tongue() -> Piece:
             b.vertex((i, k), (x[k] if 0 < k < AROUND else 0.0, y[k], z[i]))
     b.vertex("tip", (0, (top[0] + bottom[0]) / 2, z[0] + 0.7))
     b.vertex("root", (0, (top[-1] + bottom[-1]) / 2, z[-1] - 1.5))
-    for near, far in zip(rows, rows[1:], strict=False):
+    for near, far in pairwise(rows):
         b.strip("tongue", near, far)
     for k in range(AROUND):
         b.face("tongue", "tip", rows[0][k + 1], rows[0][k])
