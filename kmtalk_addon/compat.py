@@ -35,12 +35,6 @@ def add_sound_strip(scene: bpy.types.Scene, name: str, path: str, channel: int, 
     return strips.new_sound(name, path, channel, frame)
 
 
-def remove_strip(scene: bpy.types.Scene, strip: Any) -> None:
-    """Take `strip` out of the sequencer."""
-    editor = scene.sequence_editor
-    (editor.strips if NEW_STRIP_NAMES else editor.sequences).remove(strip)
-
-
 def action_slot(animation_data: bpy.types.AnimData) -> Any:
     """The slot that `animation_data` plays; None where actions have no slots."""
     return animation_data.action_slot if SLOTTED_ACTIONS else None

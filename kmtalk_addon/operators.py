@@ -176,11 +176,10 @@ class KMTALK_OT_add_sound(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene, path = compat.sequencer_scene(context), Path(self.filepath)
         channel = 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
-        try:
-            strip = compat.add_sound_strip(scene, path.stem, str(path), channel, scene.frame_current)
-        except RuntimeError:
+        if not path.is_file() or not _is_sound(path):
             self.report({"ERROR"}, f"Blender cannot read the sound {path.name}; choose another file.")
             return {"CANCELLED"}
+        strip = compat.add_sound_strip(scene, path.stem, str(path), channel, scene.frame_current)
         context.scene.kmtalk.strip = strip.name
         return {"FINISHED"}
 
@@ -202,6 +201,14 @@ def redraw(context: bpy.types.Context) -> None:
         for area in window.screen.areas:
             if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"}:
                 area.tag_redraw()
+
+
+def _is_sound(path: Path) -> bool:
+    sound = bpy.data.sounds.load(str(path))
+    try:
+        return sound.channels != "INVALID"
+    finally:
+        bpy.data.sounds.remove(sound)
 
 
 def _strip_and_mesh(context: bpy.types.Context) -> tuple[bpy.types.Strip, bpy.types.Object]:

@@ -31,7 +31,7 @@ class Session:
             raise KMTalkError("KMTalk is at work; wait for it or cancel.")
         command = worker_command(bpy.path.abspath(python), str(Path(kmtalk_core.__file__).parents[1]))
         if self.worker is not None and (not self.worker.alive or self.worker.command != command):
-            self.stop()
+            self._end_worker()
         self.error, self.fraction, self.message = "", 0.0, "starting"
         self.worker = self.worker or Worker(command)
         self.job = Job(steps, self.worker, self._progress)
@@ -46,9 +46,7 @@ class Session:
     def stop(self) -> None:
         """Stop everything."""
         self.cancel()
-        if self.worker is not None:
-            self.worker.kill()
-        self.worker = None
+        self._end_worker()
 
     def explain(self, error: Exception) -> str:
         """End the job; returns, and keeps for the panel, one sentence. A traceback goes to the console only."""
@@ -59,6 +57,11 @@ class Session:
             traceback.print_exception(error)
             self.error = f"KMTalk met an error of its own ({type(error).__name__}: {error}); please report it."
         return self.error
+
+    def _end_worker(self) -> None:
+        if self.worker is not None:
+            self.worker.kill()
+        self.worker = None
 
     def _progress(self, fraction: float, message: str) -> None:
         self.fraction, self.message = fraction, message

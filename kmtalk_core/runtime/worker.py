@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import KMTalkError
-from ..motion import Animation, KeyMotions, load_animation, load_keys, save_animation, save_npz
+from ..motion import Animation, load_animation, load_keys, save_animation, save_npz
 from .protocol import (
     Animate,
     Answer,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from ..animator import Animator
 
 Report = Callable[[float, str], None]
-
-ON_FRAME = 1e-6  # frames
 
 
 def main() -> None:
@@ -97,18 +95,6 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
     return {}
 
 
-def keys_on_frames(keys: KeyMotions, fps: float) -> KeyMotions:
-    """The same poses on whole frames of `fps`; of keys that share a frame, the one nearest to it stays."""
-    position = keys.times * fps
-    frames = np.rint(position).astype(np.int64)
-    if (np.abs(position - frames) < ON_FRAME).all():
-        return keys
-    nearest_first = np.argsort(np.abs(position - frames), kind="stable")
-    _, first = np.unique(frames[nearest_first], return_index=True)
-    kept = np.sort(nearest_first[first])
-    return KeyMotions(frames[kept] / fps, keys.controls[kept])
-
-
 def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
     from ..animator import Request as Wish
     from ..audio import load_sound
@@ -131,9 +117,6 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
         seed=request.seed,
     )
     animation = _animator().animate(sound, wish, progress=report)
-    keys = keys_on_frames(animation.keys, request.fps)
-    if keys is not animation.keys:
-        animation = _animator().complete(animation, keys)
     return animation, list(dict.fromkeys((*sound.warnings, *animation.alignment.warnings)))
 
 

@@ -68,7 +68,7 @@ def test_the_worker_stays_for_the_next_job(worker):
 
 
 def test_an_error_is_the_sentence_and_the_worker_lives_on(worker):
-    with pytest.raises(KMTalkError, match=r"There is no file .*nowhere\.wav"):
+    with pytest.raises(KMTalkError, match=r"There is no sound file nowhere\.wav"):
         Job(asks(Animate("nowhere.wav", "out.npz")), worker, ignore).wait()
     assert Job(asks(Ping()), worker, ignore).wait()
 
