@@ -37,11 +37,15 @@ class Progress:
         self.json = kind == "json"
         self.bar = not self.json and sys.stderr.isatty()
         self.drawn_at = -math.inf
+        self.told: dict[str, object] = {}
 
     def __call__(self, fraction: float, message: str) -> None:
-        """Show `fraction` (0…1) and what is being done; the calls of one command need not ascend."""
+        """Show `fraction` (0…1) and what is being done."""
         if self.json:
-            self._line({"progress": round(fraction, 4), "message": message})
+            news: dict[str, object] = {"progress": round(fraction, 4), "message": message}
+            if news != self.told:
+                self.told = news
+                self._line(news)
         elif self.bar and (fraction >= 1 or time.monotonic() - self.drawn_at >= BAR_INTERVAL):
             self.drawn_at = time.monotonic()
             filled = round(fraction * BAR_WIDTH)
