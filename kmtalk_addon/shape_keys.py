@@ -12,6 +12,7 @@ import numpy as np
 from kmtalk_core.errors import InputError
 from kmtalk_core.motion import load_npz, save_npz
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, SPEECH_CONTROLS
+from kmtalk_core.rig.mesh import triangulate
 from kmtalk_core.rig.naming import match_controls
 
 # A head with the jaw and this share of ARKit's speech controls has been rigged by somebody: it is driven as it is.
@@ -71,10 +72,13 @@ def drivable(obj: bpy.types.Object) -> tuple[dict[str, str], list[str]]:
 def save_mesh(obj: bpy.types.Object, path: Path) -> None:
     """Write the undeformed mesh for the rig: at the size and proportions that the object shows, as triangles."""
     mesh = obj.data
-    mesh.calc_loop_triangles()
-    faces = np.empty(len(mesh.loop_triangles) * 3, np.int32)
-    mesh.loop_triangles.foreach_get("vertices", faces)
-    faces = faces.reshape(-1, 3)
+    sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
+    mesh.polygons.foreach_get("loop_total", sizes)
+    mesh.loops.foreach_get("vertex_index", corners)
+    # Not Blender's triangles: topologies are recognised by their edges, diagonals included.
+    polygons = np.full((len(sizes), sizes.max()), -1)
+    polygons[np.arange(sizes.max()) < sizes[:, None]] = corners
+    faces = triangulate(polygons)
     to_world = _to_world(obj)
     if np.linalg.det(to_world) < 0:  # mirrored: the triangles would face inwards
         faces = faces[:, ::-1]
