@@ -66,7 +66,7 @@ def lid_gap(rig: Rig, points: np.ndarray) -> float:
 
 
 def lids_in_eyeballs(rig: Rig, points: np.ndarray) -> float:
-    """How far lid skin that lies before the eyeballs gets into them (0 where the mesh has no eyeballs)."""
+    """How much deeper than at rest the lids get into the eyeballs (0 where the mesh has none)."""
     a = rig.anatomy
     skin = points[a.vertex_of]
     deepest = 0.0
@@ -74,14 +74,17 @@ def lids_in_eyeballs(rig: Rig, points: np.ndarray) -> float:
         ball = [p.vertices for p in a.parts if p.role == ("eye_left" if eye.left else "eye_right")]
         if not ball:
             continue
-        surface = points[np.concatenate(ball)] - eye.centre
-        distance = np.linalg.norm(surface, axis=1)
+        surface = a.points[np.concatenate(ball)] - eye.centre
+        reach = np.linalg.norm(surface, axis=1)
+        directions = cKDTree(surface / reach[:, None])
+
+        def depth(at: np.ndarray, eye=eye, reach=reach, directions=directions) -> np.ndarray:
+            distance = np.linalg.norm(at - eye.centre, axis=1)
+            return np.maximum(reach[directions.query((at - eye.centre) / distance[:, None])[1]] - distance, 0)
+
         lid = a.outer | np.isin(np.arange(len(skin)), eye.rim.loop)
         lid &= np.linalg.norm(a.skin - eye.centre, axis=1) < 1.6 * eye.radius
-        around = skin[lid] - eye.centre
-        radius = np.linalg.norm(around, axis=1)
-        _, nearest = cKDTree(surface / distance[:, None]).query(around / radius[:, None])
-        deepest = max(deepest, float((distance[nearest] - radius).max()))
+        deepest = max(deepest, float((depth(skin[lid]) - depth(a.skin[lid])).max()))
     return deepest
 
 
@@ -126,7 +129,9 @@ def contact_report(rig: Rig) -> list[Figure]:
         points = posed(rig, {"eyeBlinkLeft": value, "eyeBlinkRight": value})
         rows += [
             Figure(f"blink {value}: largest gap between the lids", lid_gap(rig, points), "mm", limit),
-            Figure(f"blink {value}: lids into the eyeballs", lids_in_eyeballs(rig, points), "mm", 0.5),
+            Figure(
+                f"blink {value}: lids into the eyeballs, more than at rest", lids_in_eyeballs(rig, points), "mm", 0.5
+            ),
         ]
     turned = {name: turned_triangles(rig, posed(rig, {name: 1.0} | _WITH.get(name, {}))) for name in CONTROLS}
     worst = max(turned, key=lambda name: turned[name])

@@ -32,7 +32,7 @@ BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves wi
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
 CHEEK_DEPTH_MM = (6.0, 16.0)  # and so near to the lips it does not, so deep it does
 SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
-UNFOLD_STEPS = 100
+UNFOLD_STEPS = 60
 LID_CORNER_MM = 0.15  # what each lid leaves open in the corners
 LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
 
@@ -171,8 +171,6 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
             field["mouthSmile"] = field["mouthSmile"] + 2.5 * bulge
     for name in ("jawOpen", "jawLeft", "jawRight", "jawForward"):
         field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
-    for name in ("eyeBlink", "eyeSquint", "eyeLookDown"):
-        field[name] = _over_eyeballs(a, field[name])
     shapes = _sided(a, lips, field)
     faces, near = a.faces, a.neighbours
     if a.mirror is not None:
@@ -180,7 +178,10 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         shapes = _symmetric(shapes, a.mirror)
         faces = np.concatenate([faces, a.mirror[faces][:, ::-1]])
         near = near + near[a.mirror][:, a.mirror]
-    return {name: _unfold(a.skin, faces, near, move) for name, move in shapes.items()}
+    return {
+        name: _unfold(a, faces, near, move, name.startswith(("eyeBlink", "eyeSquint", "eyeLookDown")))
+        for name, move in shapes.items()
+    }
 
 
 def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
@@ -340,7 +341,7 @@ def _slide(start: np.ndarray, end: np.ndarray, eye: Eye) -> np.ndarray:
     way = b / radius[:, None]
     # |a + r way| / 2 = ball: the radius at which a straight way there just touches the ball half-way.
     along = (a * way).sum(1)
-    touch = -along + np.sqrt(np.maximum(along**2 - (a * a).sum(1) + 4 * eye.radius**2, 0))
+    touch = -along + np.sqrt(np.maximum(along**2 - (a * a).sum(1) + 4 * (eye.radius + LID_CLEARANCE / 2) ** 2, 0))
     return np.maximum(radius, np.maximum(eye.radius + LID_CLEARANCE, touch))[:, None] * way - a
 
 
@@ -360,7 +361,7 @@ def _share(path: np.ndarray) -> np.ndarray:
 
 
 def _over_eyeballs(a: Anatomy, move: np.ndarray) -> np.ndarray:
-    """Push lid skin that `move` takes into an eyeball, there or half-way, out onto the ball."""
+    """Push lid skin that `move` takes into an eyeball, there or on its straight way, out onto the ball."""
     move = move.copy()
     movable = a.outer
     for eye in a.eyes:
@@ -368,11 +369,13 @@ def _over_eyeballs(a: Anatomy, move: np.ndarray) -> np.ndarray:
         near = np.flatnonzero(movable & (np.linalg.norm(a.skin - eye.centre, axis=1) < 2 * eye.radius))
         near = near[np.linalg.norm(move[near], axis=1) > 0.05]
         rest = a.skin[near] - eye.centre
-        for part in (1.0, 0.5, 1.0):
+        near, rest = near[free := np.linalg.norm(rest, axis=1) > eye.radius + LID_CLEARANCE], rest[free]
+        for part in (1.0, 0.75, 0.5, 0.25):
             there = rest + part * move[near]
             distance = np.linalg.norm(there, axis=1, keepdims=True)
-            floor = eye.radius + (LID_CLEARANCE if part == 1 else 0)
-            move[near] += np.maximum(floor - distance, 0) * there / np.maximum(distance, 1e-9) / part
+            move[near] += (
+                np.maximum(eye.radius + LID_CLEARANCE - distance, 0) * there / np.maximum(distance, 1e-9) / part
+            )
     return move
 
 
@@ -416,22 +419,20 @@ def other_side(control: str) -> str:
     return control.removesuffix("Right") + "Left" if control.endswith("Right") else control
 
 
-def _unfold(skin: np.ndarray, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray) -> np.ndarray:
-    """Even out `move` around triangles that it turns over, mostly slivers in the corners of mouth and eyes."""
-    rest = face_normals(skin, faces)
-    turned = (rest * face_normals(skin + move, faces)).sum(1) < 0
-    if not turned.any():
-        return move
-    move = move.copy()
-    at = np.unique(faces[turned])
+def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray, closes_lids: bool) -> np.ndarray:
+    """Even out `move` around triangles that it turns over, and keep lids that close out of the eyeballs."""
+    rest = face_normals(a.skin, faces)
+    at = np.zeros(0, dtype=np.int64)
     for _ in range(UNFOLD_STEPS):
-        average = near[at]
-        move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
-        moved = np.flatnonzero(np.isin(faces, at).any(1))
-        turned[moved] = (rest[moved] * face_normals(skin + move, faces[moved])).sum(1) < 0
+        if closes_lids:
+            move = _over_eyeballs(a, move)
+        turned = (rest * face_normals(a.skin + move, faces)).sum(1) < 0
         if not turned.any():
             break
         at = np.union1d(at, faces[turned])
+        average = near[at]
+        move = move.copy()
+        move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
     return move
 
 
