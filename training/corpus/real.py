@@ -143,9 +143,9 @@ def _agreement(phone: str, start: float, end: float, heard: list[tuple[str, floa
         overlap = min(end, other_end) - max(start, other_start)
         if overlap > 0:
             same += overlap * (other == phone)
-            alike += overlap * any(phone in group and other in group for group in _BROAD_CLASSES)
+            alike += overlap * (other == phone or any(phone in group and other in group for group in _BROAD_CLASSES))
     half = 0.5 * (end - start)
-    return 1.0 if same >= half else 0.7 if same + alike >= half else 0.0
+    return 1.0 if same >= half else 0.7 if alike >= half else 0.0
 
 
 def recordings(folder: Path) -> list[tuple[Path, str, str]]:

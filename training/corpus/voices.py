@@ -7,11 +7,12 @@ corrected for each engine's habits, so that a stop begins with its closure and t
 from __future__ import annotations
 
 import ctypes
-import functools
+import json
 import math
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,7 @@ _ESPEAK_VARIANTS = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5",
     "Alex", "Andrea", "Annie", "Gene", "Hugo", "Lee", "Michael", "belinda", "edward", "linda", "steph", "rob", "quincy",
 )  # fmt: skip
+_ESPEAK_CHILD = Path(__file__).with_name("espeak_child.py")
 _ESPEAK_RHOTIC = ("gmw/en-US", "gmw/en-US-nyc")
 _FLITE_VOICES = {"rms": 5, "slt": 4, "awb": 3, "kal16": 1}
 _FESTIVAL_VOICES = {"voice_cmu_us_slt_arctic_hts": 3, "voice_kal_diphone": 1}
@@ -91,11 +93,10 @@ def speak(engine: str, texts: Sequence[str], rngs: Sequence[np.random.Generator]
     """
     if missing := available(engine):
         raise KMTalkError(missing)
-    if engine == "espeak":
-        return [_espeak().say(text, rng) for text, rng in zip(texts, rngs, strict=True)]
-    if engine == "flite":
-        return [_flite(text, rng) for text, rng in zip(texts, rngs, strict=True)]
-    return _festival(texts, rngs)
+    if engine == "festival":
+        return _festival(texts, rngs)
+    say = {"flite": _flite, "espeak": _espeak}[engine]
+    return [say(text, rng) for text, rng in zip(texts, rngs, strict=True)]
 
 
 def _draw(weights: dict[str, int], rng: np.random.Generator) -> str:
@@ -140,7 +141,7 @@ def _flite(text: str, rng: np.random.Generator) -> Utterance:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "speech.wav")
         settings = ["--setf", f"duration_stretch={stretch:.3f}", "--setf", f"f0_shift={pitch:.3f}"]
-        said = _run(["flite", "-voice", name, "-psdur", *settings, "-t", text, "-o", str(file)])
+        said = _run(["flite", "-voice", name, "-psdur", *settings, "-t", text, "-o", str(file)]).decode()
         rate, samples = wavfile.read(file)
     # flite writes "pau:0.164 hh:0.255 …" with the end of each phone.
     ends = re.findall(r"(\S+?):([0-9.]+)", said)
@@ -194,86 +195,28 @@ def _read_festival(folder: Path, number: int, name: str, stretch: float) -> Utte
     return Utterance(sound, labels, "festival", f"{name} x{stretch:.2f}", f"festival-{name}")
 
 
-def _run(command: list[str]) -> str:
-    """Standard output of a program."""
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+def _run(command: list[str], text: bytes = b"") -> bytes:
+    """Standard output of a program that is given `text`."""
+    done = subprocess.run(command, input=text, capture_output=True, check=False)
     if done.returncode:
-        raise KMTalkError(f"{command[0]} failed ({done.stderr.strip()[-200:]}); try it in a terminal.")
+        raise KMTalkError(f"{command[0]} failed ({done.stderr.decode(errors='replace').strip()[-200:]}).")
     return done.stdout
 
 
 # --- espeak-ng -------------------------------------------------------------------------------------------------------
 
 
-class _EventId(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    """espeak_EVENT of speak_lib.h."""
-
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    ]
-
-
-_SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-_SYNCHRONOUS, _PHONEME_EVENTS, _UTF8, _POSITION_CHARACTER = 2, 1, 1, 1
-_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
-_PHONEME = 7  # espeak_EVENT_TYPE
-
-
-@functools.cache
-def _espeak() -> _Espeak:
-    return _Espeak()
-
-
-class _Espeak:
-    """The library, which exists once in a process."""
-
-    def __init__(self) -> None:
-        self._library = ctypes.CDLL("libespeak-ng.so.1")
-        self._sample_rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS)
-        if self._sample_rate <= 0:
-            raise KMTalkError("espeak-ng finds no data; install espeak-ng-data.")
-        self._sound: list[np.ndarray] = []
-        self._phones: list[tuple[str, int]] = []
-        self._callback = _SYNTH_CALLBACK(self._collect)
-        self._library.espeak_SetSynthCallback(self._callback)
-
-    def _collect(self, sound: ctypes._Pointer, length: int, events: ctypes._Pointer) -> int:
-        if sound and length > 0:
-            self._sound.append(np.ctypeslib.as_array(sound, (length,)).copy())
-        index = 0
-        while events[index].type:
-            if events[index].type == _PHONEME:
-                self._phones.append((bytes(events[index].id.string).decode(), events[index].sample))
-            index += 1
-        return 0
-
-    def say(self, text: str, rng: np.random.Generator) -> Utterance:
-        accent, variant = _draw(_ESPEAK_ACCENTS, rng), str(rng.choice(_ESPEAK_VARIANTS))
-        rate, pitch, span = rng.integers(125, 215), rng.integers(30, 75), rng.integers(30, 75)
-        voice = f"{accent}+{variant}" if variant else accent
-        if self._library.espeak_SetVoiceByName(voice.encode()):
-            raise KMTalkError(f"espeak-ng has no voice {voice}; install a complete espeak-ng-data.")
-        for parameter, value in ((_RATE, rate), (_PITCH, pitch), (_RANGE, span)):
-            self._library.espeak_SetParameter(parameter, int(value), 0)
-        self._sound, self._phones = [], []
-        data = text.encode()
-        self._library.espeak_Synth(data, len(data) + 1, 0, _POSITION_CHARACTER, 0, _UTF8, None, None)
-        self._library.espeak_Synchronize()
-        samples = _at_16k(np.concatenate(self._sound), self._sample_rate)
-        phones = [(mnemonic, sample / self._sample_rate) for mnemonic, sample in self._phones]
-        labels = _espeak_labels(phones, samples, accent in _ESPEAK_RHOTIC)
-        return Utterance(samples, labels, "espeak", f"espeak {voice} {rate} wpm", f"espeak-{voice}")
+def _espeak(text: str, rng: np.random.Generator) -> Utterance:
+    accent, variant = _draw(_ESPEAK_ACCENTS, rng), str(rng.choice(_ESPEAK_VARIANTS))
+    rate, pitch, span = (int(rng.integers(low, high)) for low, high in ((125, 215), (30, 75), (30, 75)))
+    voice = f"{accent}+{variant}" if variant else accent
+    wish = {"voice": voice, "rate": rate, "pitch": pitch, "range": span, "text": text}
+    head, sound = _run([sys.executable, "-I", str(_ESPEAK_CHILD)], json.dumps(wish).encode()).split(b"\n", 1)
+    said = json.loads(head)
+    samples = _at_16k(np.frombuffer(sound, np.int16), said["sample_rate"])
+    phones = [(mnemonic, sample / said["sample_rate"]) for mnemonic, sample in said["phones"]]
+    labels = _espeak_labels(phones, samples, accent in _ESPEAK_RHOTIC)
+    return Utterance(samples, labels, "espeak", f"espeak {voice} {rate} wpm", f"espeak-{voice}")
 
 
 def _espeak_labels(phones: list[tuple[str, float]], samples: np.ndarray, rhotic: bool) -> tuple[Label, ...]:
