@@ -34,7 +34,7 @@ def train_encoder(
         phone_loss = (phone_losses * weights.flatten()).sum() / total
         prosody_loss = ((prosody - tensors["prosody"]).square().sum(-1) * weights).sum() / total
         right = ((logits.argmax(-1) == tensors["phones"]) * weights).sum() / total
-        parts = {"phone": float(phone_loss), "prosody": float(prosody_loss), "accuracy": float(right)}
+        parts = {"phone": phone_loss.item(), "prosody": prosody_loss.item(), "accuracy": right.item()}
         return phone_loss + options["prosody_weight"] * prosody_loss, parts
 
     schedule = Schedule(options["steps"], options["learning_rate"], options["warmup"], options["weight_decay"])

@@ -71,5 +71,5 @@ def _rec_and_vel(error: Tensor, batch: Batch, lips: Tensor, options: dict[str, A
     lip_rec, lip_vel = means(error @ lips)
     weight = options["lip_weight"]
     total = options["rec_weight"] * (rec + weight * lip_rec) + options["vel_weight"] * (vel + weight * lip_vel)
-    parts = {"rec": float(rec), "vel": float(vel), "lip_rec": float(lip_rec), "lip_vel": float(lip_vel)}
+    parts = {"rec": rec.item(), "vel": vel.item(), "lip_rec": lip_rec.item(), "lip_vel": lip_vel.item()}
     return 100.0 * total, parts
