@@ -223,6 +223,7 @@ def _cut(found: list[tuple[int | None, float, float]], start: float, end: float,
 def _scored(found: list[Any], piece: _Piece) -> Iterator[_Scored]:
     for index, phones in found:
         for label, first, frames, score in phones:
-            start = piece.start + first * FRAME - PAD
-            phone = Phone(label if index is not None else SILENCE, start, start + frames * FRAME)
+            # Counted from one origin, so that a phone ends exactly where the next one starts.
+            start, end = (piece.start - PAD + frame * FRAME for frame in (first, first + frames))
+            phone = Phone(label if index is not None else SILENCE, start, end)
             yield _Scored(phone, None if index is None else piece.words[index], score / max(frames, 1))
