@@ -252,8 +252,10 @@ def _role_by_place(points: np.ndarray, p: np.ndarray) -> str:
     for role, eye in (("eye_right", p[list(RIGHT_EYE)]), ("eye_left", p[list(LEFT_EYE)])):
         width = np.linalg.norm(eye[0] - eye[3])
         middle = eye.mean(0)
+        # A thin shell is a cornea or an iris if it is narrow, lashes if it is as wide as the eye.
+        shell = extent[2] < 0.5 * width
         if (
-            extent.max() < 1.6 * width
+            extent.max() < (0.6 if shell else 1.6) * width
             and np.linalg.norm(centre[:2] - middle[:2]) < 0.4 * width
             and middle[2] - width < centre[2] < middle[2] + 0.1 * width
             and centre[2] + 0.5 * extent[2] < middle[2] + 0.5 * width

@@ -11,7 +11,7 @@ from .anatomy import Rim
 from .articulation import Rig
 from .controls import CONTROLS
 from .expressions import ROLL_TO_TEETH, other_side
-from .surface import face_normals
+from .surface import distance_from, face_normals
 
 JAW_OPENINGS = (0.0, 0.1, 0.2, 0.3, 0.4)
 _WITH = {"mouthClose": {"jawOpen": 1.0}}  # by definition it only ever acts on an open jaw
@@ -97,14 +97,17 @@ def turned_triangles(rig: Rig, points: np.ndarray) -> int:
 
 
 def lip_to_upper_teeth(rig: Rig, points: np.ndarray) -> float | None:
-    """The distance from the middle of the lower lip's inner contour to the upper teeth; None without teeth."""
+    """The distance from the middle of the lower lip's inner edge to the upper teeth; None without teeth."""
     teeth = [part.vertices for part in rig.anatomy.parts if part.role == "teeth_upper"]
     if not teeth:
         return None
     a = rig.anatomy
-    path = a.vertex_of[a.lips_inner.lower]
-    middle = path[np.abs(a.points[path, 0] - a.p[66, 0]) < 0.25 * abs(a.p[64, 0] - a.p[60, 0])]
-    distance, _ = cKDTree(points[np.concatenate(teeth)]).query(points[middle])
+    middle = np.flatnonzero(
+        (np.abs(a.skin[:, 0] - a.p[66, 0]) < 0.25 * abs(a.p[64, 0] - a.p[60, 0]))
+        & (distance_from(a.neighbours, a.lips_inner.lower) <= 1)
+        & (a.bag_lower >= 0.5)
+    )
+    distance, _ = cKDTree(points[np.concatenate(teeth)]).query(points[a.vertex_of[middle]])
     return float(distance.min())
 
 

@@ -178,10 +178,12 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         shapes = _symmetric(shapes, a.mirror)
         faces = np.concatenate([faces, a.mirror[faces][:, ::-1]])
         near = near + near[a.mirror][:, a.mirror]
-    return {
+    shapes = {
         name: _unfold(a, faces, near, move, name.startswith(("eyeBlink", "eyeSquint", "eyeLookDown")))
         for name, move in shapes.items()
     }
+    both = _unfold(a, faces, near, shapes["jawOpen"] + shapes["mouthClose"], False)
+    return shapes | {"mouthClose": both - shapes["jawOpen"]}
 
 
 def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
