@@ -133,8 +133,8 @@ def _letters_said(plain: str) -> Iterator[str]:
             yield f"{part.lower()}."
         elif re.fullmatch(r"[A-Z]{2,}('?s)?", part):
             yield part
-        elif part.strip("'"):
-            yield part.lower()
+        elif word := re.sub(r"^'(.*)'$", r"\1", part.lower()):
+            yield word
 
 
 def _number_said(lower: str, following: str) -> Iterator[str]:
