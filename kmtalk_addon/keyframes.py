@@ -50,6 +50,8 @@ _FIELDS = {
     "back": (np.float32, 1),
     "period": (np.float32, 1),
     "select_control_point": (bool, 1),
+    "select_left_handle": (bool, 1),
+    "select_right_handle": (bool, 1),
 }
 
 
@@ -191,6 +193,7 @@ def _replace(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np
         "handle_right_type": np.full(count, AUTO_CLAMPED),
         "interpolation": np.full(count, BEZIER),
         "type": types,
+        **{name: np.zeros(count) for name in _FIELDS if name.startswith("select")},  # else all are selected
     }
     kept = _other_keyframes(curve, line.first_frame, line.last_frame)
     points.clear()

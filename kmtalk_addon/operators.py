@@ -22,7 +22,7 @@ def chosen_mesh(context: bpy.types.Context) -> bpy.types.Object | None:
     return context.scene.kmtalk.mesh or context.view_layer.objects.active
 
 
-def options_of(context: bpy.types.Context, strip: bpy.types.Strip) -> lipsync.Options:
+def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.Options:
     """The panel's settings as they are now. Texts win over typed transcripts."""
     settings, said = context.scene.kmtalk, strip.kmtalk
     return lipsync.Options(
@@ -39,7 +39,7 @@ def options_of(context: bpy.types.Context, strip: bpy.types.Strip) -> lipsync.Op
 class Working:
     """An operator whose work is `job.Steps`: in the background if a user started it, else in one blocking call."""
 
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
+    bl_options: ClassVar = {"UNDO"}
     _timer = None
     _in_window = False  # a user waits and watches, so the work is done in the background
 
@@ -211,7 +211,7 @@ def _is_sound(path: Path) -> bool:
         bpy.data.sounds.remove(sound)
 
 
-def _strip_and_mesh(context: bpy.types.Context) -> tuple[bpy.types.Strip, bpy.types.Object]:
+def _strip_and_mesh(context: bpy.types.Context) -> tuple[compat.StripType, bpy.types.Object]:
     strip = choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
     return strip, shape_keys.check_mesh(chosen_mesh(context))
 

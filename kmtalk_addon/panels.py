@@ -45,17 +45,23 @@ class KMTALK_PT_sequencer(KMTalkPanel, bpy.types.Panel):
 
 
 def section(layout: bpy.types.UILayout, title: str, icon: str) -> bpy.types.UILayout:
-    """A column under a heading."""
-    column = layout.column(align=False)
+    """A column under a heading, with a little air above it."""
+    column = layout.column(align=True)
+    column.separator(factor=0.5)
     column.label(text=title, icon=icon)
     return column
 
 
 def draw_sound(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
-    settings = context.scene.kmtalk
     row = layout.row(align=True)
     row.use_property_split = False
-    row.prop(settings, "strip", text="", icon="SEQ_STRIP_DUPLICATE", placeholder=strip.name if strip else "Sound strip")
+    row.prop(
+        context.scene.kmtalk,
+        "strip",
+        text="",
+        icon="SEQ_STRIP_DUPLICATE",
+        placeholder=strip.name if strip else "Sound strip",
+    )
     row.operator("kmtalk.add_sound", text="", icon="ADD")
     if strip is not None and not strip.sound.packed_file and not sound_path(strip).is_file():
         sentence(layout, context, f"{sound_path(strip).name} is missing", "ERROR")
@@ -93,7 +99,7 @@ def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if mesh is not None and mesh.type == "MESH":
         count = len(shape_keys.controls_of(mesh))
         built = shape_keys.needs_rig(mesh)
-        sentence(layout, context, "Shape keys will be built" if built else f"{count} shape keys will be driven", "INFO")
+        sentence(layout, context, "Shape keys will be built" if built else f"{count} shape keys will be driven")
 
 
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -130,13 +136,14 @@ def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         sentence(column, context, warning, "ERROR")
 
 
-def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
-    """Show a sentence, wrapped to the width of the sidebar."""
+def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
+    """Show a sentence, wrapped to the width of the sidebar; without an icon it is a remark, in grey."""
     width = context.region.width / (context.preferences.system.ui_scale * CHARACTER_WIDTH)
     column = layout.column(align=True)
     column.scale_y = 0.8
+    column.active = icon != "NONE"
     for number, part in enumerate(textwrap.wrap(text, max(16, int(width) - 6))):
-        column.label(text=part, icon=icon if number == 0 else "BLANK1")
+        column.label(text=part, icon="BLANK1" if number and icon != "NONE" else icon)
 
 
 def _chosen_strip(context: bpy.types.Context) -> bpy.types.Strip | None:

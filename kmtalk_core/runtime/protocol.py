@@ -7,6 +7,7 @@ a time, and is answered by any number of `progress` events and then one `result`
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -105,8 +106,8 @@ class Failure:
 
 Answer = Progress | Result | Failure
 
-_REQUESTS = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, BuildRig)}
-_ANSWERS = {kind.event: kind for kind in (Progress, Result, Failure)}
+_REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, BuildRig)}
+_ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Progress, Result, Failure)}
 
 
 def encode_request(number: int, request: Request) -> str:
@@ -131,7 +132,7 @@ def decode_answer(line: str) -> Answer:
     return kind(id=number, **arguments)
 
 
-def _decoded(line: str, tag: str, kinds: dict[str, type]) -> tuple[int, type, dict]:
+def _decoded(line: str, tag: str, kinds: Mapping[str, type]) -> tuple[int, type, dict]:
     try:
         message = json.loads(line)
         number, kind = int(message.pop("id")), kinds[message.pop(tag)]
