@@ -32,7 +32,7 @@ BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves wi
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
 CHEEK_DEPTH_MM = (6.0, 16.0)  # and so near to the lips it does not, so deep it does
 SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
-UNFOLD_STEPS = 60
+UNFOLD_STEPS, UNFOLD_RINGS = 60, 5
 LID_CORNER_MM = 0.15  # what each lid leaves open in the corners
 LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
 
@@ -423,18 +423,28 @@ def other_side(control: str) -> str:
 
 def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray, closes_lids: bool) -> np.ndarray:
     """Even out `move` around triangles that it turns over, and keep lids that close out of the eyeballs."""
+    if closes_lids:
+        move = _over_eyeballs(a, move)
+    turned = (face_normals(a.skin, faces) * face_normals(a.skin + move, faces)).sum(1) < 0
+    if not turned.any():
+        return move
+    at = np.unique(faces[turned])
+    around = np.zeros(len(a.skin))
+    around[at] = 1
+    for _ in range(UNFOLD_RINGS):
+        around += near @ around
+    faces = faces[around[faces].any(1)]
     rest = face_normals(a.skin, faces)
-    at = np.zeros(0, dtype=np.int64)
     for _ in range(UNFOLD_STEPS):
+        average = near[at]
+        move = move.copy()
+        move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
         if closes_lids:
             move = _over_eyeballs(a, move)
         turned = (rest * face_normals(a.skin + move, faces)).sum(1) < 0
         if not turned.any():
             break
         at = np.union1d(at, faces[turned])
-        average = near[at]
-        move = move.copy()
-        move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
     return move
 
 
