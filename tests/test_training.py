@@ -1,0 +1,151 @@
+"""The training recipe on a tiny corpus: from data to a checkpoint that animates, resumed with the same result."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+from kmtalk_core.animator import Animator, Request  # noqa: E402
+from kmtalk_core.audio import SAMPLE_RATE, Sound  # noqa: E402
+from kmtalk_core.motion import save_npz  # noqa: E402
+from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
+from training import loop  # noqa: E402
+from training.data import read_corpus  # noqa: E402
+from training.motion import MotionSampler, encode_all, train_lkma  # noqa: E402
+from training.train import train  # noqa: E402
+
+CONFIG = """
+name = "tiny"
+seed = 0
+[network]
+d_model = 16
+heads = 2
+encoder_layers = 1
+key_layers = 1
+decoder_layers = 1
+flow_layers = 1
+[encoder]
+steps = 6
+batch = 2
+crop = 1.0
+learning_rate = 1e-3
+warmup = 2
+weight_decay = 0.0
+prosody_weight = 0.3
+real_share = 0.5
+mel_mask = 4
+time_mask = 0.05
+[lkma]
+steps = 6
+batch = 2
+crop = 1.0
+learning_rate = 1e-3
+warmup = 2
+weight_decay = 0.0
+rec_weight = 1.0
+vel_weight = 1.0
+lip_weight = 1.0
+withheld = 0.1
+confused = 0.1
+[cmc]
+steps = 6
+batch = 2
+crop = 1.0
+learning_rate = 1e-3
+warmup = 2
+weight_decay = 0.0
+rec_weight = 1.0
+vel_weight = 1.0
+lip_weight = 1.0
+key_noise = 0.02
+edits = 0.5
+"""
+LABELS = ("SIL", "HH", "AH", "M", "AA", "P", "UW", "SIL")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    rng = np.random.default_rng(0)
+    for source, speaker, duration in (("librispeech", "1", 2.0), ("librispeech", "2", 1.6), ("flite", "rms", 0.9)):
+        (folder / source).mkdir(parents=True, exist_ok=True)
+        edges = np.linspace(0, duration, len(LABELS) + 1)
+        save_npz(
+            {
+                "samples": (3000 * rng.standard_normal(int(duration * SAMPLE_RATE))).astype(np.int16),
+                "phone_labels": np.array(LABELS),
+                "phone_starts": edges[:-1],
+                "phone_ends": edges[1:],
+                "confidence": np.ones(len(LABELS), np.float32),
+                "stress": np.array([0, 0, 0, 0, 1, 0, 2, 0]),
+                "source": np.array(source),
+                "voice": np.array(speaker),
+                "speaker": np.array(speaker),
+            },
+            folder / source / f"{speaker}.npz",
+        )
+    return folder
+
+
+def test_the_recipe_runs_from_data_to_an_animation(corpus, tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(CONFIG)
+    out = tmp_path / "tiny.npz"
+    digest = train(config, corpus, tmp_path / "run", out)
+    records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [r["stage"] for r in records] == ["encoder", "lkma", "cmc"]
+    assert all(np.isfinite(r["loss"]) for r in records)
+    sound = Sound((0.1 * np.random.default_rng(1).standard_normal(SAMPLE_RATE)).astype(np.float32), "0" * 64, "x.wav")
+    animator = Animator(out)
+    animation = animator.animate(sound, Request(localizer="posterior"))
+    assert animation.model == f"tiny-{digest[:12]}"
+    assert animation.controls.shape == (31, 54) and np.isfinite(animation.controls).all()
+    # A finished run trains no more: the same command gives the same checkpoint.
+    assert train(config, corpus, tmp_path / "run", tmp_path / "again.npz") == digest
+
+
+def test_a_resumed_training_ends_as_an_uninterrupted_one(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_EVERY", 2)
+    training, _ = read_corpus(corpus)
+
+    def model():
+        torch.manual_seed(0)
+        return KMTalk(KMTalkConfig(d_model=16, heads=2, encoder_layers=1, key_layers=1, decoder_layers=1))
+
+    options = {"batch": 2, "learning_rate": 1e-3, "warmup": 1, "weight_decay": 0.0, "withheld": 0.5, "confused": 0.1}
+    options |= {"rec_weight": 1.0, "vel_weight": 1.0, "lip_weight": 1.0, "steps": 6}
+    sampler = MotionSampler(training, encode_all(model(), training), 0.8, styles=False)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir(), parts.mkdir()
+    straight = model()
+    train_lkma(straight, sampler, options, whole, 0)
+
+    class Killed(Exception):
+        pass
+
+    def killed_after(steps):
+        draw, count = sampler.draw, iter(range(steps))
+
+        def drawing(size, rng):
+            if next(count, None) is None:
+                raise Killed
+            return draw(size, rng)
+
+        return drawing
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(sampler, "draw", killed_after(5))
+        train_lkma(model(), sampler, options, parts, 0)
+    resumed = model()
+    train_lkma(resumed, sampler, options, parts, 0)
+    for (name, a), b in zip(straight.lkma.state_dict().items(), resumed.lkma.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_an_empty_corpus_is_one_sentence(tmp_path, capsys):
+    from training.train import main
+
+    assert main(["--corpus", str(tmp_path), "--run", str(tmp_path / "run")]) == 2
+    assert "training.corpus" in capsys.readouterr().err
