@@ -122,7 +122,8 @@ class KMTALK_OT_generate(Working, bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self, title="Generate Again?", confirm_text="Replace")
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.layout.label(text="You have edited key motions of this line. They will be replaced.")
+        self.layout.label(text="You have edited key motions of this line.")
+        self.layout.label(text="Generating again replaces them.")
 
 
 class KMTALK_OT_complete(Working, bpy.types.Operator):

@@ -13,7 +13,7 @@ from .operators import chosen_mesh
 from .session import current
 from .strip import choose_strip, sound_path, text_beside
 
-CHARACTER_WIDTH = 7  # pixels, roughly, at a scale of 1
+CHARACTER_WIDTH = 6.5  # pixels, roughly, at a scale of 1
 
 
 class KMTalkPanel:
@@ -31,7 +31,7 @@ class KMTalkPanel:
         draw_sound(section(layout, "Sound", "PLAY_SOUND"), context, strip)
         draw_text(section(layout, "Text", "TEXT"), context, strip)
         draw_mesh(section(layout, "Mesh", "MESH_DATA"), context)
-        draw_settings(layout, context)
+        draw_settings(layout, context, strip)
         draw_generate(layout, context)
         draw_edit(layout, context)
 
@@ -74,21 +74,16 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy
     said = strip.kmtalk
     column = layout.column(align=True)
     column.use_property_split = False
+    column.active = not said.alignment
     row = column.row(align=True)
-    row.active = said.text is None and not said.alignment
+    row.active = said.text is None
     row.prop(said, "transcript", text="", placeholder="What is said")
-    row = column.row(align=True)
-    row.active = not said.alignment
-    row.prop(said, "text", text="")
-    column.prop(said, "alignment", text="", placeholder="TextGrid")
-    if not (said.alignment or said.text or said.transcript):
+    column.prop(said, "text", text="")
+    if said.alignment:
+        sentence(layout, context, "The TextGrid in the settings says it")
+    elif not said.text and not said.transcript:
         found = text_beside(sound_path(strip))
-        sentence(
-            layout,
-            context,
-            "Text from the .txt beside the sound" if found else "No text: phones are recognised",
-            "INFO",
-        )
+        sentence(layout, context, "Text from the .txt beside the sound" if found else "No text: phones are recognised")
 
 
 def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -102,10 +97,12 @@ def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         sentence(layout, context, "Shape keys will be built" if built else f"{count} shape keys will be driven")
 
 
-def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
     header, body = layout.panel("kmtalk_settings", default_closed=True)
     header.label(text="Settings")
     if body is not None:
+        if strip is not None:
+            body.prop(strip.kmtalk, "alignment")
         for name in ("localizer", "key_rule", "intensity", "upper_face", "seed"):
             body.prop(context.scene.kmtalk, name)
 
