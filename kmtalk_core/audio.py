@@ -50,7 +50,7 @@ class Sound:
     @property
     def is_silent(self) -> bool:
         """Whether there is nothing to hear in it."""
-        return float(np.abs(self.samples).max(initial=0.0)) < SILENT_PEAK
+        return max(self.samples.max(initial=0.0), -self.samples.min(initial=0.0)) < SILENT_PEAK
 
 
 def load_sound(path: str | os.PathLike[str], start: float = 0.0, duration: float | None = None) -> Sound:

@@ -76,7 +76,7 @@ def test_phones_lie_where_the_sound_is(sound, aligned):
 
 
 def test_long_sound_is_aligned_in_pieces(sound, aligned):
-    times = 6  # more than a minute
+    times = 4  # 46 s: two windows, several pieces
     long = replace(sound, samples=np.tile(sound.samples, times))
     alignment = localize(long, "\n".join([TEXT] * times))
     assert_covers(alignment)
@@ -103,6 +103,13 @@ def test_a_passage_that_is_not_said_is_named(sound, aligned):
     alignment = localize(sound, spoiled)
     assert "seventeen elephants" in alignment.warnings[0]
     assert span(alignment, "foxes") == pytest.approx(span(aligned, "foxes"), abs=0.05)
+
+
+def test_a_single_word(sound, aligned):
+    first = cut(sound, 0.0, span(aligned, "My")[0] - 0.02)
+    alignment = localize(first, "Hello")
+    assert alignment.warnings == ()
+    assert span(alignment, "Hello") == pytest.approx(span(aligned, "Hello"), abs=0.05)
 
 
 def test_unknown_words_and_numbers_are_pronounced(sound, aligned):
@@ -249,7 +256,7 @@ def test_children_go_with_their_parent(tmp_path):
         import os, signal, sys
         from kmtalk_core.localization.sphinx import _children
         children = _children()
-        print(children.submit("anchor", bytes(32000), words=[["AH"]], open_end=True).result(), flush=True)
+        print(children.submit("anchor", lambda: bytes(32000), words=[["AH"]], open_end=True).result(), flush=True)
         print(children._all[0].pid, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
         """

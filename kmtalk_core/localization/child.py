@@ -47,15 +47,19 @@ class Children:
                     pipe.close()
             child.wait()
 
-    def submit(self, job: str, pcm: bytes, **details: Any) -> Future[Any]:
-        """Queue a job; its result, or KMTalkError, comes through the future."""
-        return self._threads.submit(self._run, {"job": job, "bytes": len(pcm), **details}, pcm)
+    def submit(self, job: str, data: Callable[[], bytes], **details: Any) -> Future[Any]:
+        """Queue a job; its result, or KMTalkError, comes through the future.
 
-    def _run(self, job: dict[str, Any], pcm: bytes) -> Any:
+        `data` is called when a child is free, so that waiting jobs hold no memory.
+        """
+        return self._threads.submit(self._run, {"job": job, **details}, data)
+
+    def _run(self, job: dict[str, Any], data: Callable[[], bytes]) -> Any:
         child = self._child()
         assert child.stdin is not None and child.stdout is not None
+        content = data()
         try:
-            child.stdin.write(json.dumps(job).encode() + b"\n" + pcm)
+            child.stdin.write(json.dumps({**job, "bytes": len(content)}).encode() + b"\n" + content)
             child.stdin.flush()
             line = child.stdout.readline()
         except OSError:
@@ -75,13 +79,19 @@ class Children:
                 if self._closing.is_set():
                     raise KMTalkError("The speech aligner was stopped; please run it again.")
                 # -I: neither the environment nor the current folder decides what is imported, only our own sys.path.
-                child = subprocess.Popen(
-                    [sys.executable, "-I", str(self._script), json.dumps([os.path.abspath(p) for p in sys.path])],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                )
+                command = [sys.executable, "-I", str(self._script), json.dumps([os.path.abspath(p) for p in sys.path])]
+                try:
+                    child = subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                    )
+                except OSError as error:
+                    raise KMTalkError(
+                        f"The speech aligner cannot be started with {sys.executable} ({error}); check that Python."
+                    ) from None
                 self._all.append(child)
             self._own.child = child
         return child

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +66,13 @@ def align_transcript(sound: Sound, transcript: str, progress: Progress | None = 
     spoken = [(pronunciations(word), index) for index, item in enumerate(written) for word in item.spoken]
     variants = [phones for phones, _ in spoken]
     scored: list[_Scored] = []
+    stretch = _Stretches(sound)
     with _children() as children:
         jobs: list[tuple[_Piece, Future[Any]]] = []
-        for piece in _pieces(sound, variants, children, progress):
+        for piece in _pieces(sound.duration, stretch, variants, children, progress):
             if piece.words:
                 words = [variants[i] for i in piece.words]
-                jobs.append((piece, children.submit("align", _pcm(sound, piece.start, piece.end), words=words)))
+                jobs.append((piece, children.submit("align", stretch(piece.start, piece.end), words=words)))
         for done, (piece, job) in enumerate(jobs):
             patiently([job], progress, 0.4 + 0.6 * done / len(jobs), "aligning the transcript")
             scored += _scored(job.result() or [], piece)
@@ -89,7 +90,8 @@ def recognise(sound: Sound, progress: Progress | None = None) -> Alignment:
     labels: list[tuple[str, int]] = []
     with _children() as children:
         spans = _spans(sound)
-        jobs = [children.submit("recognise", _pcm(sound, start, end)) for start, end in spans]
+        stretch = _Stretches(sound)
+        jobs = [children.submit("recognise", stretch(start, end)) for start, end in spans]
         for done, ((start, end), job) in enumerate(zip(spans, jobs, strict=True)):
             patiently([job], progress, done / len(jobs), "recognising speech")
             heard = job.result()
@@ -115,11 +117,9 @@ def _doubts(
     if scores.sum() / frames.sum() < MISFIT or heard.mean() < 0.5:
         return ("The transcript does not seem to fit the sound; correct it, or leave it empty to work without one.",)
     # A single word may be slurred; three in a row that do not fit are another text.
-    three = np.ones(3)
-    around = np.convolve(scores, three, "same") / np.maximum(np.convolve(frames, three, "same"), 1e-9)
-    alone = ~heard & ~np.convolve(~heard, [1, 0, 1], "same").astype(bool)
-    swallowed = alone & np.array([len(phones[0].split()) < LONG_WORD for phones in variants])
-    wrong = np.flatnonzero((around < PASSAGE_MISFIT) & (np.convolve(heard, three, "same") > 2) | ~heard & ~swallowed)
+    around = _of_three(scores) / np.maximum(_of_three(frames), 1e-9)
+    swallowed = (_of_three(~heard) == 1) & np.array([len(phones[0].split()) < LONG_WORD for phones in variants])
+    wrong = np.flatnonzero(((around < PASSAGE_MISFIT) & (_of_three(heard) == 3)) | (~heard & ~swallowed))
     if not len(wrong):
         return ()
     passages = [
@@ -131,10 +131,16 @@ def _doubts(
     return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
 
 
+def _of_three(values: np.ndarray) -> np.ndarray:
+    """For each value the sum of itself and its two neighbours."""
+    return np.convolve(values.astype(np.float64), np.ones(3))[1:-1]
+
+
 def _spans(sound: Sound) -> list[tuple[float, float]]:
     """Cut the sound into stretches of at most WINDOW seconds, each where it is most quiet."""
     step = SAMPLE_RATE // 10
-    power = np.add.reduceat(np.square(sound.samples), np.arange(0, len(sound.samples), step))
+    blocks = sound.samples[: len(sound.samples) // step * step].reshape(-1, step)
+    power = np.einsum("ij,ij->i", blocks, blocks)
     spans, start = [], 0.0
     while sound.duration - start > WINDOW:
         first, last = round((start + WINDOW / 2) * 10), round((start + WINDOW) * 10)
@@ -161,29 +167,41 @@ def _children() -> Children:
     return Children(_WORKER, min(os.cpu_count() or 1, 4))
 
 
-def _pcm(sound: Sound, start: float, end: float) -> bytes:
-    """16-bit samples of a stretch, brought to one level, with faint noise over it and PAD seconds before and after.
+class _Stretches:
+    """16-bit samples of stretches of one sound, for the children.
 
-    Digital silence would give the aligner spectra that no model knows, hence the noise.
+    All are brought to one level, with faint noise over them and PAD seconds before and after: digital silence would
+    give the aligner spectra that no model knows.
     """
-    cut = sound.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
-    pad = round(PAD * SAMPLE_RATE)
-    peak = float(np.abs(sound.samples).max(initial=0.0))
-    padded = np.pad(cut * (16_000 / max(peak, 1e-3)), pad)
-    return (padded + np.random.default_rng(0).normal(0.0, 4.0, len(padded))).astype("<i2").tobytes()
+
+    def __init__(self, sound: Sound) -> None:
+        self._samples = sound.samples
+        self._gain = 16_000 / max(float(self._samples.max()), -float(self._samples.min()), 1e-3)
+
+    def __call__(self, start: float, end: float) -> Callable[[], bytes]:
+        return lambda: self._pcm(start, end)
+
+    def _pcm(self, start: float, end: float) -> bytes:
+        cut = self._samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+        padded = np.pad(cut * self._gain, round(PAD * SAMPLE_RATE))
+        return (padded + np.random.default_rng(0).normal(0.0, 4.0, len(padded))).astype("<i2").tobytes()
 
 
 def _pieces(
-    sound: Sound, variants: Sequence[Sequence[str]], children: Children, progress: Progress | None
+    duration: float,
+    stretch: _Stretches,
+    variants: Sequence[Sequence[str]],
+    children: Children,
+    progress: Progress | None,
 ) -> Iterator[_Piece]:
     """Cut the sound at pauses, and say which words are in each piece."""
     at, word = 0.0, 0
-    while at < sound.duration:
-        final = sound.duration - at <= WINDOW + SHORTEST_PIECE
-        end = sound.duration if final else at + WINDOW
+    while at < duration:
+        final = duration - at <= WINDOW + SHORTEST_PIECE
+        end = duration if final else at + WINDOW
         candidates = variants[word : word + int((end - at) * FASTEST) + 20]
-        job = children.submit("anchor", _pcm(sound, at, end), words=candidates, open_end=not final)
-        patiently([job], progress, 0.4 * at / sound.duration, "finding the words")
+        job = children.submit("anchor", stretch(at, end), words=candidates, open_end=not final)
+        patiently([job], progress, 0.4 * at / duration, "finding the words")
         found = [
             (None if index is None else word + index, at + first * FRAME - PAD, at + last * FRAME - PAD)
             for index, first, last in job.result() or []
