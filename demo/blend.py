@@ -12,6 +12,7 @@ from mathutils import Matrix
 import kmtalk_addon
 from kmtalk_addon import api, compat
 from kmtalk_addon.lipsync import Options
+from kmtalk_addon.shape_keys import LANDMARKS
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.errors import InputError
 from kmtalk_core.motion import Animation, load_animation, load_npz, written_whole
@@ -67,11 +68,13 @@ def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Sho
 
 def set_up_mesh(mesh: Mesh, demo_head: dict[str, np.ndarray], scene: bpy.types.Scene) -> bpy.types.Object:
     """Put another head where the demo head would be, as large and turned the same way, in plain clay."""
-    frame = head_frame(mesh.vertices[find_landmarks(mesh)])
+    marks = find_landmarks(mesh)
+    frame = head_frame(mesh.vertices[marks])
     eyes = head_frame(demo_head["vertices"][demo_head["landmarks"]].astype(np.float64)).origin
     data = bpy.data.meshes.new("KMTalk head")
     data.from_pydata(mesh.vertices.tolist(), [], mesh.faces.tolist())
     data.shade_smooth()
+    data[LANDMARKS] = marks.tolist()
     clay = bpy.data.materials.new("KMTalk clay")
     clay.use_nodes = True
     shader = clay.node_tree.nodes["Principled BSDF"]

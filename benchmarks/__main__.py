@@ -1,0 +1,225 @@
+"""`python -m benchmarks [NAME …]`: the speed figures of this machine, as a markdown table.
+
+Speech is the sample speech, repeated to the length that is needed. Nothing here passes or fails: the aims are those of
+the design, for two CPU cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from kmtalk_core.animator import Animator, Request
+from kmtalk_core.assets import ASSETS, DEMO_HEAD
+from kmtalk_core.audio import SAMPLE_RATE, load_sound
+from kmtalk_core.motion import KeyMotions
+from kmtalk_core.rig.articulation import build_rig
+from kmtalk_core.rig.mesh import Mesh, load_mesh
+
+SAMPLE = ASSETS / "sample_speech.flac"
+FLAME_HEAD = Path(__file__).parent.parent.parent / "shared" / "data" / "mesh" / "FLAME_sample.ply"
+REPEATS = 3  # the median counts
+
+MEMORY = """
+import resource, sys, time
+from kmtalk_core.runtime import protocol, worker
+start = time.perf_counter()
+worker.serve(protocol.Animate(sys.argv[1], sys.argv[2]), lambda *_: None)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter() - start)
+"""
+ENABLING = """
+import bpy, time
+start = time.perf_counter()
+import kmtalk_addon
+kmtalk_addon.register()
+print(time.perf_counter() - start)
+"""
+
+Row = tuple[str, str, str]  # what, measured, aim
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "name", nargs="*", choices=[*BENCHMARKS, []], help=f"from {', '.join(BENCHMARKS)}; default: all"
+    )
+    chosen = parser.parse_args().name or list(BENCHMARKS)
+    print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}\n")
+    print("| figure | measured | aim |\n|---|---|---|")
+    for name in chosen:
+        for row in BENCHMARKS[name]():
+            print(f"| {' | '.join(row)} |", flush=True)
+
+
+def pipeline() -> Iterator[Row]:
+    """Sound file → keyframes on a head in Blender, with a warm worker as after the first line of a session."""
+    for seconds, with_text, aim in ((60, True, "≥ 50 ×"), (60, False, "≥ 20 ×"), (10, True, "< 1 s")):
+        with speech(seconds) as (path, text):
+            took = median_time(blender_session(path, text if with_text else None))
+        measured = f"{took:.2f} s, {seconds / took:.0f} × real time"
+        yield f"{seconds} s of speech to keyframes, with{'' if with_text else 'out'} transcript", measured, aim
+
+
+def completion() -> Iterator[Row]:
+    with speech(60) as (path, text):
+        animator = Animator()
+        animation = animator.animate(load_sound(path), Request(transcript=text))
+    poses = animation.keys.controls.copy()
+    poses[len(poses) // 2, animation.control_names.index("jawOpen")] += 0.3
+    keys = KeyMotions(animation.keys.times, poses)
+    took = median_time(lambda: animator.complete(animation, keys))
+    yield "re-completion after one edited key in 60 s", f"{1000 * took:.0f} ms", "< 100 ms"
+
+
+def rig() -> Iterator[Row]:
+    heads = [load_mesh(FLAME_HEAD)] if FLAME_HEAD.is_file() else []
+    for mesh in (*heads, load_mesh(DEMO_HEAD), subdivided(load_mesh(DEMO_HEAD))):
+        start = time.perf_counter()
+        build_rig(mesh)
+        took = time.perf_counter() - start
+        count = len(mesh.vertices)
+        yield f"rig of {count:,} vertices", f"{took:.2f} s", "< 2 s" if count < 10_000 else "< 10 s"
+
+
+def curves() -> Iterator[Row]:
+    """52 controls × 1,800 frames into F-curves."""
+    from kmtalk_addon import keyframes, shape_keys
+    from kmtalk_addon.strip import Line
+
+    with speech(60) as (path, _):
+        animation = Animator().animate(load_sound(path), Request(localizer="uniform"))
+    arkit = 52
+    animation = replace(
+        animation,
+        times=animation.times[:1800],
+        control_names=animation.control_names[:arkit],
+        controls=animation.controls[:1800, :arkit],
+        keys=KeyMotions(animation.keys.times, animation.keys.controls[:, :arkit]),
+    )
+    head = new_blender_head()
+    head.shape_key_add(name="Basis")
+    for name in animation.control_names:
+        head.shape_key_add(name=name)
+    action = keyframes.ensure_action(head)
+    line = Line("line", str(SAMPLE), 0.0, animation.times[-1], 1, 1.0, 30.0, 1.0)
+    names = shape_keys.controls_of(head)
+    took = median_time(lambda: keyframes.write(head, action, names, line, animation))
+    yield f"{len(names)} channels × {len(animation.times):,} frames into F-curves", f"{1000 * took:.0f} ms", "< 200 ms"
+
+
+def memory() -> Iterator[Row]:
+    """The worker's peak memory, and its speed, for short and long sounds without a transcript."""
+    for minutes in (1, 10, 60):
+        with speech(60 * minutes) as (path, _):
+            command = [sys.executable, "-c", MEMORY, str(path), str(path.with_suffix(".npz"))]
+            kilobytes, took = map(float, subprocess.check_output(command, text=True).split())
+        if sys.platform == "darwin":
+            kilobytes /= 1024
+        measured = f"{kilobytes / 1024:.0f} MB, {60 * minutes / took:.0f} × real time"
+        yield f"peak memory of the worker, {minutes} min of speech", measured, "< 500 MB"
+
+
+def enabling() -> Iterator[Row]:
+    command = [sys.executable, "-c", ENABLING]
+    took = statistics.median(float(subprocess.check_output(command)) for _ in range(REPEATS))
+    yield "enabling the add-on", f"{1000 * took:.0f} ms", "< 200 ms"
+
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
+    "pipeline": pipeline,
+    "completion": completion,
+    "rig": rig,
+    "curves": curves,
+    "memory": memory,
+    "enabling": enabling,
+}
+
+
+def median_time(work: Callable[[], object]) -> float:
+    """The median of REPEATS runs in seconds, after one that is not counted."""
+    work()
+    took = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - start)
+    return statistics.median(took)
+
+
+@contextmanager
+def speech(seconds: float) -> Iterator[tuple[Path, str]]:
+    """Yield a .wav of the sample speech repeated to `seconds`, and its transcript."""
+    samples = (load_sound(SAMPLE).samples * 32767).astype("<i2")
+    text = SAMPLE.with_suffix(".txt").read_text(encoding="utf-8").split()
+    repeats, rest = divmod(round(seconds * SAMPLE_RATE), len(samples))
+    with tempfile.TemporaryDirectory(prefix="kmtalk-benchmark-") as folder:
+        path = Path(folder) / "speech.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
+            for _ in range(repeats):
+                file.writeframes(samples.tobytes())
+            file.writeframes(samples[:rest].tobytes())
+        yield path, " ".join(text * repeats + text[: round(len(text) * rest / len(samples))])
+
+
+def subdivided(mesh: Mesh) -> Mesh:
+    """Four triangles for each; the vertices that were there, landmarks included, keep their numbers."""
+    sides = np.sort(mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    edges, of_side = np.unique(sides, axis=0, return_inverse=True)
+    ab, bc, ca = (of_side.reshape(-1, 3) + len(mesh.vertices)).T
+    a, b, c = mesh.faces.T
+    faces = np.concatenate([np.stack(corners, 1) for corners in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))])
+    middles = mesh.vertices[edges].mean(axis=1)
+    components = mesh.components
+    if components is not None:
+        components = np.concatenate([components, components[edges[:, 0]]])
+    vertices = np.concatenate([mesh.vertices, middles])
+    return Mesh(vertices, faces, components, mesh.component_names, mesh.landmarks)
+
+
+def new_blender_head():
+    """The demo head in an empty Blender file with the add-on on."""
+    import bpy
+
+    import kmtalk_addon
+    from demo.scene import head_object
+    from kmtalk_core.motion import load_npz
+
+    if hasattr(bpy.types.Scene, "kmtalk"):
+        kmtalk_addon.unregister()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    kmtalk_addon.register()
+    head = head_object(load_npz(DEMO_HEAD))
+    bpy.context.scene.collection.objects.link(head)
+    return head
+
+
+def blender_session(path: Path, text: str | None) -> Callable[[], object]:
+    """A file with the demo head and a sound strip; returns the click on Generate Lip Sync."""
+    import bpy
+
+    from kmtalk_addon import api, compat
+    from kmtalk_addon.lipsync import Options
+
+    head = new_blender_head()
+    scene = bpy.context.scene
+    scene.render.fps = 30
+    strip = compat.add_sound_strip(scene, "line", str(path), 1, 1)
+    return lambda: api.generate(head, strip.name, scene, Options(transcript=text))
+
+
+if __name__ == "__main__":
+    main()
