@@ -26,6 +26,7 @@ _SURROUND = 0.5
 _SEEKABLE = frozenset({"wav", "flac", "ogg", "mov,mp4,m4a,3gp,3g2,mj2", "aiff", "w64"})
 # Containers that declare their length; the others let FFmpeg guess it from the bit rate.
 _DECLARED = _SEEKABLE | {"matroska,webm", "caf"}
+_GAP = 0.03  # s by which time stamps may jump; more is sound that is missing, and becomes silence
 _PREROLL = 2.0  # s decoded before the wanted start, so that codecs with memory have settled
 
 
@@ -142,24 +143,38 @@ def _declared_end(container: InputContainer) -> float | None:
 
 
 def _blocks(container: InputContainer, start: float) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (position, samples) at SAMPLE_RATE, ascending, beginning before `start` seconds."""
+    """Yield (position, samples) at SAMPLE_RATE, ascending, beginning before `start` seconds.
+
+    Raises FFmpegError at the end if something in between could not be decoded.
+    """
     stream = container.streams.audio[0]
     origin = max((container.start_time or 0) / av.time_base, 0.0)
     if start > 2 * _PREROLL and container.format.name in _SEEKABLE and stream.time_base is not None:
         container.seek(int((start - _PREROLL + origin) / stream.time_base), stream=stream)
     run: _Run | None = None
     expected = 0.0
-    for frame in container.decode(stream):
-        at = expected if frame.time is None else frame.time - origin
-        # A new run where the format changes or the sound has a gap, as recordings of screens and streams may.
-        if run is None or not run.continues(frame) or at > expected + 0.1:
-            if run is not None:
-                yield from run.resampled(None)
-            run, expected = _Run(frame, at), at
-        yield from run.resampled(frame)
-        expected += frame.samples / frame.sample_rate
+    damage: av.FFmpegError | None = None
+    lost = False
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:  # as players do, go on after the bad packet
+            damage, lost = error, True
+            expected += float((packet.duration or 0) * (packet.time_base or 0))
+            continue
+        for frame in frames:
+            at = expected if frame.time is None else frame.time - origin
+            # A new run where the format changes or the sound has a gap, as recordings of screens and streams may.
+            if run is None or lost or not run.continues(frame) or at > expected + _GAP:
+                if run is not None:
+                    yield from run.resampled(None)
+                run, expected, lost = _Run(frame, at), at, False
+            yield from run.resampled(frame)
+            expected += frame.samples / frame.sample_rate
     if run is not None:
         yield from run.resampled(None)
+    if damage is not None:
+        raise damage
 
 
 class _Run:

@@ -171,6 +171,24 @@ def test_a_truncated_file_gives_what_can_be_read(tmp_path, name, codec):
         assert len(sound.warnings) == 1 and "incomplete" in sound.warnings[0]
 
 
+@pytest.mark.parametrize(("name", "codec"), [("x.flac", "flac"), ("x.mp3", "libmp3lame"), ("x.ogg", "libopus")])
+def test_damage_in_the_middle_loses_only_the_middle(tmp_path, name, codec):
+    sample_format = {"flac": "s16", "libmp3lame": "fltp", "libopus": "flt"}[codec]
+    samples = clicks(48000, 6.0) + np.random.default_rng(0).normal(0, 0.02, 6 * 48000)
+    samples[5 * 48000 - 200 : 5 * 48000 + 200] += clicks(48000, 1.0)[24000 - 200 : 24000 + 200]
+    path = write(tmp_path / name, samples, 48000, codec, sample_format)
+    content = bytearray(path.read_bytes())
+    middle = int(len(content) * 0.55)
+    content[middle : middle + 3000] = np.random.default_rng(1).bytes(3000)
+    path.write_bytes(content)
+    sound = load_sound(path)
+    # Without time stamps, as in mp3, nobody can tell how much is missing.
+    timed = codec != "libmp3lame"
+    assert sound.duration == pytest.approx(6.0, abs=0.1 if timed else 0.5)
+    for click in (0.5, 2.0, 5.0) if timed else (0.5, 2.0):
+        assert click_time(sound.samples, click) == pytest.approx(click, abs=0.001)
+
+
 def test_an_mp4_cut_off_before_its_index_is_one_sentence(tmp_path):
     path = write(tmp_path / "x.m4a", clicks(44100), 44100, "aac", "fltp")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
