@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from .frame import HeadFrame, head_frame
 from .mesh import Mesh
-from .surface import contour, distance_from, edge_graph, enclosed, vertex_normals, welded
+from .surface import contour, distance_from, edge_graph, enclosed, smoothstep, vertex_normals, welded
 
 RIGHT_EYE, LEFT_EYE = (36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)  # outer corner, upper lid, inner, lower lid
 
@@ -126,12 +126,10 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
         upper = contour(around, skin, marks[list(stops[: half + 1])])
         lower = contour(around, skin, marks[[stops[0], *stops[: half - 1 : -1]]])
         # A corner that is a notch of one edge belongs to both paths up to where they part.
-        first, last = 0, 0
-        while upper[first + 1] == lower[first + 1]:
-            first += 1
-        while upper[-2 - last] == lower[-2 - last]:
-            last += 1
-        upper, lower = upper[first : len(upper) - last], lower[first : len(lower) - last]
+        while min(len(upper), len(lower)) > 3 and upper[1] == lower[1]:
+            upper, lower = upper[1:], lower[1:]
+        while min(len(upper), len(lower)) > 3 and upper[-2] == lower[-2]:
+            upper, lower = upper[:-1], lower[:-1]
         if len(np.intersect1d(upper[1:-1], lower[1:-1])):
             raise InputError("The upper and lower rim of the mouth or of an eye meet in between; pick them again.")
         return Rim(upper, lower)
@@ -142,21 +140,23 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
     bag = enclosed(around, inner.loop, nose)
     to_upper, to_lower = distance_from(around, inner.upper), distance_from(around, inner.lower)
     parts = _parts(mesh, points, label, skin_label, skin[marks])
+
+    def eye(lid: Rim, left: bool) -> Eye:
+        socket = np.flatnonzero(enclosed(around, lid.loop, nose))
+        depth, _, source = dijkstra(around, indices=lid.loop, min_only=True, return_predecessors=True)
+        centre, radius = _eyeball(points, parts, skin[lid.loop], left)
+        return Eye(centre, radius, lid, socket, depth[socket], source[socket], left)
+
     return Anatomy(
-        frame=frame, points=points, skin_of=skin_of, vertex_of=own, mirror=_mirror(skin, faces), skin=skin, faces=faces, neighbours=around.sign(),
-        marks=marks,
+        frame=frame, points=points, skin_of=skin_of, vertex_of=own,
+        skin=skin, faces=faces, mirror=_mirror(skin, faces), neighbours=around.sign(), marks=marks,
         lips_inner=inner, lips_outer=outer,
-        eyes=(_eye(points, parts, skin, around, lids[0], nose, False), _eye(points, parts, skin, around, lids[1], nose, True)),
+        eyes=(eye(lids[0], False), eye(lids[1], True)),
         bag_depth=np.where(bag, np.minimum(to_upper, to_lower), 0.0),
-        bag_lower=_smooth(to_upper / np.maximum(to_upper + to_lower, 1e-9)),
-        still=_still(skin, skin[marks]),
+        bag_lower=smoothstep(to_upper / np.maximum(to_upper + to_lower, 1e-9)),
+        still=_still(skin, skin[marks]) & ~bag,
         parts=parts,
     )  # fmt: skip
-
-
-def _smooth(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -187,21 +187,6 @@ def _mirror(skin: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
 def _sphere_centre(points: np.ndarray) -> np.ndarray:
     solution, *_ = np.linalg.lstsq(np.column_stack([2 * points, np.ones(len(points))]), (points**2).sum(1), rcond=None)
     return solution[:3]
-
-
-def _eye(
-    points: np.ndarray,
-    parts: tuple[Part, ...],
-    skin: np.ndarray,
-    around: sp.csr_matrix,
-    rim: Rim,
-    nose: int,
-    left: bool,
-) -> Eye:
-    socket = np.flatnonzero(enclosed(around, rim.loop, nose))
-    depth, _, source = dijkstra(around, indices=rim.loop, min_only=True, return_predecessors=True)
-    centre, radius = _eyeball(points, parts, skin[rim.loop], left)
-    return Eye(centre, radius, rim, socket, depth[socket], source[socket], left)
 
 
 def _eyeball(points: np.ndarray, parts: tuple[Part, ...], edge: np.ndarray, left: bool) -> tuple[np.ndarray, float]:

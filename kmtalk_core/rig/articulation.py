@@ -31,7 +31,7 @@ class Rig:
     anatomy: Anatomy
 
     def chunks(self, controls: np.ndarray, control_names: Sequence[str]) -> Iterator[np.ndarray]:
-        """The frames of `controls` (T, C'), in pieces (≤ CHUNK_FRAMES, V, 3) float32, so that any length fits memory."""
+        """The frames of `controls` (T, C') in pieces (≤ CHUNK_FRAMES, V, 3) float32: any length fits memory."""
         controls = np.asarray(controls, dtype=np.float32)
         if controls.ndim != 2 or controls.shape[1] != len(control_names):
             raise InputError(f"Controls of shape {controls.shape} do not fit {len(control_names)} control names.")

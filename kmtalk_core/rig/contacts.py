@@ -14,6 +14,7 @@ from .expressions import ROLL_TO_TEETH, other_side
 from .surface import distance_from, face_normals
 
 JAW_OPENINGS = (0.0, 0.1, 0.2, 0.3, 0.4)
+EYE_CORNER_MM = 3.0
 _WITH = {"mouthClose": {"jawOpen": 1.0}}  # by definition it only ever acts on an open jaw
 
 
@@ -89,9 +90,14 @@ def lids_in_eyeballs(rig: Rig, points: np.ndarray) -> float:
 
 
 def turned_triangles(rig: Rig, points: np.ndarray) -> int:
-    """How many triangles of the skin that is seen face away from where they faced at rest."""
+    """How many triangles of the skin that is seen face away from where they faced at rest.
+
+    The slivers in the corners of the eyes do not count: closed lids leave them no area.
+    """
     a = rig.anatomy
     seen = a.faces[a.outer[a.faces].all(1)]
+    corners = cKDTree(a.p[[36, 39, 42, 45]])
+    seen = seen[corners.query(a.skin[seen].mean(1))[0] > EYE_CORNER_MM]
     skin = points[a.vertex_of]
     return int(((face_normals(a.skin, seen) * face_normals(skin, seen)).sum(1) < 0).sum())
 

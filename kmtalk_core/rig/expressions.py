@@ -16,11 +16,11 @@ from scipy.spatial.transform import Rotation
 from .anatomy import Anatomy, Eye, nearest_skin
 from .controls import CONTROL_INDEX
 from .frame import FACE_HEIGHT_MM
-from .surface import Biharmonic, face_normals, vertex_normals
+from .surface import Biharmonic, face_normals, smoothstep, vertex_normals
 
 JAW_DROP_MM = 30.0  # how far the jaw's lip descends at jawOpen 1
 CONDYLE_BELOW_MM, CONDYLE_BEHIND_MM = 18.0, 88.0  # the jaw's hinge under the level of the eyes and behind the lips
-CONDYLE_GLIDE = np.array([0.0, -3.0, 6.0])  # mm at jawOpen 1
+CONDYLE_GLIDE = np.array([0.0, -4.0, 9.0])  # mm at jawOpen 1
 JAW_TRAVEL = {"jawLeft": (9.0, 0.0, 0.0), "jawRight": (-9.0, 0.0, 0.0), "jawForward": (0.0, -1.0, 7.0)}  # mm
 # How much of the jaw's motion the skin takes along its contour, from the ear (landmark 0 or 16) to the chin (8).
 CONTOUR_JAW = (0.0, 0.0, 0.04, 0.12, 0.3, 0.62, 0.86, 0.97, 1.0)
@@ -104,9 +104,9 @@ def tongue_shape(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
     t = (points[:, 2] - back) / max(front - back, 1e-9)
     zero = np.zeros_like(t)
     if control == "tongueOut":
-        return np.stack([zero, -4 * _smooth((t - 0.5) * 2), 32 * _smooth(t)], axis=1)
+        return np.stack([zero, -4 * smoothstep((t - 0.5) * 2), 32 * smoothstep(t)], axis=1)
     if control == "tongueTipUp":
-        tip = _smooth((t - 0.45) / 0.55)
+        tip = smoothstep((t - 0.45) / 0.55)
         return np.stack([zero, 9 * tip, -1.5 * tip], axis=1)
     body = np.exp(-(((t - 0.42) / 0.26) ** 2))
     return np.stack([zero, 8 * body, -2 * body], axis=1)
@@ -189,8 +189,8 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
 def _behind_cheeks(a: Anatomy, bag: np.ndarray) -> tuple[sp.csr_matrix, np.ndarray]:
     """The outer skin near each vertex of `bag`, and how much (k, 1) the bag follows it: a cheek moves as a whole."""
     near, distance = nearest_skin(a, a.skin[bag])
-    deep = _smooth((a.bag_depth[bag] - CHEEK_DEPTH_MM[0]) / (CHEEK_DEPTH_MM[1] - CHEEK_DEPTH_MM[0]))
-    return near, (deep * _smooth((CHEEK_MM[1] - distance) / (CHEEK_MM[1] - CHEEK_MM[0])))[:, None]
+    deep = smoothstep((a.bag_depth[bag] - CHEEK_DEPTH_MM[0]) / (CHEEK_DEPTH_MM[1] - CHEEK_DEPTH_MM[0]))
+    return near, (deep * smoothstep((CHEEK_MM[1] - distance) / (CHEEK_MM[1] - CHEEK_MM[0])))[:, None]
 
 
 def _jaw_at_lips(lips: Lips) -> np.ndarray:
@@ -218,6 +218,12 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
 
     oval = _oval(u)
     side = np.exp(-(((np.abs(u) - 0.45) / 0.35) ** 2)) * np.minimum(1, mid * 2)  # peaks beside the middle
+
+    def aside(way: int) -> np.ndarray:
+        """Towards one side, whose corner gives way along the cheek."""
+        ahead, behind = corner * (way * u > 0), corner * (way * u < 0)
+        return move(way * (9.0 - 2.0 * ahead), 1.5 * ahead, behind - 3.0 * ahead)
+
     return {
         "jawOpen": move(-2.5 * way * corner, 0, -1.0 * corner),
         "mouthFunnel": move(
@@ -228,13 +234,14 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
             rings(0, 0.8, 0, -0.8) * mid + 0.5 * mid,
             (1 - corner) * rings(7.0, 4.8, 7.0, 4.8) + 8.0 * corner,
         ),
-        "mouthLeft": move(9.0 - 2.0 * corner * (u > 0), 1.5 * corner * (u > 0), -3.0 * corner * (u > 0) + corner * (u < 0)),
-        "mouthRight": move(-9.0 + 2.0 * corner * (u < 0), 1.5 * corner * (u < 0), -3.0 * corner * (u < 0) + corner * (u > 0)),
+        "mouthLeft": aside(1),
+        "mouthRight": aside(-1),
         "mouthSmile": move(7.5 * way * corner, 7.0 * u**2 + rings(0.8, 0.8, 0.4, 0.2) * mid, -4.5 * corner - 1.5 * mid),
         "mouthFrown": move(1.5 * way * corner, -7.0 * corner - 0.6 * mid, -1.5 * corner),
         "mouthDimple": move(5.0 * way * corner, 1.0 * corner, -5.0 * corner - 0.7 * mid),
         "mouthStretch": move(8.0 * way * corner, -3.0 * corner, -4.0 * corner - 1.0 * mid),
-        "mouthPress": _seal(a, lips) + move(0.6 * way * corner, rings(0, -1.2, 0, 1.4) * mid, rings(-0.8, -0.4, -0.8, -0.4) * mid),
+        "mouthPress": _seal(a, lips)
+        + move(0.6 * way * corner, rings(0, -1.2, 0, 1.4) * mid, rings(-0.8, -0.4, -0.8, -0.4) * mid),
         "mouthRollLower": np.where(lower_in, oval, 0)[:, None] * _to_incisors(a)
         + move(0, rings(0.3, 0.3, 0, 4.5) * mid, rings(0, 0, 0, -3.0) * mid),
         "mouthRollUpper": move(0, rings(-0.6, -3.0, 0, 0) * mid, rings(-4.0, -2.0, 0, 0) * mid),
@@ -262,7 +269,8 @@ def _to_incisors(a: Anatomy) -> np.ndarray:
     incisors = arch[(np.abs(arch[:, 0] - a.p[66, 0]) < 8) & (arch[:, 2] > front - 4)]
     edge = incisors[incisors[:, 1] < incisors[:, 1].min() + 1.5]
     target = np.array([a.p[66, 0], edge[:, 1].min() + 1.0, edge[:, 2].max() + 0.2])
-    return np.clip((target - a.p[66]) / ROLL_TO_TEETH, default - [0, 3, 3], default + [0, 3, 3])
+    spread = np.array([0.0, 3.0, 3.0])
+    return np.clip((target - a.p[66]) / ROLL_TO_TEETH, default - spread, default + spread)
 
 
 def _seal(a: Anatomy, lips: Lips) -> np.ndarray:
@@ -352,7 +360,7 @@ def _socket_follow(skin: np.ndarray, eye: Eye) -> np.ndarray:
     lever = np.linalg.norm(skin[eye.socket] - eye.centre, axis=1) / np.linalg.norm(
         skin[eye.source] - eye.centre, axis=1
     )
-    return (np.minimum(lever, 1) * _smooth(1 - eye.depth / (SOCKET_REACH * eye.radius)))[:, None]
+    return (np.minimum(lever, 1) * smoothstep(1 - eye.depth / (SOCKET_REACH * eye.radius)))[:, None]
 
 
 def _share(path: np.ndarray) -> np.ndarray:
@@ -397,8 +405,8 @@ def _cheek_load(a: Anatomy, eye: float, contour: float) -> np.ndarray:
 
 def _sided(a: Anatomy, lips: Lips, field: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Give every shape that ARKit has twice to the left and to the right; both together are the whole shape."""
-    left_lips = _smooth((a.skin[:, 0] / lips.half + 1) / 2)[:, None]
-    left_face = _smooth((a.skin[:, 0] / (0.3 * lips.half) + 1) / 2)[:, None]
+    left_lips = smoothstep((a.skin[:, 0] / lips.half + 1) / 2)[:, None]
+    left_face = smoothstep((a.skin[:, 0] / (0.3 * lips.half) + 1) / 2)[:, None]
     shapes = {}
     for name, move in field.items():
         if f"{name}Left" in CONTROL_INDEX and not name.endswith(("jaw", "mouth")):
@@ -429,6 +437,7 @@ def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray
     if not turned.any():
         return move
     at = np.unique(faces[turned])
+    at = at[~a.still[at]]
     around = np.zeros(len(a.skin))
     around[at] = 1
     for _ in range(UNFOLD_RINGS):
@@ -445,9 +454,5 @@ def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray
         if not turned.any():
             break
         at = np.union1d(at, faces[turned])
+        at = at[~a.still[at]]
     return move
-
-
-def _smooth(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)

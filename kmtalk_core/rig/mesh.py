@@ -135,7 +135,7 @@ def _read_ply(path: Path) -> Mesh:
     found = {name: read(count, properties) for name, count, properties in elements}
     faces = found.get("face", {})
     polygons = faces.get("vertex_indices", faces.get("vertex_index", []))
-    if isinstance(polygons, list):
+    if isinstance(polygons, list) or not len(polygons):
         polygons = _padded([[int(n) for n in p] for p in polygons])
     vertex = found["vertex"]
     return Mesh(
