@@ -12,12 +12,12 @@ from .sculpt import EYE_RADIUS, LID_THICKNESS, skin
 
 # Along the left brow from the nose outwards: x, y, half height.
 BROW = (
-    *((11.5, 22.0, 0.9), (13.0, 22.6, 2.5), (19.5, 24.8, 3.3), (27.5, 26.6, 3.1), (36.5, 27.0, 2.5)),
-    *((45.0, 25.2, 1.7), (53.0, 20.4, 0.5)),
+    *((11.5, 22.0, 0.9), (13.0, 22.4, 2.9), (19.5, 24.4, 3.9), (27.5, 26.2, 3.7), (36.5, 26.8, 3.0)),
+    *((45.0, 25.0, 2.1), (53.0, 20.4, 0.5)),
 )
-BROW_THICKNESS = 1.5
+BROW_THICKNESS = 1.9
 BROW_STATIONS, LASH_STATIONS = 30, 20
-LASH_LENGTH = 3.4
+LASH_LENGTH = 1.8
 
 
 def sweep(name: str, material: str, rows: list[np.ndarray]) -> Piece:

@@ -7,7 +7,7 @@ import numpy as np
 from .sculpt import EYE_CENTRE
 
 HALF_WIDTH = np.radians(54)  # azimuth of the corners
-UPPER = np.radians(24)  # the upper lid covers the iris's upper edge, as in a relaxed open eye
+UPPER = np.radians(22.5)  # the upper lid covers the iris's upper edge, as in a relaxed open eye
 LOWER = np.radians(22)  # the lower lid touches the iris
 TILT = np.radians(4)  # the outer corner is higher
 YAW = np.radians(9)  # the opening faces outwards

@@ -28,10 +28,10 @@ def border(t: np.ndarray, upper: bool) -> np.ndarray:
     p = slit(t)
     u = p[..., 0] / HALF_WIDTH
     if upper:
-        bow = 7.6 * np.clip(1 - u**1.75, 0, 1) ** 0.95
-        bow += 1.5 * np.exp(-(((u - 0.2) / 0.11) ** 2)) - 0.3 * np.exp(-((u / 0.08) ** 2))
+        bow = 6.7 * np.clip(1 - u**1.75, 0, 1) ** 0.95
+        bow += 1.3 * np.exp(-(((u - 0.2) / 0.11) ** 2)) - 0.3 * np.exp(-((u / 0.08) ** 2))
     else:
-        bow = -9.6 * np.clip(1 - u**2.3, 0, 1) ** 0.9
+        bow = -8.8 * np.clip(1 - u**2.3, 0, 1) ** 0.9
     p[..., 1] += bow
     p[..., 0] *= 1 - 0.02 * (1 - u)
     return p

@@ -21,9 +21,9 @@ def skull(p: np.ndarray) -> np.ndarray:
     q = np.abs(p) * (1, 0, 0) + p * (0, 1, 1)
     d = ellipsoid(q, (0, 36, -9), (73, 80, 97))
     d = join(d, ellipsoid(q, (0, -24, 28), (59, 80, 57)), 40)
-    d = join(d, capsule(q, (41, -64, 10), (10, -99, 66), 11, 11), 30)  # lower border of the jaw
-    d = join(d, ellipsoid(q, (0, -99, 73), (16, 13.5, 13)), 20)  # chin
-    neck = capsule(q, (0, -40, -20), (0, -200, -36), 46, 41)
+    d = join(d, capsule(q, (44, -65, 10), (12, -99, 66), 11.5, 11.5), 30)  # lower border of the jaw
+    d = join(d, ellipsoid(q, (0, -99, 73), (18, 14, 13.5)), 20)  # chin
+    neck = capsule(q, (0, -40, -20), (0, -200, -36), 49, 45)
     neck = join(neck, capsule(q, (42, -60, -12), (9, -190, 4), 6, 7), 24)  # sternocleidomastoid
     shoulders = capsule(q, (0, -198, -42), (150, -226, -48), 34, 44)
     shoulders = join(shoulders, capsule(q, (14, -124, -56), (95, -192, -52), 14, 14), 40)  # trapezius
