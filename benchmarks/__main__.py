@@ -53,10 +53,10 @@ Row = tuple[str, str, str]  # what, measured, aim
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "name", nargs="*", choices=[*BENCHMARKS, []], help=f"from {', '.join(BENCHMARKS)}; default: all"
-    )
+    parser.add_argument("name", nargs="*", help=f"from {', '.join(BENCHMARKS)}; default: all")
     chosen = parser.parse_args().name or list(BENCHMARKS)
+    if unknown := [name for name in chosen if name not in BENCHMARKS]:
+        parser.error(f"there is no benchmark {unknown[0]}; choose from {', '.join(BENCHMARKS)}")
     print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}\n")
     print("| figure | measured | aim |\n|---|---|---|")
     for name in chosen:

@@ -17,7 +17,7 @@ GROUPS = (
     (SILENCE,), ("M",), ("P", "B"), ("F", "V"), ("TH", "DH"), ("AA", "AE", "AY", "AO"),
     ("IY",), ("OW",), ("UW",), ("W",), ("L",), ("S", "Z"), ("SH", "CH", "JH", "ZH"), ("R", "ER"),
 )  # fmt: skip
-COLUMNS = 7
+COLUMNS = 7  # at most
 GAP, LABEL_HEIGHT = 8, 46  # pixels
 PAPER, INK, FAINT = (24, 28, 32), (238, 240, 242), (150, 160, 168)
 
@@ -60,8 +60,8 @@ def word_at(alignment: Alignment, time: float) -> str:
 def write_sheet(poses: Sequence[Pose], fronts: Sequence[Path], sides: Sequence[Path], path: Path) -> None:
     """Lay out the pictures (all of one size) under each other, front above side; whole or not at all."""
     width, height = Image.open(fronts[0]).size
-    columns = min(COLUMNS, len(poses))
-    rows = -(-len(poses) // columns)
+    rows = -(-len(poses) // COLUMNS)
+    columns = -(-len(poses) // rows)
     block = 2 * height + LABEL_HEIGHT + GAP
     sheet = Image.new("RGB", (columns * (width + GAP) + GAP, rows * block + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
