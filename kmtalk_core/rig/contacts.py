@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import cKDTree
 
 from .anatomy import Rim
 from .articulation import Rig
 from .controls import CONTROLS
-from .expressions import ROLL_TO_TEETH, other_side
+from .expressions import LIP_DEPTH_MM, ROLL_TO_TEETH, other_side
 from .surface import distance_from, face_normals
 
 JAW_OPENINGS = (0.0, 0.1, 0.2, 0.3, 0.4)
@@ -51,9 +52,18 @@ def posed(rig: Rig, controls: dict[str, float]) -> np.ndarray:
 
 
 def lip_gap(rig: Rig, points: np.ndarray) -> tuple[float, float]:
-    """Largest opening and largest overlap between the inner lip contours, over the whole width of the mouth."""
-    height = _height(rig, points, rig.anatomy.lips_inner)
-    return float(max(height.max(), 0)), float(max(-height.min(), 0))
+    """Largest gap between the inner lip contours over the width of the mouth, and how far the lips get into each other.
+
+    The second is the larger of two: of the contours, and of the surfaces right behind them (heights over x and z).
+    """
+    a = rig.anatomy
+    height = _height(rig, points, a.lips_inner)
+    strip = (a.bag_depth > 0) & (a.bag_depth < LIP_DEPTH_MM)
+    strip[a.lips_inner.loop] = True
+    skin = points[a.vertex_of]
+    lower, upper = skin[strip & (a.bag_lower >= 0.5)], skin[strip & (a.bag_lower < 0.5)]
+    over = LinearNDInterpolator(lower[:, [0, 2]], lower[:, 1])(upper[:, [0, 2]]) - upper[:, 1]
+    return float(max(height.max(), 0)), float(max(-height.min(), np.nanmax(over, initial=0), 0))
 
 
 def lip_aperture(rig: Rig, points: np.ndarray) -> float:

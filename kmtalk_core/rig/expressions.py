@@ -29,6 +29,7 @@ CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
 ROLL_TO_TEETH = 0.6  # the mouthRollLower of f and v
 EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
 BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves with them
+LIP_DEPTH_MM = 12.0  # how far behind the inner lips these may touch
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
 CHEEK_DEPTH_MM = (6.0, 16.0)  # and so near to the lips it does not, so deep it does
 SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
@@ -171,6 +172,7 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
             field["mouthSmile"] = field["mouthSmile"] + 2.5 * bulge
     for name in ("jawOpen", "jawLeft", "jawRight", "jawForward"):
         field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
+    field["mouthPress"] = _flatten_contact(a, field["mouthPress"])
     shapes = _sided(a, lips, field)
     faces, near = a.faces, a.neighbours
     if a.mirror is not None:
@@ -287,6 +289,18 @@ def _seal(a: Anatomy, lips: Lips) -> np.ndarray:
     meeting = 0.6 * at(True, lips.u) + 0.4 * at(False, lips.u)
     own = np.where(lips.upper[:, None], at(True, lips.u), at(False, lips.u))
     return (meeting - own) * np.where(lips.inner, 1.0, 0.5)[:, None]
+
+
+def _flatten_contact(a: Anatomy, press: np.ndarray) -> np.ndarray:
+    """Let pressed lips end at each other: behind their contact curve neither gets past its height."""
+    pressed = a.skin + press
+    behind = (a.bag_depth > 0) & (a.bag_depth < LIP_DEPTH_MM)
+    curve = pressed[a.lips_inner.upper]
+    height = np.interp(pressed[:, 0], np.maximum.accumulate(curve[:, 0]), curve[:, 1])
+    short = np.where(a.bag_lower < 0.5, np.maximum(height - pressed[:, 1], 0), np.minimum(height - pressed[:, 1], 0))
+    press = press.copy()
+    press[behind, 1] += short[behind]
+    return press
 
 
 FACE_MOVES: dict[str, dict[int, tuple[float, float, float]]] = {
