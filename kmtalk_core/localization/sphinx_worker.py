@@ -11,9 +11,10 @@ import json
 import os
 import sys
 
-# Wide beams: a forced alignment must not lose its only path. The coarse pass looks at every third frame only.
-ALIGN = {"lm": None, "dict": None, "bestpath": False, "beam": 1e-200, "wbeam": 1e-200, "pbeam": 1e-200}
-ANCHOR = {"lm": None, "dict": None, "bestpath": False, "beam": 1e-100, "wbeam": 1e-100, "pbeam": 1e-100, "ds": 3}
+PLAIN = {"lm": None, "dict": None, "bestpath": False}
+# Narrow beams are a fifth faster; where they lose the only path through the words, wide ones find it.
+NARROW, WIDE = ({**PLAIN, "beam": width, "wbeam": width, "pbeam": width} for width in (1e-60, 1e-200))
+ANCHOR = {**NARROW, "ds": 3}  # scores every third frame only
 WORDS = {"bestpath": False, "fwdflat": False, "maxhmmpf": 3000, "ds": 2}
 SKIPPED_WORD = 1e-20  # probability that the transcript has a word that was not said
 
@@ -37,10 +38,13 @@ def align(pcm, job):
 
     `words` are lists of pronunciations. None stands for silence.
     """
-    decoder = _decoder(ALIGN, job["words"])
-    decoder.set_align_text(" ".join(map(str, range(len(job["words"])))))
-    _decode(decoder, pcm)
-    if decoder.hyp() is None:
+    for settings in (NARROW, WIDE):
+        decoder = _decoder(settings, job["words"])
+        decoder.set_align_text(" ".join(map(str, range(len(job["words"])))))
+        _decode(decoder, pcm)
+        if decoder.hyp() is not None:
+            break
+    else:
         return None
     decoder.set_alignment()
     _decode(decoder, pcm)
