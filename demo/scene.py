@@ -132,10 +132,10 @@ PRINCIPLED: dict[str, dict[str, Any]] = {
         "Coat Roughness": 0.25,
     },
     "teeth": {"Base Color": (0.86, 0.81, 0.70, 1), "Roughness": 0.2, "Coat Weight": 0.5, "Coat Roughness": 0.08},
-    "eye_white": {"Base Color": (0.80, 0.77, 0.74, 1), "Roughness": 0.25, "Coat Weight": 1.0, "Coat Roughness": 0.02},
-    "iris": {"Base Color": (0.10, 0.19, 0.13, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.02},
-    "iris_rim": {"Base Color": (0.02, 0.035, 0.03, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.02},
-    "pupil": {"Base Color": (0.003, 0.003, 0.003, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.02},
+    "eye_white": {"Base Color": (0.80, 0.77, 0.74, 1), "Roughness": 0.25, "Coat Weight": 1.0, "Coat Roughness": 0.06},
+    "iris": {"Base Color": (0.10, 0.19, 0.13, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.06},
+    "iris_rim": {"Base Color": (0.02, 0.035, 0.03, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.06},
+    "pupil": {"Base Color": (0.003, 0.003, 0.003, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.06},
     "brows": {"Base Color": (0.045, 0.020, 0.011, 1), "Roughness": 0.6},
     "lashes": {"Base Color": (0.012, 0.007, 0.006, 1), "Roughness": 0.5},
     "shirt": {"Base Color": (0.035, 0.105, 0.12, 1), "Roughness": 0.85, "Sheen Weight": 0.3},
@@ -178,11 +178,11 @@ RAMPS: dict[str, tuple[str, tuple[tuple[float, tuple[float, float, float]], ...]
 def add_lights(collection: bpy.types.Collection) -> None:
     """Key, fill and rim areas, a glint for eyes and lips, and a soft low light that reaches into the open mouth."""
     for name, place, aim, size, watts, colour in (
-        ("Key", (-0.75, -1.05, 0.75), (0.0, 0.0, 0.0), 0.55, 26.0, (1.0, 0.94, 0.87)),
-        ("Fill", (1.1, -0.9, 0.15), (0.0, 0.0, -0.02), 0.9, 9.0, (0.87, 0.93, 1.0)),
+        ("Key", (-0.75, -1.05, 0.75), (0.0, 0.0, 0.0), 0.55, 33.0, (1.0, 0.94, 0.87)),
+        ("Fill", (1.1, -0.9, 0.15), (0.0, 0.0, -0.02), 0.9, 7.5, (0.87, 0.93, 1.0)),
         ("Rim left", (0.75, 0.75, 0.65), (0.0, 0.0, 0.0), 0.4, 13.0, (1.0, 0.96, 0.92)),
         ("Rim right", (-0.85, 0.75, 0.35), (0.0, 0.0, 0.0), 0.4, 8.0, (0.85, 0.92, 1.0)),
-        ("Glint", (-0.30, -1.1, 0.40), (0.0, 0.0, 0.0), 0.14, 4.0, (1.0, 1.0, 1.0)),
+        ("Glint", (-0.30, -1.1, 0.40), (0.0, 0.0, 0.0), 0.26, 9.0, (1.0, 1.0, 1.0)),
         ("Mouth", (0.0, -1.2, -0.10), (0.0, 0.0, -0.065), 0.3, 7.0, (1.0, 0.96, 0.93)),
     ):
         light = bpy.data.lights.new(f"KMTalk {name}", "AREA")

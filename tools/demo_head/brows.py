@@ -12,8 +12,8 @@ from .sculpt import EYE_RADIUS, LID_THICKNESS, skin
 
 # Along the left brow from the nose outwards: x, y, half height.
 BROW = (
-    *((11.5, 22.0, 0.9), (13.0, 22.4, 2.9), (19.5, 24.4, 3.9), (27.5, 26.2, 3.7), (36.5, 26.8, 3.0)),
-    *((45.0, 25.0, 2.1), (53.0, 20.4, 0.5)),
+    *((11.5, 23.2, 0.9), (13.0, 23.6, 2.6), (19.5, 25.6, 3.5), (27.5, 27.4, 3.3), (36.5, 27.9, 2.7)),
+    *((45.0, 25.8, 1.9), (53.0, 20.8, 0.5)),
 )
 BROW_THICKNESS = 1.9
 BROW_STATIONS, LASH_STATIONS = 30, 20
@@ -29,8 +29,8 @@ def sweep(name: str, material: str, rows: list[np.ndarray]) -> Piece:
     n, last = len(rows[0]), len(rows) - 1
     for i in range(last):
         b.strip(material, [(i, k) for k in range(n)], [(i + 1, k) for k in range(n)], closed=True)
-    for key, ring in (("start", 0), ("end", last)):
-        b.vertex(key, rows[ring].mean(axis=0))
+    b.vertex("start", rows[0].mean(axis=0))
+    b.vertex("end", rows[last].mean(axis=0))
     for k in range(n):
         m = (k + 1) % n
         b.face(material, "start", (0, m), (0, k))

@@ -14,18 +14,9 @@ LEAN = np.radians(10)  # backwards, about parallel to the nose's bridge
 CENTRE = np.array([12.0, 0.0])
 # Outline in the ear's own plane: angle (0 backwards, 90 up), distance from CENTRE. 60 mm high, as long as the nose.
 OUTLINE = (
-    (0, 18.5),
-    (30, 21),
-    (60, 26),
-    (90, 28),
-    (120, 23),
-    (150, 14.5),
-    (180, 10.5),
-    (210, 11.5),
-    (240, 22),
-    (262, 28),
+    *((0, 18.5), (30, 21), (60, 26), (90, 28), (120, 23), (150, 14.5), (180, 10.5), (210, 11.5), (240, 22)),
+    *((262, 28), (285, 25), (315, 17.5), (340, 16.5)),
 )
-OUTLINE += ((285, 25), (315, 17.5), (340, 16.5))
 # Loops from the rim inwards: scale of the outline, height over the plane.
 LOOPS = ((1.0, 0.0), (0.95, 2.4), (0.85, 2.0), (0.76, -1.2), (0.64, 0.9), (0.52, 0.2), (0.42, -3.5), (0.24, -6.5))
 HOLLOW = np.array([8.5, -3.0])  # where the loops shrink to

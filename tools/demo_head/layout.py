@@ -221,7 +221,7 @@ def _ear(b: Builder) -> set:
         for t, point in enumerate(ring):
             b.vertex(("a", k, t), point)
     b.vertex("ear", rings[-1][0])
-    return {key for key in b.index if key[0] == "a"} | {"ear"}
+    return {key for key in b.index if isinstance(key, tuple) and key[0] == "a"} | {"ear"}
 
 
 def _faces(b: Builder) -> None:
@@ -260,7 +260,7 @@ def _fit(b: Builder, fixed: set) -> None:
     middle = x[:, 0] == 0
     average = neighbours(np.array([(*f, -1)[:4] for f in b.faces]), len(x))
     x[free] = project(skin, x[free], 6)
-    free &= np.array([key[:2] != ("g", 0) for key in keys])
+    free &= np.array([not (isinstance(key, tuple) and key[:2] == ("g", 0)) for key in keys])
     for _ in range(SMOOTHING_ROUNDS):
         pull = (average @ x - x)[free]
         normal = gradient(skin, x[free])

@@ -19,7 +19,7 @@ def slit(t: np.ndarray) -> np.ndarray:
     """(..., 2) x, y of the line between the lips; t is 0 at the centre, 1 at the left corner."""
     x = HALF_WIDTH * np.sin(t * np.pi / 2) ** 0.97
     u = x / HALF_WIDTH
-    y = MOUTH_Y - 0.9 * np.exp(-((u / 0.22) ** 2)) + 0.5 * np.exp(-(((u - 0.5) / 0.2) ** 2)) + 2.4 * u**4
+    y = MOUTH_Y - 0.9 * np.exp(-((u / 0.22) ** 2)) + 0.5 * np.exp(-(((u - 0.5) / 0.2) ** 2)) + 3.0 * u**4
     return np.stack([x, y], axis=-1)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -32,74 +32,72 @@ class Arch:
     depth: float
 
 
-UPPER = Arch("teeth_upper", UPPER_WIDTHS, UPPER_CROWNS, -1.0, -67.2, 80.6, 27.0, 36.0)
+UPPER = Arch("teeth_upper", UPPER_WIDTHS, UPPER_CROWNS, -1.0, -68.3, 80.6, 27.0, 36.0)
 LOWER = Arch("teeth_lower", LOWER_WIDTHS, LOWER_CROWNS, 1.0, -66.0, 77.8, 24.5, 34.0)
 
 
-def _curve(arch: Arch, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points and outward normals (N, 2) in x, z at these lengths along the half arch from the middle."""
-    a = np.linspace(0, np.pi / 2, 2000)
-    x, z = arch.half_width * np.sin(a), arch.front_z - arch.depth * (1 - np.cos(a)) ** 0.95
-    run = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(z)))])
-    at = np.column_stack([np.interp(length, run, x), np.interp(length, run, z)])
-    ahead = np.column_stack([np.interp(length + 0.05, run, x), np.interp(length + 0.05, run, z)])
-    behind = np.column_stack(
-        [
-            np.where(length > 0.05, np.interp(length - 0.05, run, x), -np.interp(0.05, run, x)),
-            np.interp(np.abs(length - 0.05), run, z),
-        ]
-    )
-    along = ahead - behind
-    along /= np.linalg.norm(along, axis=1, keepdims=True)
-    return at, np.column_stack([-along[:, 1], along[:, 0]])
-
-
 def arch(a: Arch) -> Piece:
+    """A whole dental arch: rings of its profile along the left half, mirrored."""
+    at_teeth = [(n, s) for n in range(len(a.widths)) for s in STATIONS] + [(len(a.widths) - 1, 1.0)]
+    starts = np.concatenate([[0.0], np.cumsum(a.widths)])
+    points, normals = _curve(a, np.array([starts[n] + s * a.widths[n] for n, s in at_teeth]))
     b = Builder()
-    rows, flags, start, station = [], [], 0.0, 0
-    for n, width in enumerate(a.widths):
-        for s in (*STATIONS, *((1.0,) if n == len(a.widths) - 1 else ())):
-            at, normal = _curve(a, np.array([start + s * width]))
-            pinch = abs(2 * s - 1) ** 4  # 1 between teeth, 0 in the middle
-            thick, blunt = THICKNESS[n] * (1 - 0.30 * pinch), BLUNT[n]
-            front = -1.5 * pinch
-            edge_lift = 1.1 * pinch + (0.0 if n < 3 else 0.6 * (n - 2) ** 1.2) + (0.7 if n == 1 and a.down < 0 else 0)
-            neck = a.crowns[0] - (a.crowns[0] - a.crowns[n]) * 0.5 - 2.0 * pinch
-            profile = (  # outwards along the normal, height over the incisors' edge, material of the strip after it
-                (-thick - 1.5, neck + 9.0, "gums"),
-                (-0.4, neck + 9.0, "gums"),
-                (1.0, neck + 4.0, "gums"),
-                (0.9, neck + 0.9, "gums"),
-                (front - 0.1, neck + 0.2, "teeth"),
-                (front + 0.35, neck * 0.62, "teeth"),
-                (front - 0.2, neck * 0.25, "teeth"),
-                (front - 0.9, edge_lift + 0.5, "teeth"),
-                (front - 1.4, edge_lift, "teeth"),
-                (front - 1.4 - thick * blunt * 0.8, edge_lift + 0.2, "teeth"),
-                (-thick * (0.35 + 0.6 * blunt), neck * 0.35, "teeth"),
-                (-thick, neck * 0.8, "gums"),
-                (-thick - 1.5, neck + 1.5, "gums"),
-            )
-            row = []
-            for k, (out, high, material) in enumerate(profile):
-                x, z = at[0] + normal[0] * out
-                y = a.edge_y - a.down * high
-                b.vertex((station, k), (max(x, 0.0) if station else 0.0, y, z))
-                row.append((station, k))
-                if station == 0:
-                    flags.append(material)
-            rows.append(row)
-            station += 1
-        start += width
-    for near, far in pairwise(rows):
-        for k in range(len(near)):
-            n = (k + 1) % len(near)
-            quad = (near[k], near[n], far[n], far[k])
-            b.face(flags[k], *(quad if a.down < 0 else quad[::-1]))
-    end = rows[-1]
-    b.vertex("end", np.mean([b.at(k) for k in end], axis=0))
-    for k in range(len(end)):
-        n = (k + 1) % len(end)
-        triangle = (end[k], end[n], "end")
-        b.face("teeth" if flags[k] == "teeth" else "gums", *(triangle if a.down < 0 else triangle[::-1]))
+    materials = [material for _, _, material in _profile(a, 0, 0.0)]
+    count, last = len(materials), len(at_teeth) - 1
+    for station, (n, s) in enumerate(at_teeth):
+        for k, (out, high, _) in enumerate(_profile(a, n, s)):
+            x, z = points[station] + normals[station] * out
+            b.vertex((station, k), (max(x, 0.0) if station else 0.0, a.edge_y - a.down * high, z))
+    b.vertex("end", np.mean([b.at((last, k)) for k in range(count)], axis=0))
+
+    def face(material: str, *keys: Hashable) -> None:
+        b.face(material, *(keys if a.down < 0 else keys[::-1]))
+
+    for k, material in enumerate(materials):
+        n = (k + 1) % count
+        for station in range(last):
+            face(material, (station, k), (station, n), (station + 1, n), (station + 1, k))
+        face(material, (last, k), (last, n), "end")
     return mirror_and_weld(b.piece(a.name))[0]
+
+
+def _curve(a: Arch, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points and outward normals (N, 2) in x, z at these lengths along the half arch from the middle."""
+    t = np.linspace(-0.1, np.pi / 2, 2000)
+    x, z = a.half_width * np.sin(t), a.front_z - a.depth * (1 - np.cos(t)) ** 0.95
+    run = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(z)))])
+    run -= np.interp(0.0, t, run)
+
+    def at(where: np.ndarray) -> np.ndarray:
+        return np.column_stack([np.interp(where, run, x), np.interp(where, run, z)])
+
+    along = at(length + 0.05) - at(length - 0.05)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    return at(length), np.column_stack([-along[:, 1], along[:, 0]])
+
+
+def _profile(a: Arch, n: int, s: float) -> tuple[tuple[float, float, str], ...]:
+    """Across tooth `n` at `s` (0..1) of its width: outwards from the arch, height over the incisors' edges (mm), and
+    the material of the strip that follows; from the inner gum over the outer one and round the crown."""
+    pinch = abs(2 * s - 1) ** 4  # 1 between teeth, 0 in the middle
+    thick, blunt = THICKNESS[n] * (1 - 0.30 * pinch), BLUNT[n]
+    front = -1.5 * pinch
+    neck = (a.crowns[0] + a.crowns[n]) / 2 - 2.0 * pinch
+    edge = 1.1 * pinch + 0.6 * max(n - 2, 0) ** 1.2
+    if n == 1 and a.down < 0:
+        edge += 0.7  # the upper lateral incisors are shorter
+    return (
+        (-thick - 1.5, neck + 9.0, "gums"),
+        (-0.4, neck + 9.0, "gums"),
+        (1.0, neck + 4.0, "gums"),
+        (0.9, neck + 0.9, "gums"),
+        (front - 0.1, neck + 0.2, "teeth"),
+        (front + 0.35, neck * 0.62, "teeth"),
+        (front - 0.2, neck * 0.25, "teeth"),
+        (front - 0.9, edge + 0.5, "teeth"),
+        (front - 1.4, edge, "teeth"),
+        (front - 1.4 - thick * blunt * 0.8, edge + 0.2, "teeth"),
+        (-thick * (0.35 + 0.6 * blunt), neck * 0.35, "teeth"),
+        (-thick, neck * 0.8, "gums"),
+        (-thick - 1.5, neck + 1.5, "gums"),
+    )
