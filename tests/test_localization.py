@@ -1,5 +1,6 @@
 """Localization on the sample speech: transcripts, free recognition, misfits, cancelling, children that die."""
 
+import difflib
 import itertools
 import os
 import signal
@@ -17,6 +18,7 @@ from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import Cancelled, InputError, KMTalkError
 from kmtalk_core.localization import LOCALIZERS, localize, sphinx
 from kmtalk_core.localization.child import Children
+from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
 
 pytestmark = pytest.mark.skipif(not sphinx.available(), reason="pocketsphinx is not installed for this Python")
@@ -287,3 +289,18 @@ def test_it_works_from_any_folder_in_isolated_mode(tmp_path):
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == "1", done.stderr
+
+
+def test_words_of_real_fast_speech_lie_where_a_person_marked_them():
+    clips = ASSETS.parent.parent.parent / "shared" / "data" / "speech" / "clips"
+    if not clips.is_dir():
+        pytest.skip("the reference speech is not here")
+    gold = load_alignment(clips / "acoustic_corpus.TextGrid")
+    text = (clips / "acoustic_corpus.txt").read_text(encoding="utf-8")
+    found = localize(load_sound(clips / "acoustic_corpus.wav"), text)
+    labels = [[w.label.lower() for w in a.words] for a in (found, gold)]
+    blocks = difflib.SequenceMatcher(None, *labels, autojunk=False).get_matching_blocks()
+    pairs = [(found.words[i + o], gold.words[j + o]) for i, j, n in blocks for o in range(n)]
+    errors = np.abs([(a.start - b.start, a.end - b.end) for a, b in pairs])
+    assert len(pairs) > 0.9 * len(gold.words)
+    assert np.median(errors) < 0.015 and np.mean(errors < 0.05) > 0.88
