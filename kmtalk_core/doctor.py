@@ -89,7 +89,7 @@ def model_state() -> str:
     from .animator import Animator, Request
     from .audio import SAMPLE_RATE, Sound
 
-    sound = Sound(np.zeros(SAMPLE_RATE // 2, np.float32), "", None)
+    sound = Sound(np.zeros(SAMPLE_RATE // 2, np.float32), "", "")
     return Animator().animate(sound, Request(localizer="uniform")).model
 
 
