@@ -14,7 +14,9 @@ from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
 from kmtalk_core.runtime.onnx_backend import OnnxBackend  # noqa: E402
 from kmtalk_core.runtime.torch_backend import TorchBackend  # noqa: E402
 
-TINY = KMTalkConfig(d_model=16, heads=2, encoder_layers=1, key_layers=1, flow_layers=1, cross_layers=1, decoder_layers=1)
+TINY = KMTalkConfig(
+    d_model=16, heads=2, encoder_layers=1, key_layers=1, flow_layers=1, cross_layers=1, decoder_layers=1
+)
 
 
 def completion_inputs(config, n=40, m=10, batch=1):

@@ -11,7 +11,7 @@ from ..phones import PHONES, Alignment, Phone
 
 # Log-probability of leaving a phone for a given other one, against staying in it. Measured on real speech: less gives
 # spurious phones, more swallows short ones.
-SWITCH = -4.0
+SWITCH = -2.5
 
 Posteriors = Callable[[Sound], tuple[np.ndarray, float]]
 
