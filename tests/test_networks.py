@@ -44,7 +44,7 @@ def test_gradients_reach_every_parameter():
     model = KMTalk(TINY)
     audio, logits, prosody = model.encoder(torch.randn(2, 60, TINY.mels))
     phones = torch.randint(-1, TINY.phones, (2, 10, 3))
-    _, keys, key_times, times, key_of = completion_inputs(TINY, n=30, batch=2)
+    _, _, key_times, times, key_of = completion_inputs(TINY, n=30, batch=2)
     posed = model.lkma(audio[:, :10], phones, torch.randn(2, 10, 4), key_times)
     motion = model.cmc(audio, posed, key_times, times, key_of)
     (motion.square().mean() + logits.square().mean() + prosody.square().mean()).backward()
