@@ -1,0 +1,91 @@
+"""KMTalk in a real Blender, end to end. Run it with any Blender from 4.2 on:
+
+    blender -b --python-exit-code 1 -P blender_tests/run.py
+
+It tests the installed extension if there is one, else this checkout, for which Blender's Python must have the packages
+that pyproject.toml names. Nothing is saved.
+"""
+
+import importlib
+import sys
+import time
+from pathlib import Path
+
+import bpy
+
+ROOT = Path(__file__).resolve().parents[1]
+INSTALLED = "bl_ext.user_default.kmtalk"
+FIRST_FRAME = 50
+
+
+def main() -> None:
+    """Generate, edit, re-run; switch the add-on off and on."""
+    name, addon = switched_on()
+    compat, keyframes = (importlib.import_module(f"{name}.{part}") for part in ("compat", "keyframes"))
+    api, session = (importlib.import_module(f"{name}.{part}") for part in ("api", "session"))
+    core = Path(importlib.import_module("kmtalk_core").__file__).parent
+    print(f"Blender {bpy.app.version_string}, Python {sys.version.split()[0]}, {name}, core in {core}")
+
+    head = demo_head(core / "assets" / "demo_head.npz")
+    sound = str(core / "assets" / "sample_speech.flac")
+    strip = compat.add_sound_strip(bpy.context.scene, "Line", sound, 1, FIRST_FRAME)
+    for run in ("cold", "warm"):
+        begin = time.perf_counter()
+        print(f"{run}: {api.generate(head).summary} in {time.perf_counter() - begin:.2f} s")
+    jaw = jaw_curve(head, compat, keyframes)
+    frames = [point.co[0] for point in jaw.keyframe_points]
+    assert frames == list(range(FIRST_FRAME, FIRST_FRAME + len(frames))), "not a keyframe on every frame"
+    assert frames[-1] in (compat.handles(strip).right - 1, compat.handles(strip).right), "does not fill the strip"
+    assert {point.type for point in jaw.keyframe_points} == {"KEYFRAME", "GENERATED"}
+
+    keys = [index for index, point in enumerate(jaw.keyframe_points) if point.type == "KEYFRAME"]
+    edited = keys[len(keys) // 2]
+    far = [index for index in range(len(frames)) if abs(index - edited) > 60]
+    before = [point.co[1] for point in jaw.keyframe_points]
+    jaw.keyframe_points[edited].co[1] = 0.625
+    begin = time.perf_counter()
+    print(f"re-run: {api.complete(head).summary} in {time.perf_counter() - begin:.2f} s")
+    after = [point.co[1] for point in jaw_curve(head, compat, keyframes).keyframe_points]
+    assert after[edited] == 0.625, "the edited key was changed"
+    assert all(after[index] == before[index] for index in far), "far frames were changed"
+    bpy.context.scene.frame_set(int(frames[edited]))
+    assert abs(head.data.shape_keys.key_blocks["jawOpen"].value - 0.625) < 1e-6, "the mesh does not follow"
+
+    worker = session.current.worker
+    addon.unregister()
+    assert not worker.alive, "the worker outlived the add-on"
+    addon.register()
+    print("KMTalk works here.")
+
+
+def switched_on() -> tuple[str, object]:
+    """The name and the module of the add-on, enabled."""
+    if INSTALLED in bpy.context.preferences.addons.keys():  # noqa: SIM118 (a Blender collection iterates over values)
+        return INSTALLED, importlib.import_module(INSTALLED)
+    sys.path.insert(0, str(ROOT))
+    addon = importlib.import_module("kmtalk_addon")
+    addon.register()
+    return "kmtalk_addon", addon
+
+
+def demo_head(path: Path) -> bpy.types.Object:
+    """The demo head as an importer would leave it, active."""
+    from kmtalk_core.rig.mesh import load_mesh
+
+    shape = load_mesh(path)
+    mesh = bpy.data.meshes.new("Head")
+    mesh.from_pydata(shape.vertices.tolist(), [], shape.faces.tolist())
+    obj = bpy.data.objects.new("Head", mesh)
+    bpy.context.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
+    return obj
+
+
+def jaw_curve(obj: bpy.types.Object, compat: object, keyframes: object) -> bpy.types.FCurve:
+    """The F-curve of jawOpen."""
+    slot = compat.action_slot(obj.data.shape_keys.animation_data)
+    curves = compat.channels(keyframes.own_action(obj), slot).fcurves
+    return next(curve for curve in curves if "jawOpen" in curve.data_path)
+
+
+main()
