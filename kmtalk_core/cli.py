@@ -11,6 +11,7 @@ import json
 import math
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
 BACKENDS = ("auto", "onnx", "torch")
+LARGE = 256 * 1024**2  # bytes of vertices: more are kept on disk rather than in memory
 BAR_WIDTH = 30  # characters
 BAR_INTERVAL = 0.1  # seconds between two updates
 
@@ -332,6 +334,8 @@ def check_output(path: Path, *suffixes: str) -> None:
 
 def with_vertices(animation: Animation, mesh_path: Path, progress: Callable[[float, str], None]) -> Animation:
     """Add the mesh's vertices of every frame, in its own units and vertex order."""
+    import numpy as np
+
     from .rig.articulation import build_rig
     from .rig.mesh import load_mesh
 
@@ -339,7 +343,12 @@ def with_vertices(animation: Animation, mesh_path: Path, progress: Callable[[flo
     mesh = load_mesh(mesh_path)
     rig = build_rig(mesh)
     progress(0.5, "moving the vertices")
-    return replace(animation, vertices=rig.vertices(animation.controls, animation.control_names), faces=mesh.faces)
+    shape = (len(animation.times), *mesh.vertices.shape)
+    out = None
+    if 4 * math.prod(shape) > LARGE:
+        out = np.memmap(tempfile.TemporaryFile(), np.float32, shape=shape)  # noqa: SIM115 (the array keeps it open)
+    vertices = rig.vertices(animation.controls, animation.control_names, out)
+    return replace(animation, vertices=vertices, faces=mesh.faces)
 
 
 def describe(animation: Animation) -> str:

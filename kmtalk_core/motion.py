@@ -86,7 +86,7 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
         "feature_rate": np.float64(animation.feature_rate),  # type: ignore[dict-item]
     }
     if animation.vertices is not None and animation.faces is not None:
-        arrays["vertices"] = animation.vertices.astype(np.float32)
+        arrays["vertices"] = animation.vertices.astype(np.float32, copy=False)
         arrays["faces"] = animation.faces.astype(np.int32)
     save_npz(arrays, path)
 

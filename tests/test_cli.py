@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kmtalk_core import cli
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
 from kmtalk_core.cli import main
@@ -78,7 +79,9 @@ def test_progress_as_json_lines(speech, tmp_path, capsys):
     assert lines[-1]["result"] == str(tmp_path / "a.npz")
 
 
-def test_vertices_are_those_of_the_mesh(speech, tmp_path):
+@pytest.mark.parametrize("large", [cli.LARGE, 0])
+def test_vertices_are_those_of_the_mesh(speech, tmp_path, monkeypatch, large):
+    monkeypatch.setattr(cli, "LARGE", large)
     assert run("animate", speech, "--mesh", DEMO_HEAD, "--vertices", "--fps", 5, "--out", tmp_path / "a.npz") == 0
     animation, mesh = load_animation(tmp_path / "a.npz"), load_mesh(DEMO_HEAD)
     assert animation.vertices.shape == (len(animation.times), len(mesh.vertices), 3)
