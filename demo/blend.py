@@ -22,7 +22,7 @@ from kmtalk_core.rig.profiles import find_landmarks
 
 from . import scene as stage
 
-FPS = 25  # frames a second
+FPS = 24  # frames a second
 SIZE = (480, 480)  # pixels
 SAMPLES = 4  # a pixel; the denoiser does the rest
 CHANNEL = 1
