@@ -107,8 +107,10 @@ class Worker:
         return self._log.read().decode("utf-8", "replace")
 
     def _listen(self) -> None:
-        for line in self._process.stdout:
-            self._answers.put(decode_answer(line))
+        with contextlib.suppress(KMTalkError):  # another version of the worker, which nobody here understands
+            for line in self._process.stdout:
+                self._answers.put(decode_answer(line))
+        self._process.kill()
         self._process.stdout.close()
         self._answers.put(None)
 

@@ -16,6 +16,9 @@ from kmtalk_core.errors import InputError
 
 from . import compat
 
+# Frames cut off the end, so that motion ends with the strip's last frame and not on the next strip's first.
+SHORT_OF_END = 0.01
+
 
 @dataclass(frozen=True)
 class Line:
@@ -92,7 +95,7 @@ def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
         strip=strip.name,
         audio=str(sound_path(strip)),
         start=max(0.0, (first - origin) / rate),
-        duration=(end - first) / rate,
+        duration=(end - first - SHORT_OF_END) / rate,
         first_frame=first,
         origin=origin,
         fps=fps,

@@ -145,3 +145,9 @@ def test_the_worker_ends_when_its_input_closes():
 def test_messages_are_single_lines_of_ascii():
     line = encode_answer(Progress(3, 0.25, "Größe\n"))
     assert "\n" not in line and line.isascii()
+
+
+def test_a_worker_that_talks_nonsense_is_one_sentence():
+    started = Worker([sys.executable, "-c", "import time; print('hello', flush=True); time.sleep(60)"])
+    with pytest.raises(KMTalkError, match="stopped unexpectedly"):
+        Job(asks(Ping()), started, ignore).wait()

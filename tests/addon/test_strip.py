@@ -24,8 +24,8 @@ def heard_at(line: strip.Line, seconds: float) -> float:
 def test_a_whole_strip_plays_the_file_from_its_first_frame(add_strip, sound):
     line = place(add_strip(frame=50))
     assert (line.first_frame, line.start, line.speed, line.audio) == (50, 0.0, 1.0, str(sound))
-    assert line.duration == pytest.approx(3.0)
-    assert line.last_frame == 50 + 72
+    assert line.duration == pytest.approx(3.0, abs=1e-3)
+    assert line.last_frame == 50 + 71  # the next strip begins on the frame after it
 
 
 @pytest.mark.parametrize("fps, base", [(24, 1.0), (30, 1.001), (24, 1.001), (60, 1.0)])
@@ -41,7 +41,8 @@ def test_trimming_moves_the_start_and_nothing_else(add_strip):
     before = place(sound_strip)
     sound_strip.frame_offset_start, sound_strip.frame_offset_end = 12, 24
     line = place(sound_strip)
-    assert (line.first_frame, line.start, line.duration) == (62, 0.5, 1.5)
+    assert (line.first_frame, line.start) == (62, 0.5)
+    assert line.duration == pytest.approx(1.5, abs=1e-3)
     assert line.origin == before.origin
     assert heard_at(line, 1.0) == heard_at(before, 1.0) == 74
 
@@ -86,8 +87,8 @@ def test_a_retimed_strip_plays_faster(add_strip):
         bpy.ops.sequencer.retiming_segment_speed_set(speed=200.0)
     line = place(sound_strip)
     assert line.speed == pytest.approx(2.0)
-    assert line.duration == pytest.approx(3.0)
-    assert line.last_frame == 50 + 36
+    assert line.duration == pytest.approx(3.0, abs=1e-3)
+    assert line.last_frame == 50 + 35
     assert len(bpy.data.scenes) == len(bpy.data.sounds) == 1
 
 
