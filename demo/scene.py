@@ -120,10 +120,18 @@ PRINCIPLED: dict[str, dict[str, Any]] = {
     },
     "lid_margin": {"Base Color": (0.42, 0.15, 0.11, 1), "Roughness": 0.25},
     "nostril": {"Base Color": (0.16, 0.05, 0.04, 1), "Roughness": 0.7},
-    "mouth": {"Base Color": (0.20, 0.03, 0.028, 1), "Roughness": 0.45},
+    # A faint glow in place of the many bounces of light that a real mouth's inside receives.
+    "mouth": {
+        "Base Color": (0.36, 0.07, 0.06, 1),
+        "Roughness": 0.45,
+        "Emission Color": (0.36, 0.05, 0.04, 1),
+        "Emission Strength": 0.13,
+    },
     "gums": {"Base Color": (0.55, 0.16, 0.15, 1), "Roughness": 0.25, "Coat Weight": 0.4},
     "tongue": {
         "Base Color": (0.68, 0.22, 0.20, 1),
+        "Emission Color": (0.68, 0.16, 0.14, 1),
+        "Emission Strength": 0.05,
         "Roughness": 0.38,
         "Subsurface Weight": 0.3,
         "Subsurface Radius": (1.0, 0.3, 0.2),
@@ -138,7 +146,7 @@ PRINCIPLED: dict[str, dict[str, Any]] = {
     "pupil": {"Base Color": (0.003, 0.003, 0.003, 1), "Roughness": 0.3, "Coat Weight": 1.0, "Coat Roughness": 0.06},
     "brows": {"Base Color": (0.045, 0.020, 0.011, 1), "Roughness": 0.6},
     "lashes": {"Base Color": (0.012, 0.007, 0.006, 1), "Roughness": 0.5},
-    "shirt": {"Base Color": (0.035, 0.105, 0.12, 1), "Roughness": 0.85, "Sheen Weight": 0.3},
+    "shirt": {"Base Color": (0.035, 0.105, 0.12, 1), "Roughness": 0.85},
     "hair": {"Base Color": (0.075, 0.028, 0.013, 1), "Roughness": 0.46, "Specular IOR Level": 0.45},
 }
 
