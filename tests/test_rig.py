@@ -250,6 +250,18 @@ def test_roles_are_guessed_where_components_have_no_names(rigs):
         assert set(part(guessed, role)) == set(part(rig, role)), role
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_a_bare_mask_without_eyeballs_and_inner_mouth_works_too(rigs, head):
+    mesh, rig = rigs(head)
+    a = rig.anatomy
+    skin = np.zeros(len(mesh.vertices), dtype=bool)
+    skin[a.vertex_of[a.outer]] = True
+    mask = build_rig(Mesh(mesh.vertices, mesh.faces[skin[mesh.faces].all(1)]), find_landmarks(mesh))
+    assert not mask.anatomy.parts
+    for row in contacts.contact_report(mask):
+        assert row.kept or row.unit != "mm", row
+
+
 def test_a_seam_that_splits_vertices_does_not_tear(rigs):
     """Importers split vertices along texture seams; the halves must move as one."""
     mesh, rig = rigs("demo head")

@@ -198,7 +198,7 @@ def _eyeball(points: np.ndarray, parts: tuple[Part, ...], edge: np.ndarray, left
         ball = max(balls, key=lambda b: float(np.ptp(b, axis=0).min()))
         centre = _sphere_centre(ball)
         return centre, max(float(np.linalg.norm(b - centre, axis=1).max()) for b in balls)
-    centre = edge.mean(0) - [0, 0, 0.35 * np.ptp(edge[:, 0])]
+    centre = edge.mean(0) - [0, 0, 0.43 * np.ptp(edge[:, 0])]
     return centre, float(np.linalg.norm(edge - centre, axis=1).min()) - 0.5
 
 

@@ -33,7 +33,7 @@ LIP_DEPTH_MM = 12.0  # how far behind the inner lips these may touch
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own
 CHEEK_DEPTH_MM = (6.0, 16.0)  # and so near to the lips it does not, so deep it does
 SOCKET_REACH = 1.2  # how far behind the lids their inside follows them, in radii of the eyeball
-UNFOLD_STEPS, UNFOLD_RINGS = 60, 5
+UNFOLD_STEPS, UNFOLD_RINGS = 60, 5  # smoothing steps against turned triangles, and how many edges around them
 LID_CORNER_MM = 0.15  # what each lid leaves open in the corners
 LID_CLEARANCE = 0.4  # mm between a closed lid and the eyeball
 
@@ -56,6 +56,7 @@ class Lips:
 
 
 def find_lips(a: Anatomy) -> Lips:
+    """The handles of both lips; both rings take their `u` from the inner corners, so that they shear nowhere."""
     right, left = a.p[60, 0], a.p[64, 0]
     at, u, upper, inner = [], [], [], []
     for rim, is_inner in ((a.lips_inner, True), (a.lips_outer, False)):
@@ -162,14 +163,13 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
     solved[inside] += follow * (cheeks @ solved - solved[inside])
     jaw, names = solved[:, :1], [*moves, *(f"{name} bulge" for name in bulges)]
     field = {name: solved[:, 1 + 3 * k : 4 + 3 * k] for k, name in enumerate(names)}
-    for name in bulges:
-        bulge = field.pop(f"{name} bulge")
-        bulge = bulge / max(np.linalg.norm(bulge, axis=1).max(), 1e-12)
-        if name == "cheekPuff":
-            field[name] = field[name] + 9 * bulge
-        else:
-            field[name] = 5 * bulge
-            field["mouthSmile"] = field["mouthSmile"] + 2.5 * bulge
+    puff, squint = (
+        bulge / max(np.linalg.norm(bulge, axis=1).max(), 1e-12)
+        for bulge in (field.pop(f"{name} bulge") for name in ("cheekPuff", "cheekSquint"))
+    )
+    field["cheekPuff"] = field["cheekPuff"] + 9 * puff
+    field["cheekSquint"] = 5 * squint
+    field["mouthSmile"] = field["mouthSmile"] + 2.5 * squint
     for name in ("jawOpen", "jawLeft", "jawRight", "jawForward"):
         field[name] = jaw * jaw_motion(a, name, a.skin) + field.get(name, 0)
     field["mouthPress"] = _flatten_contact(a, field["mouthPress"])
@@ -450,8 +450,12 @@ def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray
     turned = (face_normals(a.skin, faces) * face_normals(a.skin + move, faces)).sum(1) < 0
     if not turned.any():
         return move
+    held = a.still.copy()
+    if closes_lids:  # what seals stays sealed
+        for eye in a.eyes:
+            held[eye.rim.loop] = True
     at = np.unique(faces[turned])
-    at = at[~a.still[at]]
+    at = at[~held[at]]
     around = np.zeros(len(a.skin))
     around[at] = 1
     for _ in range(UNFOLD_RINGS):
@@ -468,5 +472,5 @@ def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray
         if not turned.any():
             break
         at = np.union1d(at, faces[turned])
-        at = at[~a.still[at]]
+        at = at[~held[at]]
     return move
