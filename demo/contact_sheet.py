@@ -33,7 +33,10 @@ class Pose:
 
 
 def choose_poses(animation: Animation) -> list[Pose]:
-    """Pick the longest phone of each group, at the key motion inside it or else at its middle."""
+    """Pick the longest phone of each group, at the key motion inside it or else at its middle.
+
+    Where no phones are known, take frames at even distances.
+    """
     poses = []
     for group in GROUPS:
         found = [phone for phone in animation.alignment.phones if phone.label in group]
@@ -42,6 +45,9 @@ def choose_poses(animation: Animation) -> list[Pose]:
             time = instant_of(phone, animation.keys.times)
             frame = min(round(time * animation.fps), len(animation.times) - 1)
             poses.append(Pose(phone.label, word_at(animation.alignment, time), time, frame))
+    if not poses:
+        frames = np.unique(np.linspace(0, len(animation.times) - 1, COLUMNS).astype(int)).tolist()
+        poses = [Pose(f"frame {frame + 1}", "", float(animation.times[frame]), frame) for frame in frames]
     return poses
 
 

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from demo.contact_sheet import choose_poses
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.motion import load_animation, load_npz
 
@@ -102,3 +104,22 @@ def test_contact_sheet_has_two_pictures_a_pose(output):
     sheet = Image.open(folder / "short ö_contact_sheet.png")
     assert sheet.height > 2 * 32
     assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 50
+
+
+def test_without_phones_the_sheet_shows_frames_at_even_distances(animation):
+    unknown = replace(animation, alignment=replace(animation.alignment, phones=()))
+    frames = [pose.frame for pose in choose_poses(unknown)]
+    assert frames[0] == 0 and frames[-1] == len(animation.times) - 1
+    assert len(frames) == 7
+
+
+def test_poses_are_at_the_key_inside_the_longest_phone(animation):
+    poses = {pose.phone: pose for pose in choose_poses(animation)}
+    assert set(poses) == {"SIL"}  # EH is not among the telling phones
+    assert poses["SIL"].time == pytest.approx(0.9)
+    open_vowel = replace(animation.alignment.phones[1], label="AA")
+    phones = (animation.alignment.phones[0], open_vowel, animation.alignment.phones[2])
+    poses = {
+        p.phone: p for p in choose_poses(replace(animation, alignment=replace(animation.alignment, phones=phones)))
+    }
+    assert (poses["AA"].time, poses["AA"].word, poses["AA"].frame) == (0.49, "é", 12)
