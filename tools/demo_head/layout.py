@@ -1,9 +1,9 @@
 """The face's quad mesh: a grid of rows round the head and columns from the front to the back of the left half,
-with concentric rings set into it round the mouth, the eye and the nostril; then fitted to the sculpted skin.
+with concentric rings set into it round the mouth, the eye, the nostril and the ear; then fitted to the sculpted skin.
 
 Keys: ("g", row, column); ("m", ring, t) mouth, ring 0 the slit, negative inwards, t from the upper centre over the
 corner to the lower centre; ("e", ring, t) eye, ring 0 the lid margin, t from the inner corner over the upper lid;
-("n", ring, t) nostril.
+("n", ring, t) nostril; ("a", ring, t) ear; "top", "nostril" and "ear" close what they name.
 """
 
 from __future__ import annotations
