@@ -57,7 +57,7 @@ def train_stage(
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
     module.train()
-    began, sums, count = time.monotonic(), {}, 0
+    began, sums, count = time.monotonic(), dict[str, float](), 0
     for step in range(first, schedule.steps):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
@@ -82,7 +82,7 @@ def train_stage(
             record["seconds_per_step"] = round((time.monotonic() - began) / count, 3)
             _log(record, run)
             _save({"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": done}, path)
-            began, sums, count = time.monotonic(), {}, 0
+            began, sums, count = time.monotonic(), dict[str, float](), 0
     module.eval()
 
 

@@ -39,6 +39,8 @@ def _export(model: KMTalk, name: str) -> Graph:
     key_of[0, ::3] = torch.arange(m)
     times, key_times = (torch.arange(n) / 30.0)[None], (torch.arange(m) / 10.0)[None]
     module: nn.Module
+    arguments: tuple[torch.Tensor, ...]
+    shapes: tuple[dict[int, torch.export.Dim], ...]
     if name == "encoder":
         module, arguments, shapes = model.encoder, (torch.randn(1, 301, c.mels),), ({1: frames},)
         inputs, outputs = ["mel"], ["audio", "phone_logits", "prosody"]

@@ -73,7 +73,8 @@ def hear(backend: Backend, samples: np.ndarray, rate: float, progress: Progress 
         progress(piece.last / n)
     if not all(np.isfinite(a).all() for a in arrays):
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
-    return Heard(*arrays, rate=rate)
+    audio, log_posteriors, prosody = arrays
+    return Heard(audio, log_posteriors, prosody, rate)
 
 
 def acquire_keys(
