@@ -90,17 +90,15 @@ class Animator:
         instants = key_instants(alignment, request.key_rule, request.fps)
         progress(0.7, "posing key motions")
         spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants)
-        spoken = KeyMotions(spoken.times, spoken.controls * request.intensity)
         on_completion = _part(progress, 0.75, 1.0, "completing the motion")
 
         def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
             return complete_motion(self._backend, heard.audio, heard.rate, keys, at, on_completion)
 
         controls = np.zeros((len(times), len(CONTROLS)), np.float32)
-        top = max(1.0, request.intensity)
-        controls[:, _SPEECH] = np.clip(complete_through(spoken, times, complete), 0.0, top)
+        controls[:, _SPEECH] = np.clip(complete_through(spoken, times, complete), 0.0, 1.0) * request.intensity
         key_controls = np.zeros((len(spoken.times), len(CONTROLS)), np.float32)
-        key_controls[:, _SPEECH] = spoken.controls
+        key_controls[:, _SPEECH] = spoken.controls * request.intensity
         layer = (alignment, heard.prosody, heard.rate, request.seed, request.upper_face)
         controls[:, _UPPER] = upper_face(times, *layer)
         key_controls[:, _UPPER] = upper_face(spoken.times, *layer)
