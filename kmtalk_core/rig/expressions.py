@@ -106,7 +106,8 @@ def tongue_shape(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
     t = (points[:, 2] - back) / max(front - back, 1e-9)
     zero = np.zeros_like(t)
     if control == "tongueOut":
-        return np.stack([zero, -4 * smoothstep((t - 0.5) * 2), 32 * smoothstep(t)], axis=1)
+        # Over the lower teeth and the lip, which the jaw carries along with the tongue.
+        return np.stack([zero, 10 * smoothstep((t - 0.35) / 0.65), 30 * smoothstep(t)], axis=1)
     if control == "tongueTipUp":
         tip = smoothstep((t - 0.45) / 0.55)
         return np.stack([zero, 9 * tip, -1.5 * tip], axis=1)

@@ -41,7 +41,7 @@ RAMP = 0.09  # s from parted lips to contact, and back
 SEAL_SLACK, SEAL_HOLD = 0.06, 0.03
 TOUCH_SLACK, TOUCH_HOLD = 0.10, 0.015
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
-TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.40  # f, v: how far the lower lip follows the upper teeth, and curls over its own
+TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.58  # f, v: how far the lower lip follows the upper teeth, and curls over its own
 SOFT_LIMIT = 0.85  # controls above this are compressed, so that they never exceed 1
 PHONE_SPREAD = 0.07  # standard deviation of a target between two utterances of a phone, as a share
 
