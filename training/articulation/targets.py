@@ -14,11 +14,12 @@ Sources, by the short names used below:
 Amplitude. Standard deviations over nine clips of read and casual speech, and those of the same control solved from
 4-D captured faces (VOCASET, as published with SAiD, Park & Cho 2024), the latter in brackets:
 
-- alike: jawOpen .10 (.10), mouthUpperUp .07 (.08), mouthStretch .08 (.07), mouthSmile .04 (.03), mouthDimple .02
+- alike: jawOpen .11 (.10), mouthUpperUp .08 (.08), mouthStretch .08 (.07), mouthSmile .04 (.03), mouthDimple .02
   (.02), mouthLeft and jawLeft .01 (.02-.05);
-- more: mouthPucker .15 (.10), mouthFunnel .08 (.03), mouthRollLower .07 (.04). More on purpose: viewers read speech
-  from the rounding and from the tucked lip of f, v;
-- less: mouthLowerDown .13 (.20), mouthClose .04 (.07), mouthPress .03 (.08), mouthShrugLower .02 (.08), mouthFrown .01
+- more: mouthPucker .24 (.10), mouthFunnel .07 (.03), mouthRollLower .10 (.04). More on purpose: viewers read speech
+  from the rounding and from the tucked lip of f, v; and this rig needs .8 of its mouthPucker for a clear "oo" and .6 of
+  its mouthRollLower to bring the lower lip to the upper teeth;
+- less: mouthLowerDown .14 (.20), mouthClose .04 (.07), mouthPress .02 (.08), mouthShrugLower .04 (.08), mouthFrown .01
   (.06), jawForward .04 (.12), noseSneer .02 (.05). Part of the larger spreads is probably the solver's:
   it can trade mouthLowerDown for mouthShrugUpper and jawForward for the pose of the head. Contacts here need little
   pressing, and plain speech no frown;
