@@ -11,7 +11,7 @@ from .motion import KeyMotions
 
 SAME_TIME = 1e-6  # s
 SAME_VALUE = 1e-6
-RAMP = 0.5  # share of the outermost spans over which a change fades in
+RAMP = 0.25  # share of the outermost spans over which a change fades in
 
 # (K, their times) → raw completion at given times: (keys (m, C), key_times (m,), times (N,)) → (N, C)
 Complete = Callable[[KeyMotions, np.ndarray], np.ndarray]
@@ -99,30 +99,27 @@ def recomplete(
     """
     out = controls.copy()
     for span in edited_spans(before, after):
-        low = max(span.start, span.full_from - context)
-        high = min(span.end, span.full_to + context)
-        inside = np.flatnonzero((times > span.start) & (times < span.end) & (times >= low) & (times <= high))
+        inside = np.flatnonzero((times > span.start) & (times < span.end))
         if not len(inside):
             continue
-        bounded = Span(max(span.start, low), span.full_from, span.full_to, min(span.end, high))
-        near_before, near_after = (_near(keys, low - context, high + context) for keys in (before, after))
-        if not len(near_after.times) or not len(near_before.times):
-            continue
-        change = complete_through(near_after, times[inside], complete) - complete_through(
-            near_before, times[inside], complete
-        )
-        out[inside] = controls[inside] + change * fade(bounded, times[inside])[:, None]
-    low, high = np.minimum(after.controls.min(0), 0.0), np.maximum(after.controls.max(0), 1.0)
-    changed = (out != controls).any(1)
-    out[changed] = np.clip(out[changed], low, high)
+        at = times[inside]
+        near_before, near_after = (_near(keys, at[0] - context, at[-1] + context) for keys in (before, after))
+        change = complete_through(near_after, at, complete) - complete_through(near_before, at, complete)
+        out[inside] = controls[inside] + change * fade(span, at)[:, None]
+    # Nothing beyond the keys and what was there: an intensity above 1 may have carried the motion above all keys.
+    low = np.minimum(np.minimum(after.controls.min(0), controls.min(0)), 0.0)
+    high = np.maximum(np.maximum(after.controls.max(0), controls.max(0)), 1.0)
+    out = np.clip(out, low, high)
     at_frame, key = _matches(times, after.times)
     out[at_frame] = after.controls[key]
     return out
 
 
 def _near(keys: KeyMotions, low: float, high: float) -> KeyMotions:
-    chosen = (keys.times >= low) & (keys.times <= high)
-    return KeyMotions(keys.times[chosen], keys.controls[chosen])
+    """The keys from `low` to `high` s, and the next one beyond either end."""
+    first = max(int(np.searchsorted(keys.times, low)) - 1, 0)
+    last = int(np.searchsorted(keys.times, high, side="right")) + 1
+    return KeyMotions(keys.times[first:last], keys.controls[first:last])
 
 
 def _matches(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,6 +92,20 @@ def test_moved_added_and_deleted_keys(edit):
     assert touched.min() >= keys.times[low] - 1e-9 and touched.max() <= keys.times[high] + 1e-9
 
 
+def test_deleting_a_lonely_key_takes_its_pose_away():
+    fine = np.arange(0, 901) / FPS
+    times = np.array([0.0, 15.0, 30.0])
+    keys = KeyMotions(times, np.array([[0.0], [1.0], [0.0]], np.float32))
+
+    def loose(some, at):
+        return np.zeros((len(at), 1), np.float32)
+
+    motion = complete_through(keys, fine, loose).astype(np.float32)
+    without = KeyMotions(times[[0, 2]], keys.controls[[0, 2]])
+    again = recomplete(fine, motion, keys, without, loose, 3.0)
+    assert motion[450, 0] == 1.0 and np.abs(again[100:800]).max() < 0.05
+
+
 def test_an_edit_blends_in_without_a_jump_or_a_kink():
     fine = np.arange(3001) / 1000.0
     keys = some_keys(5)
