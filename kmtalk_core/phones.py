@@ -82,5 +82,17 @@ class Alignment:
         append(SILENCE, at, duration)
         if not covered:
             covered.append(Phone(SILENCE, 0.0, duration))
-        inside = [Word(w.label, max(w.start, 0.0), min(w.end, duration)) for w in words if w.start < duration]
+        inside = [
+            Word(w.label, max(w.start, 0.0), min(w.end, duration)) for w in words if w.start < duration and w.end > 0.0
+        ]
         return cls(tuple(covered), tuple(sorted(inside, key=lambda w: w.start)), duration, source, tuple(warnings))
+
+    def from_time(self, start: float) -> Alignment:
+        """The part from `start` seconds on, its times counted from there."""
+        return Alignment.from_segments(
+            (Phone(p.label, p.start - start, p.end - start) for p in self.phones),
+            (Word(w.label, w.start - start, w.end - start) for w in self.words),
+            max(self.duration - start, 0.0),
+            self.source,
+            self.warnings,
+        )

@@ -7,7 +7,7 @@ import pytest
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.keys import RULES, key_instants, offset_instants, uniform_instants
-from kmtalk_core.phones import BILABIALS, Alignment, Phone
+from kmtalk_core.phones import BILABIALS, Alignment, Phone, Word
 
 SEGMENTS = [("P", 0.3, 0.4), ("AY", 0.4, 0.7), ("M", 0.7, 0.8), ("T", 3.2, 3.25), ("IY", 3.25, 3.27), ("V", 3.27, 3.4)]
 
@@ -125,3 +125,15 @@ def test_sound_shorter_than_a_frame():
     alignment = Alignment((Phone("P", 0.0, 0.01),), (), 0.01, "test")
     for rule in RULES:
         assert key_instants(alignment, rule).times.tolist() == [0.0]
+
+
+def test_the_part_from_a_time_on_counts_from_there():
+    words = (Word("early", 0.1, 0.4), Word("across", 0.4, 0.9), Word("late", 0.9, 1.5))
+    whole = Alignment.from_segments((Phone("P", 0.1, 0.4), Phone("AA", 0.4, 0.9)), words, 2.0, "test", ("A note.",))
+    part = whole.from_time(0.5)
+    assert [(p.label, round(p.start, 6), round(p.end, 6)) for p in part.phones] == [("AA", 0.0, 0.4), ("SIL", 0.4, 1.5)]
+    assert [(w.label, round(w.start, 6), round(w.end, 6)) for w in part.words] == [
+        ("across", 0.0, 0.4),
+        ("late", 0.4, 1.0),
+    ]
+    assert (part.duration, part.source, part.warnings) == (1.5, "test", ("A note.",))

@@ -33,7 +33,8 @@ class Animate:
     """Animate `duration` seconds of the file `audio` from `start` on (to its end if None) into `out` (OUT.npz).
 
     `fps` is the rate of the frames per second of *sound*. The key motions come out on whole frames, where an animator
-    wants them. `alignment` is the path of a TextGrid that is used instead of localization.
+    wants them. `alignment` is the path of a TextGrid that is used instead of localization; like `start`,
+    its times count from the beginning of the file.
     """
 
     op: ClassVar[str] = "animate"

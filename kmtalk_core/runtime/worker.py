@@ -104,7 +104,8 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
     if request.alignment is not None:
         from ..localization.textgrid import load_alignment
 
-        alignment = load_alignment(Path(request.alignment))
+        # Its times count from the file's beginning.
+        alignment = load_alignment(Path(request.alignment)).from_time(request.start)
     sound = load_sound(request.audio, request.start, request.duration)
     wish = Wish(
         transcript=request.transcript,
