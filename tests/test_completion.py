@@ -133,3 +133,11 @@ def test_spans_cover_all_edits_and_stop_at_untouched_keys(seed, edited_indices):
         assert any(s.start < keys.times[index] < s.end for s in spans)
     for index in untouched:
         assert not any(s.start < keys.times[index] < s.end for s in spans)
+
+
+def test_motion_above_all_keys_is_not_cut_off_by_an_edit():
+    keys = KeyMotions(np.array([0.0, 1.0, 2.0, 3.0]), np.full((4, CONTROLS), 0.5, np.float32))
+    motion = np.full((len(TIMES), CONTROLS), 1.7, np.float32)  # intensity 2
+    again = recomplete(TIMES, motion, keys, changed_key(keys, 1), lambda some, at: np.zeros((len(at), CONTROLS)), 3.0)
+    not_keys = np.abs(TIMES[:, None] - keys.times).min(1) > 1e-6
+    assert np.array_equal(again[not_keys][:, [0, 2, 3]], motion[not_keys][:, [0, 2, 3]])
