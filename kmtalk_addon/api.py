@@ -25,7 +25,8 @@ def complete(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene
 
 def run(steps: lipsync.Steps[Outcome]) -> Outcome:
     """Do the work now, and wait for it."""
+    job = session.current.start(steps, python_path(bpy.context))
     try:
-        return session.current.start(steps, python_path(bpy.context)).wait()
+        return job.wait()
     finally:
         session.current.job = None

@@ -90,6 +90,11 @@ def handles(strip: Any) -> Handles:
     return Handles(*(getattr(strip, name) for name in names))
 
 
+def sound_delay(strip: Any) -> float:
+    """Seconds by which `strip` plays its sound later than it lies; the first versions have no such delay."""
+    return getattr(strip, "sound_offset", 0.0)
+
+
 def speed_changes(strip: Any) -> int | None:
     """How many stretches of `strip` have a speed of their own (0: it was never retimed); None if Blender hides it."""
     keys = getattr(strip, "retiming_keys", None)

@@ -288,7 +288,9 @@ def _push_down(data: bpy.types.AnimData) -> None:
     action, slot = data.action, compat.action_slot(data)
     track = data.nla_tracks.new()
     track.name = action.name
-    strip = track.strips.new(action.name, int(action.frame_range[0]), action)
+    first = action.frame_range[0]
+    strip = track.strips.new(action.name, int(first), action)
+    strip.frame_start_ui = first  # may lie between two frames; moves the strip's end along
     compat.set_strip_slot(strip, slot)
     # Before and after KMTalk's keyframes the other animation has the face to itself.
     data.action_extrapolation = "NOTHING"

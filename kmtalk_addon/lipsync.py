@@ -128,7 +128,7 @@ def apply(
         warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
     action = keyframes.ensure_action(obj)
     keyframes.write(obj, action, names, line, animation)
-    highest = animation.controls.max(0)
+    highest = np.maximum(animation.controls.max(0), animation.keys.controls.max(0))
     shape_keys.make_room(
         obj, {names[c]: float(v) for c, v in zip(animation.control_names, highest, strict=True) if c in names}
     )
@@ -154,9 +154,11 @@ def find_take(
     takes = action.kmtalk_takes
     try:
         name = choose_strip(scene, strip_name).name
+        named = bool(strip_name)
     except InputError:
-        name = strip_name
-    take = takes.get(name) or (takes[0] if len(takes) == 1 else None)
+        name, named = strip_name, False
+    # The only take is meant where no strip is named, or one that has another name by now.
+    take = takes.get(name) or (takes[0] if len(takes) == 1 and not named else None)
     if take is None:
         raise InputError(f"The strip {name} has not been animated on {obj.name}; generate it first.")
     return take, action

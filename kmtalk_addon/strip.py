@@ -85,7 +85,7 @@ def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
     at, fps = compat.handles(strip), scene_rate(scene)
     speed = _speed(scene, strip, at)
     # As Blender plays it: whole frames of offset, and a delay of the sound track in seconds.
-    origin = at.left - int(at.offset) - at.trim + strip.sound_offset * fps
+    origin = at.left - int(at.offset) - at.trim + compat.sound_delay(strip) * fps
     first = max(at.left, math.ceil(origin - 1e-6))
     end = min(at.right, origin + at.trim + at.length)
     if end - first < 1:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kmtalk_addon import compat, keyframes, lipsync, shape_keys, strip
+from kmtalk_core.errors import InputError
 from kmtalk_core.motion import KeyMotions
 
 
@@ -218,3 +219,32 @@ def fcurve_of(obj, action, name):
     assert data is not None
     path = obj.data.shape_keys.key_blocks[name].path_from_id("value")
     return next(curve for curve in compat.channels(action, slot).fcurves if curve.data_path == path)
+
+
+def test_existing_animation_that_begins_between_frames_stays_in_time(head, add_strip, made):
+    wart = head.data.shape_keys.key_blocks["Wart"]
+    for frame, value in ((-10.5, 0.0), (20.25, 1.0)):
+        wart.value = value
+        wart.keyframe_insert("value", frame=frame)
+    scene = bpy.context.scene
+
+    def values() -> list[float]:
+        seen = []
+        for frame in (-5, 4, 15):
+            scene.frame_set(frame)
+            seen.append(wart.value)
+        return seen
+
+    before = values()
+    apply(head, add_strip(frame=50), made)
+    assert values() == pytest.approx(before, abs=1e-5)
+
+
+def test_the_only_take_is_not_meant_where_another_strip_is_named(take, add_strip):
+    obj, line, _ = take
+    scene = bpy.context.scene
+    add_strip(frame=200, name="Other", channel=2)
+    with pytest.raises(InputError, match="Other has not been animated"):
+        lipsync.find_take(scene, "Other", obj)
+    for name in ("", line.strip, "A former name"):
+        assert lipsync.find_take(scene, name, obj)[0].name == line.strip

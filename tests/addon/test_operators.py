@@ -13,6 +13,7 @@ import pytest
 import kmtalk_addon
 from kmtalk_addon import api, compat, keyframes, lipsync, session
 from kmtalk_addon.strip import read_line
+from kmtalk_core.errors import KMTalkError
 
 ROOT = Path(kmtalk_addon.__file__).parents[1]
 TRANSCRIPT = "pop a bob"
@@ -265,6 +266,25 @@ def test_a_cancelled_job_leaves_the_file_as_it_was(shot):
     assert bpy.ops.kmtalk.cancel() == {"FINISHED"}
     assert session.current.job is None and head.data.shape_keys.animation_data is None
     assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+
+
+def test_a_script_does_not_disturb_a_job_on_its_way(shot):
+    head, sound_strip = shot
+    job = session.current.start(lipsync.generate(bpy.context.scene, sound_strip, head, lipsync.Options()), "")
+    with pytest.raises(KMTalkError, match="at work"):
+        api.generate(head)
+    assert session.current.job is job
+    session.current.cancel()
+
+
+def test_the_phones_of_a_trimmed_strip_are_those_of_its_part(shot, alignment):
+    head, sound_strip = shot
+    sound_strip.kmtalk.alignment = str(alignment)
+    sound_strip.frame_offset_start = 12  # half a second
+    bpy.ops.kmtalk.generate()
+    phones = lipsync.read_take(keyframes.own_action(head).kmtalk_takes[0])[1].alignment.phones
+    assert [phone.label for phone in phones] == ["AA", "M", "UW", "SIL"]
+    assert [phone.start for phone in phones] == pytest.approx([0.0, 0.5, 0.8, 1.7], abs=1e-6)
 
 
 def test_disabled_buttons_say_why(blender, head, add_strip):
