@@ -130,7 +130,7 @@ def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
         raise InputError(f"{where}: vertices needs a mesh; name one in the column mesh.")
     name = line.out or line.audio.stem
     name = name if name.lower().endswith(".npz") else f"{name}.npz"
-    if Path(name).is_absolute() or ".." in Path(name).parts:
+    if Path(name).anchor or ".." in Path(name).parts:
         raise InputError(f"{where}: out {name!r} leads out of the output folder; give a plain name.")
     return replace(line, out=name)
 

@@ -166,7 +166,9 @@ def build_parser() -> Parser:
     sub.add_argument("--fps", type=FPS, default=30.0, help="frames a second, fractions like 24000/1001 too (30)")
     add_model(sub)
     sub.add_argument("--intensity", type=STRENGTH, default=1.0, help="strength of the speech motion (1.0)")
-    sub.add_argument("--upper-face", type=STRENGTH, default=1.0, help="strength of blinks, brows and gaze (1.0)")
+    sub.add_argument(
+        "--upper-face", type=STRENGTH, default=1.0, help="strength of the brows; 0 also stops the blinks (1.0)"
+    )
     sub.add_argument("--seed", type=integer(0), default=0, help="another seed gives other blinks (0)")
     add_out(sub, "OUT.npz")
 

@@ -194,9 +194,7 @@ def _cardinal(number: str) -> list[str]:
     """Years are read in pairs, zeros at the front one by one, all else as a number."""
     plain = number.replace(",", "")
     if len(plain) > 1 and plain.startswith("0") and plain.isdigit():
-        return [word for digit in plain for word in ("oh",) if digit == "0"] if not plain.strip("0") else [
-            "oh" if digit == "0" else _words(digit, "cardinal") for digit in plain
-        ]  # fmt: skip
+        return ["oh" if digit == "0" else _words(digit, "cardinal") for digit in plain]
     if len(number) == 4 and number.isdigit() and 1100 <= int(number) < 2100 and not 2000 <= int(number) < 2010:
         return _words(number, "year").split()
     return _words(plain, "cardinal").split()

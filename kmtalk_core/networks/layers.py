@@ -106,16 +106,3 @@ class CrossAttentionLayer(nn.Module):
     ) -> Tensor:
         x = x + self.dropout(self.attention(self.norm(x), times, memory, memory_times, memory_mask))
         return x + self.dropout(self.feed_forward(x))
-
-
-def gather_time(sequence: Tensor, rate: float, times: Tensor) -> Tensor:
-    """Linear interpolation of a (B, N, d) sequence at `rate` Hz (index i is at i / rate s) to (B, M) times, in s."""
-    position = (times * rate).clamp(0, sequence.shape[1] - 1)
-    below = position.floor().long().clamp(max=max(sequence.shape[1] - 2, 0))
-    fraction = (position - below).unsqueeze(-1)
-    above = (below + 1).clamp(max=sequence.shape[1] - 1)
-
-    def at(index: Tensor) -> Tensor:
-        return sequence.gather(1, index.unsqueeze(-1).expand(-1, -1, sequence.shape[2]))
-
-    return at(below) * (1 - fraction) + at(above) * fraction

@@ -1,4 +1,4 @@
-"""The named facial controls: ARKit's 52 blendshape names, and three documented extras for the tongue.
+"""The named facial controls: ARKit's 52 blendshape names, and two documented extras for the tongue.
 
 Every control runs from 0 (neutral) to 1 (the anatomical maximum of that movement). Directions are the person's own:
 `…Left` is the person's left, which a viewer sees on the right.
