@@ -27,6 +27,8 @@ PYTHONS = ("3.11", "3.13")  # of the official builds: 4.2 to 5.0, and from 5.1 o
 # What the worker imports beside numpy, which Blender has; versions come from requirements.lock.
 PACKAGES = ("av", "num2words", "onnxruntime", "pocketsphinx", "scipy")
 POCKETSPHINX_PYTHONS = ("3.11", "3.12", "3.13")
+# Blender 4.2 brings numpy 1.24, for which newer versions of scipy don't load. For Python 3.11.
+OLD_SCIPY = "1.15.3"
 
 # Blender's names of platforms → pip's, the newest first.
 PLATFORMS = {
@@ -74,6 +76,8 @@ def requirements(python: str) -> list[str]:
     """PACKAGES with their versions, as far as they exist for this Python."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([\w-]+)==([^\s;]+)", lock, re.MULTILINE))
+    if python == "3.11":
+        pins["scipy"] = OLD_SCIPY
     return [f"{name}=={pins[name]}" for name in PACKAGES if name != "pocketsphinx" or python in POCKETSPHINX_PYTHONS]
 
 
