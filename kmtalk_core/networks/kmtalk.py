@@ -92,7 +92,13 @@ class MotionFlowEncoder(nn.Module):
         self.fuse = nn.Conv1d(d, d, 3, padding=1)
 
     def forward(
-        self, keys: Tensor, key_times: Tensor, times: Tensor, key_of: Tensor, key_mask: Tensor | None = None
+        self,
+        keys: Tensor,
+        key_times: Tensor,
+        times: Tensor,
+        key_of: Tensor,
+        mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
     ) -> Tensor:
         """K (B, m, C), their times (B, m), all times (B, N), `key_of` (B, N): index of the key there, or -1 → Φ."""
         context = self.motion(keys) + self.encoding(key_times)
@@ -103,6 +109,8 @@ class MotionFlowEncoder(nn.Module):
             between = cross(between, times, context, key_times, key_mask)  # Φ_non-key
         at_keys = context.gather(1, key_of.clamp(min=0).unsqueeze(-1).expand(-1, -1, context.shape[2]))
         arranged = torch.where((key_of >= 0).unsqueeze(-1), at_keys, between)
+        if mask is not None:  # padding looks to the convolution like the end of the sequence
+            arranged = arranged * mask.unsqueeze(-1)
         return self.fuse(arranged.transpose(1, 2)).transpose(1, 2)
 
 
@@ -133,7 +141,7 @@ class MotionCompletion(nn.Module):
         key_mask: Tensor | None = None,
     ) -> Tensor:
         """A (B, N, d) at `times` (B, N), K (B, m, C) at `key_times` (B, m), `key_of` (B, N) → Y (B, N, C)."""
-        flow = self.flow(keys, key_times, times, key_of, key_mask)
+        flow = self.flow(keys, key_times, times, key_of, mask, key_mask)
         g = torch.sigmoid(self.gate(torch.cat([audio, flow], dim=-1)))  # eq. (4)
         z = g * audio + (1 - g) * flow  # eq. (5)
         z = z + self.encoding(times)
