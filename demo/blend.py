@@ -11,11 +11,11 @@ from mathutils import Matrix
 
 import kmtalk_addon
 from kmtalk_addon import api, compat
-from kmtalk_addon.lipsync import Options
+from kmtalk_addon.lipsync import Options, read_take
 from kmtalk_addon.shape_keys import LANDMARKS
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, load_animation, load_npz, written_whole
+from kmtalk_core.motion import Animation, load_npz, written_whole
 from kmtalk_core.rig.frame import head_frame
 from kmtalk_core.rig.mesh import Mesh
 from kmtalk_core.rig.profiles import find_landmarks
@@ -58,12 +58,12 @@ def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Sho
     outcome = api.generate(head, strip.name, scene, Options(transcript=transcript))
     # Packed, so that the file plays with its sound wherever it is moved.
     strip.sound.pack()
-    result = bytes(head.data.shape_keys.animation_data.action.kmtalk_takes[0].result)
-    animation = animation_of(result)
+    take = head.data.shape_keys.animation_data.action.kmtalk_takes[0]
+    _, animation = read_take(take)
     scene.frame_start, scene.frame_end = 1, len(animation.times)
     scene.frame_set(1)
     show_head(head)
-    return Shot(scene, head, animation, result, outcome.warnings)
+    return Shot(scene, head, animation, bytes(take.result), outcome.warnings)
 
 
 def set_up_mesh(mesh: Mesh, demo_head: dict[str, np.ndarray], scene: bpy.types.Scene) -> bpy.types.Object:
@@ -93,13 +93,6 @@ def set_up_mesh(mesh: Mesh, demo_head: dict[str, np.ndarray], scene: bpy.types.S
     scene.camera = stage.add_camera(scene.collection, aspect=SIZE[0] / SIZE[1])
     bpy.context.view_layer.update()
     return head
-
-
-def animation_of(result: bytes) -> Animation:
-    """Read the result that the add-on keeps in the file."""
-    path = Path(bpy.app.tempdir) / "take.npz"
-    path.write_bytes(result)
-    return load_animation(path)
 
 
 def show_head(head: bpy.types.Object) -> None:
