@@ -107,6 +107,15 @@ def test_a_passage_that_is_not_said_is_named(sound, aligned):
     assert span(alignment, "foxes") == pytest.approx(span(aligned, "foxes"), abs=0.05)
 
 
+def test_a_transcript_that_goes_on_after_the_sound_still_finds_its_place(sound, aligned):
+    alignment = localize(cut(sound, 0.0, 3.0), TEXT)
+    said = [w for w in aligned.words if w.end < 2.9]
+    assert len(said) > 4
+    for expected, word in zip(said, alignment.words, strict=False):
+        assert (word.label, word.start) == (expected.label, pytest.approx(expected.start, abs=0.1))
+    assert len(alignment.words) >= len(said) - 1 and alignment.warnings
+
+
 def test_a_single_word(sound, aligned):
     first = cut(sound, 0.0, span(aligned, "My")[0] - 0.02)
     alignment = localize(first, "Hello")
@@ -146,6 +155,7 @@ def test_silent_sound_is_one_silence():
         alignment = localize(silent, "Hello there", localizer)
         assert [(p.label, p.start, p.end) for p in alignment.phones] == [(SILENCE, 0.0, 1.0)]
         assert alignment.words == ()
+        assert "nothing to hear" in alignment.warnings[0]
 
 
 def test_without_a_transcript_pocketsphinx_recognises(sound, aligned):

@@ -31,6 +31,7 @@ def spoken(text: str) -> str:
         ("the 1990s and '80s", "the nineteen nineties and eighties"),
         ("the 1st, 2nd and 23rd", "the first second and twenty third"),
         ("3.14 and .5 and -5°C", "three point one four and zero point five and minus five degrees celsius"),
+        ("1" * 40, " ".join(["one"] * 40)),
         ("agent 007", "agent oh oh seven"),
         ("$5.50, £1, $0.99", "five dollars and fifty cents one pound ninety nine cents"),
         ("$3 million or €2.5bn", "three million dollars or two point five billion euros"),

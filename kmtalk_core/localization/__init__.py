@@ -40,7 +40,9 @@ def localize(
         raise InputError(f"There is no localizer {localizer}; choose one of {', '.join(LOCALIZERS)}.")
     if localizer == "uniform" or sound.is_silent:
         label = "uniform" if localizer == "uniform" else "silence"
-        return Alignment((Phone(SILENCE, 0.0, sound.duration),), (), sound.duration, label)
+        unheard = "There is nothing to hear in the sound, so the face rests; check that it is the right sound."
+        warnings = (unheard,) if sound.is_silent else ()
+        return Alignment((Phone(SILENCE, 0.0, sound.duration),), (), sound.duration, label, warnings)
     if localizer == "whisper-mfa":
         from .whisper_mfa import localize_whisper_mfa
 

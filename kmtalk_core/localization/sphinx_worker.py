@@ -57,13 +57,14 @@ def align(pcm, job):
 def anchor(pcm, job):
     """Which of the words, in order from the first, are said and when: [[word index or None, start, end], …].
 
-    A grammar lets the sound stop after any word (if `open_end`) and lets single words be left out.
+    A grammar lets single words be left out, and the sound stop after any word: at no cost if `open_end`, else at that
+    of one word, so that a transcript that goes on after the sound still finds its place.
     """
     decoder = _decoder(ANCHOR, job["words"])
     last = len(job["words"])
     arcs: list[tuple] = [(i, i + 1, 1.0, str(i)) for i in range(last)]
     arcs += [(i, i + 1, SKIPPED_WORD) for i in range(last)]
-    arcs += [(i, last + 1, 1.0) for i in range(0 if job["open_end"] else last, last + 1)]
+    arcs += [(i, last + 1, 1.0 if job["open_end"] else SKIPPED_WORD) for i in range(last)] + [(last, last + 1, 1.0)]
     decoder.add_fsg("anchor", decoder.create_fsg("anchor", 0, last + 1, arcs))
     decoder.activate_search("anchor")
     _decode(decoder, pcm)

@@ -25,6 +25,8 @@ _DIRECTION = re.compile(r"\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>|\*[^*\n]*\*|^\s
 _BREAK = re.compile(r"[\s…]+|\.{2,}|--+|—|(?<!\d)–|–(?!\d)|(?<=[^\W\d])[/_](?=[^\W\d])")
 _EDGES = re.compile(r"^[^\w$£€¥#%&@+=½¼¾'’.-]+|[^\w%&@+=°'’.½¼¾]+$")
 
+_LONGEST_NUMBER = 36  # digits; longer ones are read digit by digit
+
 _SYMBOLS = {"&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "#": "number", "°": "degrees"}
 _CURRENCIES = {
     "$": ("dollar", "dollars", "cent", "cents"),
@@ -203,6 +205,8 @@ def _cardinal(number: str) -> list[str]:
 def _words(number: str, to: str) -> str:
     from num2words import num2words  # only texts with numbers pay for it
 
+    if len(number) > _LONGEST_NUMBER:  # num2words has no name for it
+        return " ".join(_words(digit, "cardinal") for digit in number if digit.isdigit())
     said = num2words(number, to=to) if "." in number else num2words(int(number), to=to)
     return str(said).replace("-", " ").replace(",", "")
 
