@@ -133,6 +133,8 @@ class Animator:
             )
         if not len(keys.times):
             raise InputError("All key motions are gone; keep at least one, or generate again.")
+        if not set(SPEECH_CONTROLS) <= set(animation.control_names):
+            raise InputError("This result lacks controls that the model moves; generate it again.")
         column = {name: index for index, name in enumerate(animation.control_names)}
         speech = np.array([column[name] for name in SPEECH_CONTROLS])
 

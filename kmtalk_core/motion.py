@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ def load_animation(path: str | os.PathLike[str]) -> Animation:
             str(z["localizer"]),
             tuple(str(w) for w in z["warnings"]),
         )
-        return Animation(
+        animation = Animation(
             fps=float(z["fps"]),
             times=z["times"],
             control_names=tuple(str(n) for n in z["control_names"]),
@@ -122,10 +123,36 @@ def load_animation(path: str | os.PathLike[str]) -> Animation:
             vertices=z.get("vertices"),
             faces=z.get("faces"),
         )
+        if not _is_consistent(animation):
+            raise ValueError
+        return animation
     except KeyError as missing:
         raise InputError(
             f"{path} is not a KMTalk result ({missing.args[0]} is missing); make it with `kmtalk animate`."
         ) from None
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{path} is damaged: its arrays do not fit together; make it again with `kmtalk animate`."
+        ) from None
+
+
+def _is_consistent(animation: Animation) -> bool:
+    frames, count = len(animation.times), len(animation.control_names)
+    vertices, faces = animation.vertices, animation.faces
+    return (
+        frames > 0
+        and all(
+            a.dtype.kind == "f" and np.isfinite(a).all()
+            for a in (animation.times, animation.controls, animation.keys.times, animation.keys.controls)
+        )
+        and animation.controls.shape == (frames, count)
+        and animation.keys.controls.shape[1] == count
+        and animation.features.ndim == 2
+        and len(animation.features) > 0
+        and 0 < animation.fps < np.inf
+        and 0 < animation.feature_rate < np.inf
+        and (vertices is None or (vertices.ndim == 3 and vertices.shape[::2] == (frames, 3) and faces is not None))
+    )
 
 
 def load_keys(path: str | os.PathLike[str], control_names: tuple[str, ...]) -> KeyMotions:
@@ -136,7 +163,10 @@ def load_keys(path: str | os.PathLike[str], control_names: tuple[str, ...]) -> K
     z = load_npz(path)
     if "key_times" not in z or "key_controls" not in z:
         raise InputError(f"{path} holds no key motions; it needs the arrays key_times (m,) and key_controls (m, C).")
-    times, controls = z["key_times"].astype(np.float64), z["key_controls"].astype(np.float32)
+    times, controls = z["key_times"], z["key_controls"]
+    if times.dtype.kind not in "fiu" or controls.dtype.kind not in "fiu":
+        raise InputError(f"{path}: key_times and key_controls must be numbers; save them as float arrays.")
+    times, controls = times.astype(np.float64), controls.astype(np.float32)
     names = tuple(str(n) for n in z["control_names"]) if "control_names" in z else control_names
     if controls.ndim != 2 or controls.shape[1] != len(names):
         raise InputError(f"{path}: key_controls has shape {controls.shape}, but {len(names)} controls are named.")
@@ -155,7 +185,7 @@ def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             return {name: z[name] for name in z.files}
     except FileNotFoundError:
         raise InputError(f"There is no file {path}; check the path.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError):
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError):
         raise InputError(f"{path} is not a readable .npz file; it may be damaged or of another format.") from None
 
 
@@ -181,6 +211,8 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if not target.parent.is_dir():
         raise InputError(f"The folder {target.parent} does not exist; create it or choose another output.")
+    if target.is_dir():
+        raise InputError(f"The output {target} is a folder; name a file.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
         os.close(handle)

@@ -140,6 +140,7 @@ def test_strange_labels_are_told(tmp_path):
         (SHORT[: len(SHORT) // 2].encode(), "is no TextGrid or alignment .json, or is damaged; export it again"),
         (b'{"tiers": 3}', "is no TextGrid"),
         (b"{", "is no TextGrid"),
+        (b'{"end": 1, "tiers": {"phones": {"entries": [[0, NaN, "M"]]}}}', "NaN or infinite"),
         (SHORT.replace('"phones"', '"tones"').encode(), "has no tier of phones; export it with"),
     ],
 )

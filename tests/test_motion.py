@@ -70,6 +70,7 @@ def test_keys_without_names_are_in_the_order_of_the_result(animation, tmp_path):
     [
         ({"times": np.zeros(2)}, "key_times"),
         ({"key_times": np.zeros(1), "key_controls": np.zeros((1, 2))}, "shape"),
+        ({"key_times": np.array(["a"]), "key_controls": np.zeros((1, 3))}, "numbers"),
         (
             {"key_times": np.zeros(1), "key_controls": np.zeros((1, 1)), "control_names": np.array(["jawOpen"])},
             "mouthClose",
@@ -94,6 +95,32 @@ def test_unusable_keys_name_what_is_wrong(animation, tmp_path, arrays, named):
 def test_impossible_key_motions_are_refused(times, controls, named):
     with pytest.raises(InputError, match=named):
         KeyMotions(np.array(times), controls)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fps", np.ones(2)),
+        ("fps", np.float64(np.nan)),
+        ("times", np.array(["a"])),
+        ("controls", np.zeros((2, 3), np.float32)),
+        ("phone_starts", np.zeros(1)),
+        ("features", np.zeros((0, 4), np.float16)),
+        ("key_controls", np.zeros((3, 2), np.float32)),
+        ("vertices", np.zeros((3, 4), np.float32)),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(animation, tmp_path, name, value):
+    save_animation(animation, tmp_path / "a.npz")
+    save_npz({**load_npz(tmp_path / "a.npz"), name: value}, tmp_path / "a.npz")
+    with pytest.raises(InputError, match="damaged"):
+        load_animation(tmp_path / "a.npz")
+
+
+def test_a_single_array_is_no_npz(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with pytest.raises(InputError, match="not a readable"):
+        load_npz(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken"])
@@ -129,4 +156,6 @@ def test_failed_writing_leaves_the_former_file_and_nothing_else(tmp_path):
 
 def test_missing_folder_is_one_sentence(tmp_path):
     with pytest.raises(KMTalkError, match="does not exist"), written_whole(tmp_path / "no" / "a.txt"):
+        pass
+    with pytest.raises(InputError, match="is a folder"), written_whole(tmp_path):
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,8 @@ def load_alignment(path: str | os.PathLike[str]) -> Alignment:
             tiers, duration = _read_textgrid(_decode(data))
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError):
         raise InputError(f"{name} is no TextGrid or alignment .json, or is damaged; export it again.") from None
+    if not all(math.isfinite(time) for _, intervals in tiers for start, end, _ in intervals for time in (start, end)):
+        raise InputError(f"{name} has times that are NaN or infinite; export it again.")
     phones = [interval for tier, intervals in tiers if _kind(tier) in _PHONE_TIERS for interval in intervals]
     words = [interval for tier, intervals in tiers if _kind(tier) in _WORD_TIERS for interval in intervals]
     if not phones:

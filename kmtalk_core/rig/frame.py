@@ -40,6 +40,7 @@ class HeadFrame:
         return vectors @ self.axes / self.scale
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # landmarks that coincide are refused at the end
 def head_frame(marks: np.ndarray) -> HeadFrame:
     """The frame of a head from its landmarks (68, 3); its origin is midway between the eyes, in the middle plane.
 
