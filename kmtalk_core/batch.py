@@ -211,7 +211,7 @@ def animate_line(line: Line, folder: Path) -> Report:
     global _animator
     from .animator import Animator, Request
     from .audio import load_sound
-    from .cli import read_text, with_vertices
+    from .cli import load_head, read_text, with_vertices
     from .localization.textgrid import load_alignment
     from .motion import save_animation
 
@@ -231,9 +231,10 @@ def animate_line(line: Line, folder: Path) -> Report:
             seed=line.seed,
         )
         sound = load_sound(line.audio)
+        head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
         animation = _animator.animate(sound, request)
-        if line.vertices and line.mesh is not None:
-            animation = with_vertices(animation, line.mesh, lambda fraction, message: None)
+        if head:
+            animation = with_vertices(animation, head, lambda fraction, message: None)
         save_animation(animation, out)
     except KMTalkError as error:
         return replace(report, seconds=time.perf_counter() - start, error=str(error))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,6 +26,8 @@ from .errors import InputError, KMTalkError
 if TYPE_CHECKING:
     from .animator import Animator, Request
     from .motion import Animation
+    from .rig.articulation import Rig
+    from .rig.mesh import Mesh
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
 BACKENDS = ("auto", "onnx", "torch")
@@ -207,9 +211,10 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     request = make_request(options)
     sound = load_sound(options.audio)
     animator = make_animator(options)
-    animation = animator.animate(sound, request, progress.span(0, 0.8 if options.vertices else 0.95))
-    if options.vertices:
-        animation = with_vertices(animation, options.mesh, progress.span(0.8, 0.95))
+    head = load_head(options.mesh) if options.vertices else None  # before the long work, so that errors come at once
+    animation = animator.animate(sound, request, progress.span(0, 0.8 if head else 0.95))
+    if head:
+        animation = with_vertices(animation, head, progress.span(0.8, 0.95))
     elif options.mesh is not None:
         progress.warning(f"{options.mesh} was not used; add --vertices to store its motion.")
     progress(0.95, "writing")
@@ -244,10 +249,13 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
     # Vertices of the former motion would contradict the new controls.
     animation = replace(animation, vertices=None, faces=None)
     if options.mesh is not None:
-        animation = with_vertices(animation, options.mesh, progress.span(0.8, 0.95))
+        animation = with_vertices(animation, load_head(options.mesh), progress.span(0.8, 0.95))
     elif before.vertices is not None:
         progress.warning(f"{options.out} has no vertices; give the mesh with --mesh to have them computed again.")
     save_animation(animation, options.out)
+    outside = ((keys.times < 0) | (keys.times > before.alignment.duration + 1 / before.fps)).sum()
+    if outside:
+        progress.warning(f"Key motions outside of the sound: {outside}; no frame shows them.")
     progress.done(options.out, describe(animation))
     return 0
 
@@ -334,21 +342,28 @@ def check_output(path: Path, *suffixes: str) -> None:
         raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
 
 
-def with_vertices(animation: Animation, mesh_path: Path, progress: Callable[[float, str], None]) -> Animation:
-    """Add the mesh's vertices of every frame, in its own units and vertex order."""
-    import numpy as np
-
+def load_head(path: Path) -> tuple[Mesh, Rig]:
+    """Read a mesh and rig it."""
     from .rig.articulation import build_rig
     from .rig.mesh import load_mesh
 
-    progress(0.0, "building the rig")
-    mesh = load_mesh(mesh_path)
-    rig = build_rig(mesh)
-    progress(0.5, "moving the vertices")
+    mesh = load_mesh(path)
+    return mesh, build_rig(mesh)
+
+
+def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callable[[float, str], None]) -> Animation:
+    """Add the head's vertices of every frame, in its own units and vertex order."""
+    import numpy as np
+
+    mesh, rig = head
+    progress(0.0, "moving the vertices")
     shape = (len(animation.times), *mesh.vertices.shape)
     out = None
     if 4 * math.prod(shape) > LARGE:
-        out = np.memmap(tempfile.TemporaryFile(), np.float32, shape=shape)  # noqa: SIM115 (the array keeps it open)
+        with tempfile.TemporaryFile() as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, but would end the process later
+                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+            out = np.memmap(file, np.float32, shape=shape)
     vertices = rig.vertices(animation.controls, animation.control_names, out)
     return replace(animation, vertices=vertices, faces=mesh.faces)
 
@@ -362,12 +377,14 @@ def describe(animation: Animation) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    progress = Progress("auto")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Wrong options are told as JSON too.
+    progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
     if arguments is None:
         # A farm ends jobs with SIGTERM: unwind, so that no half-written file stays.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
-        options = build_parser().parse_args(arguments)
+        options = build_parser().parse_args(given)
         progress = Progress(options.progress)
         return int(options.run(options, progress))
     except InputError as error:
@@ -375,6 +392,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KMTalkError as error:
         progress.error(str(error))
+        return 1
+    except OSError as error:
+        progress.error(f"{error.filename or 'A file'} cannot be used ({error.strerror}); check path and free space.")
         return 1
     except MemoryError:
         progress.error("Not enough memory; work on a shorter sound or leave out --vertices.")

@@ -1,6 +1,7 @@
 """The command line as a user meets it: real sound, the shipped model, real files."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -151,6 +152,7 @@ def test_export_reaches_the_file(result, tmp_path):
         (["complete", "{speech}", "--keys", "{speech}", "--out", "{tmp}/a.npz"], "{speech}"),
         (["export", "{speech}", "--out", "{tmp}/a.fbx"], ".fbx"),
         (["batch", "no.csv", "--out", "{tmp}/b"], "no.csv"),
+        (["export", __file__, "--out", "{tmp}/a.csv"], "test_cli.py"),
         (["dance"], "dance"),
     ],
 )
@@ -167,6 +169,45 @@ def test_wrong_input_is_one_line_and_status_2(speech, tmp_path, capsys, argument
 def test_errors_are_json_lines_too(tmp_path, capsys):
     assert run("animate", "missing.wav", "--out", tmp_path / "a.npz", "--progress", "json") == 2
     assert "missing.wav" in json.loads(capsys.readouterr().err)["error"]
+    assert run("animate", "missing.wav", "--progress", "json", "--fps", "abc") == 2
+    assert "--fps" in json.loads(capsys.readouterr().err)["error"]
+
+
+def test_paths_that_the_system_refuses_are_one_line(tmp_path, capsys):
+    assert run("animate", SAMPLE, "--out", tmp_path / ("x" * 300 + ".npz")) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_unusable_meshes_are_told_before_the_work(speech, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("kmtalk_core.animator.Animator.animate", lambda *_: pytest.fail("worked in vain"))
+    assert run("animate", speech, "--mesh", "no.ply", "--vertices", "--out", tmp_path / "a.npz") == 2
+    assert "no.ply" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only where disk space can be reserved")
+def test_a_full_disk_is_told_before_the_vertices_are_computed(speech, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cli, "LARGE", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert run("animate", speech, "--mesh", DEMO_HEAD, "--vertices", "--fps", 5, "--out", tmp_path / "a.npz") == 1
+    error = capsys.readouterr().err
+    assert "No space" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_keys_outside_of_the_sound_are_told(result, tmp_path, capsys):
+    before = load_animation(result)
+    keys = {
+        "key_times": [-1.0, *before.keys.times],
+        "key_controls": before.keys.controls[[0, *range(len(before.keys.times))]],
+    }
+    save_npz({name: np.asarray(values) for name, values in keys.items()}, tmp_path / "keys.npz")
+    assert run("complete", result, "--keys", tmp_path / "keys.npz", "--out", tmp_path / "new.npz") == 0
+    assert "outside of the sound: 1;" in capsys.readouterr().err
+    assert load_animation(tmp_path / "new.npz").keys.times[0] == -1.0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
