@@ -14,6 +14,7 @@ import numpy as np
 from .audio import Sound
 from .checkpoint import Checkpoint, load_checkpoint
 from .completion import complete_through, recomplete
+from .contacts import seal_lips
 from .errors import InputError, KMTalkError
 from .localization import localize
 from .localization.keys import key_instants
@@ -90,6 +91,7 @@ class Animator:
         instants = key_instants(alignment, request.key_rule, request.fps)
         progress(0.7, "posing key motions")
         spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants)
+        spoken = seal_lips(spoken, alignment, instants)
         on_completion = _part(progress, 0.75, 1.0, "completing the motion")
 
         def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
