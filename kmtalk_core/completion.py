@@ -28,8 +28,10 @@ def between_keys(key_times: np.ndarray, values: np.ndarray, times: np.ndarray) -
     if len(key_times) == 1:
         return np.repeat(values, len(times), axis=0)
     left = np.clip(np.searchsorted(key_times, times, side="right") - 1, 0, len(key_times) - 2)
-    u = smoothstep((times - key_times[left]) / (key_times[left + 1] - key_times[left]))[:, None]
-    return values[left] * (1 - u) + values[left + 1] * u
+    u = smoothstep((times - key_times[left]) / (key_times[left + 1] - key_times[left]))[:, None].astype(values.dtype)
+    out = values[left]
+    out += (values[left + 1] - out) * u
+    return out
 
 
 def complete_through(keys: KeyMotions, times: np.ndarray, complete: Complete) -> np.ndarray:

@@ -68,7 +68,7 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
         "fps": np.float64(animation.fps),  # type: ignore[dict-item]
         "times": animation.times.astype(np.float64),
         "control_names": np.array(animation.control_names, dtype=str),
-        "controls": animation.controls.astype(np.float32),
+        "controls": animation.controls.astype(np.float32, copy=False),
         "key_times": animation.keys.times.astype(np.float64),
         "key_frames": animation.key_frames,
         "key_controls": animation.keys.controls.astype(np.float32),
@@ -83,7 +83,7 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
         "warnings": np.array(animation.alignment.warnings, dtype=str if animation.alignment.warnings else "U1"),
         "audio_sha256": np.array(animation.audio_sha256),
         "model": np.array(animation.model),
-        "features": animation.features.astype(np.float16),
+        "features": animation.features.astype(np.float16, copy=False),
         "feature_rate": np.float64(animation.feature_rate),  # type: ignore[dict-item]
     }
     if animation.vertices is not None and animation.faces is not None:
