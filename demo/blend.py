@@ -56,6 +56,7 @@ def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Sho
     except RuntimeError:
         raise InputError(f"Blender cannot read the sound {audio.name}; export it as .wav or .flac.") from None
     outcome = api.generate(head, strip.name, scene, Options(transcript=transcript))
+    strip.kmtalk.transcript = " ".join((transcript or "").split())  # for the panel, and for generating again
     # Packed, so that the file plays with its sound wherever it is moved.
     strip.sound.pack()
     take = head.data.shape_keys.animation_data.action.kmtalk_takes[0]
