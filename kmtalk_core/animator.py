@@ -99,18 +99,15 @@ class Animator:
 
         controls = np.zeros((len(times), len(CONTROLS)), np.float32)
         controls[:, _SPEECH] = np.clip(complete_through(spoken, times, complete), 0.0, 1.0) * request.intensity
-        key_controls = np.zeros((len(spoken.times), len(CONTROLS)), np.float32)
-        key_controls[:, _SPEECH] = spoken.controls * request.intensity
-        layer = (alignment, heard.prosody, heard.rate, request.seed, request.upper_face)
-        controls[:, _UPPER] = upper_face(times, *layer)
-        key_controls[:, _UPPER] = upper_face(spoken.times, *layer)
+        controls[:, _UPPER] = upper_face(times, alignment, heard.prosody, heard.rate, request.seed, request.upper_face)
+        at_keys = np.rint(spoken.times * request.fps).astype(np.int64)  # key instants are whole frames
         progress(1.0, "done")
         return Animation(
             fps=request.fps,
             times=times,
             control_names=CONTROLS,
             controls=controls,
-            keys=KeyMotions(spoken.times, key_controls),
+            keys=KeyMotions(spoken.times, controls[at_keys]),
             alignment=alignment,
             audio_sha256=sound.sha256,
             model=self.model,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .easing import smoothstep
 from .motion import KeyMotions
 
 SAME_TIME = 1e-6  # s
@@ -15,12 +16,6 @@ RAMP = 0.25  # share of the outermost spans over which a change fades in
 
 # (K, their times) → raw completion at given times: (keys (m, C), key_times (m,), times (N,)) → (N, C)
 Complete = Callable[[KeyMotions, np.ndarray], np.ndarray]
-
-
-def smoothstep(u: np.ndarray) -> np.ndarray:
-    """0 → 1 over u = 0 → 1, level at both ends; so sums of such steps never kink."""
-    u = np.clip(u, 0.0, 1.0)
-    return u * u * (3.0 - 2.0 * u)
 
 
 def between_keys(key_times: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .completion import smoothstep
+from .easing import smoothstep
 from .phones import SILENCE, Alignment
 from .rig.controls import UPPER_FACE_CONTROLS
 

@@ -37,7 +37,7 @@ def train_encoder(
         parts = {"phone": phone_loss.item(), "prosody": prosody_loss.item(), "accuracy": right.item()}
         return phone_loss + options["prosody_weight"] * prosody_loss, parts
 
-    schedule = Schedule(options["steps"], options["learning_rate"], options["warmup"], options["weight_decay"])
+    schedule = Schedule.of(options)
     train_stage("encoder", model.encoder, loss, schedule, run, seed, _validator(model, validation))
 
 

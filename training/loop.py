@@ -7,9 +7,10 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,11 @@ class Schedule:
     learning_rate: float
     warmup: int
     weight_decay: float
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Schedule:
+        """The schedule among a stage's options, which hold more than that."""
+        return cls(**{f.name: options[f.name] for f in fields(cls)})
 
     def rate(self, step: int) -> float:
         if step < self.warmup:

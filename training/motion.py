@@ -30,7 +30,7 @@ FRAME_RATES = (24.0, 25.0, 30.0, 30.0, 48.0, 60.0)  # Hz, one drawn per batch
 KEY_RULES = ("apexes", "apexes", "boundaries", "both")
 THINNED = 0.2  # share of crops from which a random part of the keys is dropped
 LATEST_START = 10.0  # s: crops are placed at random times, so that time encodings of long pieces are known
-CLOSED_WEIGHT_FLOOR = 0.3  # weight of frames whose phone label is least certain
+LEAST_WEIGHT = 0.3  # weight of frames whose phone label is least certain
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class MotionSampler:
         return {
             "audio": at_times(self._audio[u.name], FEATURE_RATE, times),
             "motion": motion,
-            "weights": np.maximum(certain, CLOSED_WEIGHT_FLOOR).astype(np.float32),
+            "weights": np.maximum(certain, LEAST_WEIGHT).astype(np.float32),
             "key_frames": np.minimum(np.rint(instants.times * fps).astype(np.int64), len(times) - 1),
             "phones": phones,
             "timing": timing,
@@ -155,7 +155,7 @@ def train_lkma(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], r
         )
         return key_motion_loss(keys, frames, motion, batch, lips, options)
 
-    schedule = Schedule(options["steps"], options["learning_rate"], options["warmup"], options["weight_decay"])
+    schedule = Schedule.of(options)
     train_stage("lkma", model.lkma, loss, schedule, run, seed)
 
 
@@ -178,7 +178,7 @@ def train_cmc(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], ru
         )
         return completion_loss(completed, target, batch, lips, options)
 
-    schedule = Schedule(options["steps"], options["learning_rate"], options["warmup"], options["weight_decay"])
+    schedule = Schedule.of(options)
     train_stage("cmc", model.cmc, loss, schedule, run, seed)
 
 

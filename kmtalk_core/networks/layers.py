@@ -75,8 +75,8 @@ class FeedForward(nn.Sequential):
         )
 
 
-class EncoderLayer(nn.Module):
-    """Pre-norm transformer layer: self-attention over time, then a feed-forward network."""
+class TimeLayer(nn.Module):
+    """What the transformer layers below consist of: pre-norm attention over time, then a feed-forward network."""
 
     def __init__(self, d_model: int, heads: int, multiple: int, dropout: float) -> None:
         super().__init__()
@@ -84,6 +84,10 @@ class EncoderLayer(nn.Module):
         self.attention = TimeAttention(d_model, heads)
         self.feed_forward = FeedForward(d_model, multiple, dropout)
         self.dropout = nn.Dropout(dropout)
+
+
+class EncoderLayer(TimeLayer):
+    """Self-attention: a sequence reads itself."""
 
     def forward(self, x: Tensor, times: Tensor, mask: Tensor | None = None) -> Tensor:
         normed = self.norm(x)
@@ -91,15 +95,8 @@ class EncoderLayer(nn.Module):
         return x + self.dropout(self.feed_forward(x))
 
 
-class CrossAttentionLayer(nn.Module):
-    """Pre-norm cross-attention layer: queries at some times read a memory at others."""
-
-    def __init__(self, d_model: int, heads: int, multiple: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(d_model)
-        self.attention = TimeAttention(d_model, heads)
-        self.feed_forward = FeedForward(d_model, multiple, dropout)
-        self.dropout = nn.Dropout(dropout)
+class CrossAttentionLayer(TimeLayer):
+    """Cross-attention: queries at some times read a memory at others."""
 
     def forward(
         self, x: Tensor, times: Tensor, memory: Tensor, memory_times: Tensor, memory_mask: Tensor | None = None

@@ -9,10 +9,11 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components, dijkstra
 from scipy.spatial import cKDTree
 
+from ..easing import smoothstep
 from ..errors import InputError
 from .frame import HeadFrame, head_frame
 from .mesh import Mesh
-from .surface import contour, distance_from, edge_graph, enclosed, smoothstep, vertex_normals, welded
+from .surface import contour, distance_from, edge_graph, enclosed, vertex_normals, welded
 
 RIGHT_EYE, LEFT_EYE = (36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)  # outer corner, upper lid, inner, lower lid
 

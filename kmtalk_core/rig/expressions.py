@@ -13,10 +13,11 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from ..easing import smoothstep
 from .anatomy import Anatomy, Eye, nearest_skin
 from .controls import CONTROL_INDEX
 from .frame import FACE_HEIGHT_MM
-from .surface import Biharmonic, face_normals, smoothstep, vertex_normals
+from .surface import Biharmonic, face_normals, vertex_normals
 
 JAW_DROP_MM = 30.0  # how far the jaw's lip descends at jawOpen 1
 CONDYLE_BELOW_MM, CONDYLE_BEHIND_MM = 18.0, 88.0  # the jaw's hinge under the level of the eyes and behind the lips

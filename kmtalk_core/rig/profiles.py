@@ -7,17 +7,16 @@ vertices, scale, axes, pose and other parts in the same mesh do not matter.
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
+from ..assets import DEMO_HEAD
 from ..errors import InputError
 from .frame import PAIRS
 from .mesh import Mesh, load_mesh
 from .surface import welded
 
 ROUNDS = 16  # colours know the connectivity this many edges around their vertex
-DEMO_HEAD = Path(__file__).parent.parent / "assets" / "demo_head.npz"
 
 # The colour of each landmark in FLAME topology (5,023 vertices).
 FLAME_COLOURS = (

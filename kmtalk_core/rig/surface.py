@@ -16,12 +16,6 @@ from ..errors import InputError
 CONTOUR_PULL = 4.0  # how much dearer an edge gets for a contour that is one leg's length off
 
 
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, and smooth in between."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
 def edge_graph(vertices: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
     """(V, V) symmetric matrix of edge lengths."""
     ends = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
