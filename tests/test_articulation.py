@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kmtalk_core.errors import InputError
@@ -63,6 +63,7 @@ def test_bilabials_are_sealed(alignment, style):
             assert controls[held, COLUMN["mouthPressLeft"]].min() > 0.04
 
 
+@example(alignment=speech("F:0.01 M:0.01"), style=None)
 @in_any_context
 @settings(deadline=None, max_examples=100)
 def test_labiodentals_touch(alignment, style):

@@ -200,10 +200,11 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
         curves[name] *= parted
     curves["mouthLowerDown"] *= parted * (1 - touch)
     curves["mouthFunnel"] *= parted * (1 - 0.8 * touch)
+    tucked = touch * (1 - 0.9 * seal)  # a lip that is tucked for f, v stays so by a little under a seal next to it
     touch *= parted
     curves["mouthStretch"] *= 1 - 0.4 * seal
     curves["mouthClose"] = curves["jawOpen"] * (seal + TOUCH_CLOSE * touch)
-    curves["mouthRollLower"] = 0.08 * seal + TOUCH_ROLL * touch
+    curves["mouthRollLower"] = 0.08 * seal + TOUCH_ROLL * tucked
     curves["mouthRollUpper"] = 0.10 * seal
     curves["mouthPress"] = 0.08 * seal
     curves["mouthShrugLower"] += 0.03 * seal
