@@ -16,21 +16,19 @@ from .checkpoint import Checkpoint, load_checkpoint
 from .completion import complete_through, recomplete
 from .contacts import seal_lips
 from .errors import InputError, KMTalkError
+from .finish import free_keys, freely_moving, with_contacts
 from .localization import localize
 from .localization.keys import key_instants
 from .motion import Animation, KeyMotions
 from .phones import Alignment
-from .rig.controls import CONTROL_INDEX, CONTROLS, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
+from .rig.controls import CONTROLS, SPEECH_CONTROLS
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
-from .upper_face import upper_face
+from .sliders import Layers, Sliders
 
 Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 
 FPS_RANGE = (1.0, 240.0)  # frames a second
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
-
-_SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
-_UPPER = np.array([CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS])
 
 
 def silent_progress(share: float, doing: str) -> None:
@@ -42,7 +40,7 @@ class Request:
     """What is wanted of one sound.
 
     `alignment` (imported) wins over `transcript`; `key_rule`: which instants become key motions (localization.keys);
-    `intensity` 0…2 scales the speech movement, `upper_face` 0…2 brows, and blinks at anything above 0.
+    `intensity`, `jaw`, `lips`, `smoothing` and `offset` are those of `Sliders`, `upper_face` and `seed` of `Layers`.
     """
 
     transcript: str | None = None
@@ -51,14 +49,27 @@ class Request:
     fps: float = 30.0
     key_rule: str = "apexes"
     intensity: float = 1.0
+    jaw: float = 1.0
+    lips: float = 1.0
+    smoothing: float = 0.0
+    offset: float = 0.0
     upper_face: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise InputError(f"The frame rate {self.fps:g} is out of range; choose 1 to 240 frames a second.")
-        if not 0.0 <= self.intensity <= 2.0 or not 0.0 <= self.upper_face <= 2.0:
-            raise InputError("Intensity and upper face must be between 0 and 2.")
+        _ = self.sliders, self.layers  # raise InputError
+
+    @property
+    def sliders(self) -> Sliders:
+        """How the speech motion is worn."""
+        return Sliders(self.intensity, self.jaw, self.lips, self.smoothing, self.offset)
+
+    @property
+    def layers(self) -> Layers:
+        """What moves besides the speech."""
+        return Layers(self.upper_face, self.seed)
 
 
 class Animator:
@@ -97,23 +108,30 @@ class Animator:
         def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
             return complete_motion(self._backend, heard.audio, heard.rate, keys, at, on_completion)
 
-        controls = np.zeros((len(times), len(CONTROLS)), np.float32)
-        controls[:, _SPEECH] = np.clip(complete_through(spoken, times, complete), 0.0, 1.0) * request.intensity
-        controls[:, _UPPER] = upper_face(times, alignment, heard.prosody, heard.rate, request.seed, request.upper_face)
-        at_keys = np.rint(spoken.times * request.fps).astype(np.int64)  # key instants are whole frames
-        progress(1.0, "done")
-        return Animation(
+        speech = np.clip(complete_through(spoken, times, complete), 0.0, 1.0).astype(np.float32)
+        first_frame = round(request.offset * request.fps)
+        keys = KeyMotions(
+            spoken.times + first_frame / request.fps, np.zeros((len(spoken.times), len(CONTROLS)), np.float32)
+        )
+        bare = Animation(
             fps=request.fps,
             times=times,
             control_names=CONTROLS,
-            controls=controls,
-            keys=KeyMotions(spoken.times, controls[at_keys]),
+            controls=np.zeros((len(times), len(CONTROLS)), np.float32),
+            keys=keys,
             alignment=alignment,
             audio_sha256=sound.sha256,
             model=self.model,
             features=heard.audio,
             feature_rate=heard.rate,
+            speech=speech,
+            prosody=heard.prosody,
+            sliders=request.sliders,
+            layers=request.layers,
         )
+        free = freely_moving(bare, request.sliders, request.layers)
+        progress(1.0, "done")
+        return with_contacts(bare, free, keys, np.zeros(len(keys.times), bool))
 
     def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
         """Re-run completion with edited `keys` (m', C) over the same controls.
@@ -145,9 +163,15 @@ class Animator:
             return out
 
         progress(0.0, "completing the motion")
-        controls = recomplete(animation.times, animation.controls, animation.keys, keys, complete, CONTEXT)
+        if animation.free is None or animation.edited is None:
+            controls = recomplete(animation.times, animation.controls, animation.keys, keys, complete, CONTEXT)
+            progress(1.0, "done")
+            return replace(animation, controls=controls.astype(np.float32), keys=keys, vertices=None, faces=None)
+        # Completion moves freely between the keys; untouched ones count as they were before contacts were held.
+        before, after, edited = free_keys(animation, keys)
+        free = recomplete(animation.times, animation.free, before, after, complete, CONTEXT).astype(np.float32)
         progress(1.0, "done")
-        return replace(animation, controls=controls.astype(np.float32), keys=keys, vertices=None, faces=None)
+        return with_contacts(animation, free, keys, edited)
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.samples, self._rate, progress)

@@ -60,12 +60,9 @@ def edited_spans(before: KeyMotions, after: KeyMotions) -> list[Span]:
     The reach of an edit: from the last untouched key before it to the first untouched key after it. Where no key
     follows (or precedes), the reach has no end on that side.
     """
-    in_before, in_after = _matches(before.times, after.times)
-    same = (np.abs(before.controls[in_before] - after.controls[in_after]) <= SAME_VALUE).all(1)
-    kept = np.sort(before.times[in_before[same]])
-    changed = np.sort(
-        np.concatenate([np.delete(before.times, in_before[same]), np.delete(after.times, in_after[same])])
-    )
+    in_before, in_after = same_keys(before, after)
+    kept = np.sort(before.times[in_before])
+    changed = np.sort(np.concatenate([np.delete(before.times, in_before), np.delete(after.times, in_after)]))
     spans: list[Span] = []
     for group in np.split(changed, np.flatnonzero(np.diff(np.searchsorted(kept, changed))) + 1):
         if len(group):
@@ -74,6 +71,13 @@ def edited_spans(before: KeyMotions, after: KeyMotions) -> list[Span]:
             end = kept[place] if place < len(kept) else np.inf
             spans.append(Span(float(start), float(group[0]), float(group[-1]), float(end)))
     return spans
+
+
+def same_keys(before: KeyMotions, after: KeyMotions) -> tuple[np.ndarray, np.ndarray]:
+    """Indices into `before` and into `after` of the keys that both have, at the same time with the same pose."""
+    in_before, in_after = _matches(before.times, after.times)
+    same = (np.abs(before.controls[in_before] - after.controls[in_after]) <= SAME_VALUE).all(1)
+    return in_before[same], in_after[same]
 
 
 def fade(span: Span, times: np.ndarray) -> np.ndarray:

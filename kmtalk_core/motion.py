@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from .errors import InputError, KMTalkError
 from .phones import Alignment, Phone, Word
+from .rig.controls import SPEECH_CONTROLS
+from .sliders import Layers, Sliders, known_fields
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Animation:
     `times` (T,) s = frame / `fps`; `controls` (T, C) float32 in the order of `control_names`; `keys` the key motions
     over the same controls; `alignment` the phones and words they came from. `features` (N, d) float16 are the audio
     features at `feature_rate` Hz that completion needs when it runs again without the sound.
+
+    What finishing it anew needs (`finish`), None where the result comes from elsewhere: `speech` (T, S) float32, the
+    completed motion over SPEECH_CONTROLS before the sliders; `free` (T, C) float32, `controls` before the contacts were
+    held; `edited` (m,) bool, the keys that are the animator's; `prosody` (N, 2) float16 at `feature_rate` Hz. `sliders`
+    and `layers` are how it was finished.
     """
 
     fps: float
@@ -52,6 +60,12 @@ class Animation:
     model: str
     features: np.ndarray
     feature_rate: float
+    speech: np.ndarray | None = field(default=None)
+    free: np.ndarray | None = field(default=None)
+    edited: np.ndarray | None = field(default=None)
+    prosody: np.ndarray | None = field(default=None)
+    sliders: Sliders = field(default=Sliders())
+    layers: Layers = field(default=Layers())
     vertices: np.ndarray | None = field(default=None)
     faces: np.ndarray | None = field(default=None)
 
@@ -86,6 +100,18 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
         "features": animation.features.astype(np.float16, copy=False),
         "feature_rate": np.float64(animation.feature_rate),  # type: ignore[dict-item]
     }
+    if animation.free is not None and animation.speech is not None:
+        assert animation.edited is not None and animation.prosody is not None
+        settings = {"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)}
+        held = np.flatnonzero((animation.free != animation.controls).any(1))
+        arrays |= {
+            "speech": animation.speech.astype(np.float32, copy=False),
+            "contact_frames": held,  # all others move freely
+            "contact_free": animation.free[held].astype(np.float32),
+            "key_edited": animation.edited,
+            "prosody": animation.prosody.astype(np.float16, copy=False),
+            "settings": np.array(json.dumps(settings)),
+        }
     if animation.vertices is not None and animation.faces is not None:
         arrays["vertices"] = animation.vertices.astype(np.float32, copy=False)
         arrays["faces"] = animation.faces.astype(np.int32)
@@ -120,6 +146,7 @@ def load_animation(path: str | os.PathLike[str]) -> Animation:
             model=str(z["model"]),
             features=z["features"],
             feature_rate=float(z["feature_rate"]),
+            **_finishing(z),
             vertices=z.get("vertices"),
             faces=z.get("faces"),
         )
@@ -130,15 +157,44 @@ def load_animation(path: str | os.PathLike[str]) -> Animation:
         raise InputError(
             f"{path} is not a KMTalk result ({missing.args[0]} is missing); make it with `kmtalk animate`."
         ) from None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, IndexError):
         raise InputError(
             f"{path} is damaged: its arrays do not fit together; make it again with `kmtalk animate`."
         ) from None
 
 
+def _finishing(z: Mapping[str, np.ndarray]) -> dict:
+    """The fields of a result that finishing it anew needs; none of them in a result from elsewhere."""
+    if "speech" not in z:
+        return {}
+    free = z["controls"].copy()
+    free[z["contact_frames"]] = z["contact_free"]
+    settings = json.loads(str(z["settings"]))
+    return {
+        "speech": z["speech"],
+        "free": free,
+        "edited": z["key_edited"],
+        "prosody": z["prosody"],
+        "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
+        "layers": Layers(**known_fields(Layers, settings["layers"])),
+    }
+
+
 def _is_consistent(animation: Animation) -> bool:
     frames, count = len(animation.times), len(animation.control_names)
     vertices, faces = animation.vertices, animation.faces
+    speech, free, edited, prosody = animation.speech, animation.free, animation.edited, animation.prosody
+    if speech is not None and (
+        free is None
+        or edited is None
+        or prosody is None
+        or speech.shape != (frames, len(SPEECH_CONTROLS))
+        or edited.shape != animation.keys.times.shape
+        or edited.dtype != bool
+        or prosody.ndim != 2
+        or not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in (speech, free, prosody))
+    ):
+        return False
     return (
         frames > 0
         and all(

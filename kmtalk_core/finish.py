@@ -1,0 +1,152 @@
+"""The finishing stage: completed speech motion → sliders → layers → contacts → controls and keys.
+
+Pure functions of what a result holds, without the networks, so that sliders act at once (`finish`). Keys that the
+animator has edited stay exactly as they are through all of it, and what completion made of them stays around them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .completion import between_keys, same_keys
+from .contacts import hold_contacts
+from .errors import InputError
+from .motion import Animation, KeyMotions
+from .phones import Alignment
+from .rig.controls import CONTROL_INDEX, CONTROLS, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
+from .sliders import Layers, Sliders
+from .upper_face import upper_face
+
+FAINT = 0.3  # below this intensity contacts fade away with the rest, or a still mouth would tuck its lip for f and v
+SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
+
+_SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
+_UPPER = np.array([CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS])
+# mouthClose undoes the opening of the jaw, so it goes with it. The tongue follows neither.
+_JAW = np.array([name.startswith("jaw") or name == "mouthClose" for name in SPEECH_CONTROLS])
+_LIPS = ~_JAW & np.array([name.startswith(("mouth", "cheek", "nose")) for name in SPEECH_CONTROLS])
+
+
+def slide(speech: np.ndarray, fps: float, sliders: Sliders) -> np.ndarray:
+    """Completed speech motion (T, S) over SPEECH_CONTROLS, 0…1, → the same with the sliders applied, 0…1."""
+    if sliders.offset:
+        frame = np.clip(np.arange(len(speech)) - sliders.offset * fps, 0, len(speech) - 1)
+        below = np.minimum(frame.astype(np.int64), max(len(speech) - 2, 0))
+        part = (frame - below)[:, None].astype(np.float32)
+        speech = speech[below] * (1 - part) + speech[np.minimum(below + 1, len(speech) - 1)] * part
+    if sliders.smoothing:
+        speech = _smoothed(speech, SMOOTHING * sliders.smoothing * fps)
+    scale = np.float32(sliders.intensity) * np.where(_JAW, sliders.jaw, np.where(_LIPS, sliders.lips, 1.0))
+    return np.clip(speech * scale.astype(np.float32), 0.0, 1.0)
+
+
+def layer_motion(times: np.ndarray, alignment: Alignment, prosody: np.ndarray, rate: float, layers: Layers):
+    """What moves besides the speech, (T, C) over CONTROLS at `times` (T,) s: the sum of all layers.
+
+    `prosody` (N, 2) at `rate` Hz: loudness and stress, as `runtime.inference.Heard` has them.
+    """
+    out = np.zeros((len(times), len(CONTROLS)), np.float32)
+    out[:, _UPPER] += upper_face(times, alignment, prosody, rate, layers.seed, layers.upper_face)
+    return out
+
+
+def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.ndarray:
+    """The generated motion (T, C) before contacts and without the animator's edits."""
+    assert animation.speech is not None and animation.prosody is not None
+    out = layer_motion(
+        animation.times - sliders.offset, animation.alignment, animation.prosody, animation.feature_rate, layers
+    )
+    out[:, _SPEECH] += slide(animation.speech, animation.fps, sliders)
+    return np.clip(out, 0.0, 1.0, out=out)
+
+
+def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edited: np.ndarray) -> Animation:
+    """The result whose motion is `free` (T, C) with its contacts held; `edited` (m,) bool marks the animator's keys.
+
+    Those stay as `keys` has them; all others are the motion at their frames.
+    """
+    controls = hold_contacts(
+        animation.times,
+        free,
+        animation.control_names,
+        animation.alignment,
+        animation.sliders.offset,
+        keys.times,
+        edited,
+        min(animation.sliders.intensity / FAINT, 1.0),
+    )
+    frames = np.rint(keys.times * animation.fps).astype(np.int64)
+    on_frame = (np.abs(keys.times * animation.fps - frames) < 1e-4) & (frames >= 0) & (frames < len(controls))
+    at_keys = keys.controls.astype(np.float32)
+    at_keys[~edited & on_frame] = controls[frames[~edited & on_frame]]
+    return replace(
+        animation,
+        controls=controls,
+        free=free,
+        keys=KeyMotions(keys.times, at_keys),
+        edited=edited,
+        vertices=None,
+        faces=None,
+    )
+
+
+def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMotions, np.ndarray]:
+    """The keys of a result and the animator's `keys` as completion meets them, and which of the latter are edited.
+
+    Untouched keys stand where the motion is before contacts are held, edited ones as they are.
+    """
+    assert animation.free is not None and animation.edited is not None
+    in_before, in_after = same_keys(animation.keys, keys)
+    edited = np.ones(len(keys.times), bool)
+    edited[in_after] = animation.edited[in_before]
+    before, after = animation.keys.controls.copy(), keys.controls.copy()
+    frames = np.rint(animation.keys.times * animation.fps).astype(np.int64)
+    shown = (frames >= 0) & (frames < len(animation.free)) & ~animation.edited
+    before[shown] = animation.free[frames[shown]]
+    after[in_after[~edited[in_after]]] = before[in_before[~edited[in_after]]]
+    return KeyMotions(animation.keys.times, before), KeyMotions(keys.times, after), edited
+
+
+def finish(animation: Animation, sliders: Sliders | None = None, layers: Layers | None = None) -> Animation:
+    """The same result with other sliders or layers (None: as they are), without inference.
+
+    Edited keys keep their values. Where the offset moves, all keys move with it by whole frames. Raises InputError if
+    the result does not hold its speech motion.
+    """
+    if animation.speech is None or animation.free is None or animation.prosody is None or animation.edited is None:
+        raise InputError("This result was made without what the sliders need; generate it again.")
+    sliders, layers = sliders or animation.sliders, layers or animation.layers
+    free = freely_moving(animation, sliders, layers)
+    keys, edited = animation.keys, animation.edited
+    shift = _frames(sliders.offset, animation.fps) - _frames(animation.sliders.offset, animation.fps)
+    if shift:
+        keys = KeyMotions(keys.times + shift / animation.fps, keys.controls)
+    if edited.any():
+        edits = animation.free - freely_moving(animation, animation.sliders, animation.layers)
+        if shift:
+            edits = edits[np.clip(np.arange(len(edits)) - shift, 0, len(edits) - 1)]
+        free = np.clip(free + edits, min(animation.free.min(), 0.0), max(animation.free.max(), 1.0))
+        at = np.rint(keys.times * animation.fps).astype(np.int64)
+        missing = np.where(edited[:, None], keys.controls - free[np.clip(at, 0, len(free) - 1)], 0.0)
+        free += between_keys(keys.times, missing.astype(np.float32), animation.times)
+        shown = edited & (at >= 0) & (at < len(free)) & (np.abs(keys.times * animation.fps - at) < 1e-4)
+        free[at[shown]] = keys.controls[shown]
+    return with_contacts(replace(animation, sliders=sliders, layers=layers), free, keys, edited)
+
+
+def _frames(offset: float, fps: float) -> int:
+    return round(offset * fps)
+
+
+def _smoothed(motion: np.ndarray, spread: float) -> np.ndarray:
+    """Gaussian of `spread` frames over time; the first and the last pose go on beyond the ends."""
+    reach = int(np.ceil(3 * spread))
+    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(spread, 1e-9)) ** 2)
+    weight /= weight.sum()
+    padded = np.concatenate([np.repeat(motion[:1], reach, 0), motion, np.repeat(motion[-1:], reach, 0)])
+    out = np.zeros_like(motion)
+    for k, w in enumerate(weight):
+        out += np.float32(w) * padded[k : k + len(motion)]
+    return out
