@@ -8,6 +8,7 @@ sinusoidal encodings take them from the start of the sequence. Masks are True at
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -40,6 +41,27 @@ class KMTalkConfig:
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
+
+
+class Dimensions(Protocol):
+    """What completion needs to know of a configuration; the compact model's and the paper-scale one have it."""
+
+    @property
+    def d_model(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def flow_layers(self) -> int: ...
+    @property
+    def cross_layers(self) -> int: ...
+    @property
+    def decoder_layers(self) -> int: ...
+    @property
+    def feed_forward_multiple(self) -> int: ...
+    @property
+    def motion_dim(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
 
 
 class KeyMotionDecoder(nn.Module):
@@ -79,7 +101,7 @@ class KeyMotionDecoder(nn.Module):
 class MotionFlowEncoder(nn.Module):
     """Key motions → motion flow features Φ at every position (paper Sec. 3.3, after CITL, Mo et al. 2023)."""
 
-    def __init__(self, config: KMTalkConfig) -> None:
+    def __init__(self, config: Dimensions) -> None:
         super().__init__()
         d, heads, multiple, dropout = config.d_model, config.heads, config.feed_forward_multiple, config.dropout
         self.motion = nn.Linear(config.motion_dim, d)
@@ -117,7 +139,7 @@ class MotionFlowEncoder(nn.Module):
 class MotionCompletion(nn.Module):
     """Cross-modal motion completion, CMC (paper Sec. 3.3): Y = CMC(A, K, I), eq. (3)."""
 
-    def __init__(self, config: KMTalkConfig) -> None:
+    def __init__(self, config: Dimensions) -> None:
         super().__init__()
         d = config.d_model
         self.flow = MotionFlowEncoder(config)
@@ -142,12 +164,15 @@ class MotionCompletion(nn.Module):
     ) -> Tensor:
         """A (B, N, d) at `times` (B, N), K (B, m, C) at `key_times` (B, m), `key_of` (B, N) → Y (B, N, C)."""
         flow = self.flow(keys, key_times, times, key_of, mask, key_mask)
-        g = torch.sigmoid(self.gate(torch.cat([audio, flow], dim=-1)))  # eq. (4)
-        z = g * audio + (1 - g) * flow  # eq. (5)
-        z = z + self.encoding(times)
+        z = self.fused(audio, flow) + self.encoding(times)
         for layer in self.layers:
             z = layer(z, times, mask)
         return self.out(self.norm(z))
+
+    def fused(self, audio: Tensor, flow: Tensor) -> Tensor:
+        """G = σ([A, Φ] W), eq. (4); Z = G ⊙ A + (1 − G) ⊙ Φ, eq. (5)."""
+        g = torch.sigmoid(self.gate(torch.cat([audio, flow], dim=-1)))
+        return g * audio + (1 - g) * flow
 
 
 class KMTalk(nn.Module):

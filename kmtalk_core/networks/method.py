@@ -1,0 +1,185 @@
+"""One interface for every system that turns speech into the motion of a mesh.
+
+A `Method` has training stages, a loss for each of them, and `infer`. That carries systems with two stages (CodeTalker:
+codebook, then code query), convolution on the mesh (OT-Talk: `Geometry.faces`), autoregressive ones (FaceFormer: the
+loop is inside `infer`), speaking styles, and key motions plugged into any of them (`key_motions`, then KMTalk's
+`complete`).
+
+Shapes: B batch, N frames, m key motions, C = 3 × vertices. Motion is displacement from the template in the data's own
+unit. Times in seconds. Masks are True at real positions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ..errors import InputError
+from .speech import Speech
+
+# Name in a configuration → module and class; imported on demand.
+METHODS = {"kmtalk": "kmtalk_core.networks.vertex_kmtalk:VertexKMTalk"}
+GEOMETRY_ARRAYS = ("lips", "upper_face", "faces")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The mesh and the data that a method is made for.
+
+    `vertices`: how many; `lips` and `upper_face` (n,) int64 indices; `faces` (F, 3) or None where unknown; `subjects`
+    the training subjects, whose order is that of `style`; `unit`: root mean square displacement of the training data,
+    so that networks see numbers near 1; `fps`: the frame rate of the training data.
+    """
+
+    vertices: int
+    fps: float
+    lips: np.ndarray
+    upper_face: np.ndarray
+    subjects: tuple[str, ...]
+    unit: float
+    faces: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training stage; `after` names the stages whose result it needs. Others may be trained at the same time."""
+
+    name: str
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Key instants, `times` (B, m), `mask` (B, m); and key motions `motion` (B, m, C), None where still to be made."""
+
+    times: Tensor
+    mask: Tensor
+    motion: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss sees. `key_frames` (B, m) are the frames of `keys`; `text` (B, L) characters of the transcript
+    (networks.lip_reader.CHARACTERS) and `text_lengths` (B,), 0 where it is not known; `style` (B, subjects) one-hot.
+    """
+
+    speech: Speech
+    template: Tensor
+    style: Tensor
+    times: Tensor
+    mask: Tensor
+    motion: Tensor
+    keys: Keys
+    key_frames: Tensor
+    text: Tensor
+    text_lengths: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, (Tensor, Speech))}
+        motion = None if self.keys.motion is None else self.keys.motion.to(device)
+        return replace(self, **moved, keys=Keys(self.keys.times.to(device), self.keys.mask.to(device), motion))
+
+
+class Method(nn.Module, ABC):
+    """A system; made from its part of the configuration and a geometry."""
+
+    stages: ClassVar[tuple[Stage, ...]]
+    training_only: ClassVar[tuple[str, ...]] = ()  # prefixes of parameters that a checkpoint leaves out
+
+    def __init__(self, config: Mapping[str, Any], geometry: Geometry) -> None:
+        super().__init__()
+        self.geometry = geometry
+
+    @property
+    @abstractmethod
+    def config(self) -> dict[str, Any]:
+        """Builds the same networks again, without pre-trained sources; JSON types only."""
+
+    @abstractmethod
+    def trained(self, stage: str) -> Sequence[nn.Module]:
+        """The modules that `stage` trains, frozen parameters in them excepted; all others stay as they are."""
+
+    @abstractmethod
+    def loss(self, stage: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and its parts, each the mean over the clips of the batch of a per-clip value.
+
+        So a batch is the mean of its clips one by one, and several processes agree with one.
+        """
+
+    @abstractmethod
+    def infer(self, speech: Speech, template: Tensor, style: Tensor, times: Tensor, keys: Keys | None = None) -> Tensor:
+        """Motion (B, N, C) at `times` (B, N). `keys`: instants or whole key motions, for methods that take them."""
+
+    def key_motions(self, speech: Speech, template: Tensor, style: Tensor, keys: Keys) -> Tensor:
+        """K (B, m, C) at the key instants: by default what `infer` gives there (the paper's Table 3 and Table 5)."""
+        return self.infer(speech, template, style, keys.times)
+
+
+def make_method(name: str, config: Mapping[str, Any], geometry: Geometry) -> Method:
+    """Build a method by name; raises InputError for an unknown one or options that it does not know."""
+    if name not in METHODS:
+        raise InputError(f"There is no method {name!r}; choose one of {', '.join(METHODS)}.")
+    module, kind = METHODS[name].split(":")
+    return getattr(importlib.import_module(module), kind)(config, geometry)
+
+
+def save_method(method: Method, name: str, facts: Mapping[str, Any], path: str | os.PathLike[str]) -> str:
+    """Write a checkpoint (configuration, geometry, float32 weights, checksum) whole or not at all; the checksum."""
+    g = method.geometry
+    weights = {
+        f"network.{key}": tensor.detach().cpu().numpy()
+        for key, tensor in method.state_dict().items()
+        if not key.startswith(method.training_only)
+    }
+    for key in GEOMETRY_ARRAYS:
+        if getattr(g, key) is not None:
+            weights[f"geometry.{key}"] = np.asarray(getattr(g, key), np.int64)
+    about = {"vertices": g.vertices, "fps": g.fps, "subjects": list(g.subjects), "unit": g.unit}
+    config = {**facts, "method": name, "options": method.config, "geometry": about}
+    return save_checkpoint(Checkpoint(config, weights, {}), path)
+
+
+def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
+    """The method of a checkpoint that `save_method` wrote, in evaluation mode on the CPU. Raises InputError."""
+    checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path)
+    if "method" not in checkpoint.config:
+        raise InputError("This checkpoint is a compact model in control space; choose one trained on vertices.")
+    about = checkpoint.config["geometry"]
+    arrays = {key: checkpoint.weights.get(f"geometry.{key}") for key in GEOMETRY_ARRAYS}
+    geometry = Geometry(
+        vertices=about["vertices"],
+        fps=about["fps"],
+        lips=_needed(arrays["lips"]),
+        upper_face=_needed(arrays["upper_face"]),
+        subjects=tuple(about["subjects"]),
+        unit=about["unit"],
+        faces=arrays["faces"],
+    )
+    method = make_method(checkpoint.config["method"], checkpoint.config["options"], geometry)
+    weights = {k.removeprefix("network."): v for k, v in checkpoint.weights.items() if k.startswith("network.")}
+    method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
+    return method.eval()
+
+
+def _needed(array: np.ndarray | None) -> np.ndarray:
+    if array is None:
+        raise InputError("This checkpoint lacks the vertex lists of its mesh; train it again.")
+    return array
+
+
+def options_of(config: Mapping[str, Any], table: str, known: Sequence[str]) -> dict[str, Any]:
+    """One table of a configuration; raises InputError for an option that nobody reads."""
+    options = dict(config.get(table, {}))
+    for name in options:
+        if name not in known:
+            raise InputError(f"[{table}] has an unknown option {name!r}; it knows {', '.join(known)}.")
+    return options
