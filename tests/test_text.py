@@ -1,8 +1,10 @@
 """Transcripts as written → words as spoken, with the written form kept."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kmtalk_core.localization.text import spoken_words
+from kmtalk_core.localization.text import SpokenWord, spoken_text, spoken_words
 
 
 def spoken(text: str) -> str:
@@ -25,7 +27,8 @@ def spoken(text: str) -> str:
         ("NASA, two DVDs and the FBI", "NASA two DVDs and the FBI"),
         ("I SAID NO TO THE USA", "i said no to the usa"),
         ("you & me @ 50%", "you and me at fifty percent"),
-        ("Henry VIII", "henry eight"),
+        ("Henry VIII, George V, World War II, Rocky IV", "henry the eighth george the fifth world war two rocky four"),
+        ("Elizabeth I of England, I think", "elizabeth the first of england i think"),
         ("1,455 people and 7 dwarfs", "one thousand four hundred and fifty five people and seven dwarfs"),
         ("1455, 1999, 2005, 2024", "fourteen fifty five nineteen ninety nine two thousand and five twenty twenty four"),
         ("the 1990s and '80s", "the nineteen nineties and eighties"),
@@ -42,6 +45,23 @@ def spoken(text: str) -> str:
         ("mp3 B2B 3D F-16 20-year-old", "m. p. three b. two b. three d. f. sixteen twenty year old"),
         ("No. 5, no. #1", "number five no number one"),
         ("blender.org", "blender dot org"),
+        ("1962-05-01, 12/31/99", "may first nineteen sixty two december thirty first ninety nine"),
+        ("on 3/4 we ate 3/4", "on march fourth we ate three quarters"),
+        ("May 3rd; May 3; 3 May; Sept. 5", "may third may third third of may september fifth"),
+        ("in 1066, 24/7, 3 1/2", "in ten sixty six twenty four seven three and one half"),
+        ("£1m, 50¢, 5€, US$20, -$5, $5/hour", "one million pounds fifty cents five euros twenty dollars minus five"
+         " dollars five dollars per hour"),
+        ("1 km, 5 °C, 100 km/h, 1 hr, 2 m², 5'10\"", "one kilometer five degrees celsius one hundred kilometers"
+         " per hour one hour two square meters five foot ten"),
+        ("(555) 123-4567", "five five five one two three four five six seven"),
+        ("www.x.com/a-b jo.doe@x.org!", "w. w. w. dot x. dot com slash a. dash b. jo dot doe at x. dot org"),
+        ("No. I have no. 5 on p. 3", "no i have number five on page three"),
+        ("I wor- work s-s-so th-that T-shirt, I-I", "i wor- work s- s- so th- that t. shirt i i"),
+        ("um, uh-huh, mm-hmm", "um uh huh mm hmm"),
+        ("YouTube, McDonald, OpenAI, eBay", "you tube mcdonald open AI e. bay"),
+        ("R&D in C++, #tag", "r. and d. in c. plus plus hashtag tag"),
+        ("Note: it is **really** late", "note it is really late"),
+        ("rock 'n' roll", "rock 'n roll"),
         ("", ""),
         ("… — !?", ""),
         ("Привет", ""),
@@ -54,3 +74,36 @@ def test_spoken_form(written, said):
 def test_the_written_word_is_kept():
     labels = [(word.label, len(word.spoken)) for word in spoken_words("“Hello,” said Dr. O’Neil: it’s $5.50!")]
     assert labels == [("Hello", 1), ("said", 1), ("Dr", 1), ("O’Neil", 1), ("it’s", 1), ("$5.50", 5)]
+
+
+def test_what_is_not_said_is_kept_apart():
+    text = spoken_text("Anna: [sighs] Hi, мир.\nBob: (waves) Hello!")
+    assert text.unspoken == ("Anna:", "Bob:", "[sighs]", "(waves)")
+    assert text.unreadable == ("мир",)
+    assert text.spoken == (("hi", 0), ("hello", 1))
+
+
+def test_spoken_words_know_their_written_word():
+    text = spoken_text("It cost $5.50 today")
+    assert [text.words[number].label for _, number in text.spoken] == ["It", "cost", *["$5.50"] * 5, "today"]
+
+
+def test_subtitles_give_times_and_speakers():
+    text = spoken_text(
+        "WEBVTT\n\n00:01.000 --> 00:02.500\n<v Ann>Hello <i>you</i>!\n\n00:03.000 --> 00:04.000\n- Hi &amp; bye"
+    )
+    assert text.words == (
+        SpokenWord("Hello", ("hello",), 1.0, 2.5, "Ann"),
+        SpokenWord("you", ("you",), 1.0, 2.5, "Ann"),
+        SpokenWord("Hi", ("hi",), 3.0, 4.0),
+        SpokenWord("&", ("and",), 3.0, 4.0),
+        SpokenWord("bye", ("bye",), 3.0, 4.0),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.one_of(st.sampled_from("aI5.,:;/-–'’$€%°½()[]<>*@#&+ \n"), st.characters()), max_size=40))
+def test_any_text_can_be_spoken(text):
+    for word in spoken_text(text).words:
+        assert word.label and word.spoken
+        assert all(said.strip("'-").rstrip(".").replace("'", "").isascii() and " " not in said for said in word.spoken)

@@ -1,19 +1,36 @@
-"""Words to phones: the CMU pronouncing dictionary first, then a small network for the words that it lacks."""
+"""Words to phones: the CMU pronouncing dictionary first, then a small model for the words that it lacks."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..phones import PHONES
-
 DICTIONARY = "model/en-us/cmudict-en-us.dict"
-NETWORK = Path(__file__).parent.parent / "assets" / "g2p.npz"
+MODEL = Path(__file__).parent.parent / "assets" / "g2p.npz"
 LONGEST_WORD = 40  # letters; what is longer is no word
+UNSEEN = -16.0  # log-probability of what was never counted
+
+HESITATIONS: dict[str, tuple[str, ...]] = {
+    "hmm": ("HH M", "M"), "hm": ("HH M", "M"), "mm": ("M",), "mmm": ("M",), "mhm": ("M HH M",), "um": ("AH M",),
+    "umm": ("AH M",), "uhm": ("AH M",), "uh": ("AH",), "erm": ("ER M", "AH M"), "er": ("ER", "AH"), "ehm": ("EH M",),
+    "shh": ("SH",), "sh": ("SH",), "psst": ("P S T",), "pst": ("P S T",), "pff": ("P F",), "pfft": ("P F T",),
+    "brr": ("B ER",), "grr": ("G ER",), "ugh": ("AH G", "AH"), "eww": ("IY UW",), "ew": ("IY UW",), "aww": ("AO",),
+    "ahh": ("AA",), "ooh": ("UW",), "ohh": ("OW",), "tsk": ("T S K",), "zzz": ("Z",), "phew": ("F Y UW",),
+    "nuh": ("N AH",), "huh": ("HH AH",), "mwah": ("M W AA",), "'n": ("AH N",),
+}  # fmt: skip
+CONTRACTIONS: dict[str, tuple[str, ...]] = {
+    "n't": (" AH N T", " N T"), "'ll": (" AH L", " L"), "'ve": (" AH V", " V"), "'re": (" ER", " R"),
+    "'d": (" D", " AH D"), "'m": (" M",), "'em": (" AH M",), "'s": (" Z", " S"),
+}  # fmt: skip
+
+_Node = tuple[dict[int, tuple[float, int]], float, int]
+"""Symbol → its log-probability and the context that it makes; the log-weight of backing off; the shorter context."""
 
 
 def pocketsphinx_folder() -> Path | None:
@@ -39,76 +56,154 @@ def dictionary() -> dict[str, tuple[str, ...]]:
     return entries
 
 
+@functools.lru_cache(maxsize=65536)
 def pronunciations(word: str) -> tuple[str, ...]:
     """How a spoken word of `text.spoken_words` may be pronounced, likeliest first; always at least one way.
 
-    A word that the dictionary lacks is looked up without its ending or quotes, then guessed by the network. Capitals
-    are also spelled.
+    A word that the dictionary lacks is looked up without its ending or quotes, then guessed by the model. Capitals
+    are also spelled; of an unfinished word ("wor-") only its beginning is said.
     """
+    if word.endswith("-"):
+        return _unfinished(word[:-1].lower())
     if word != word.lower():
         letters, ending = re.fullmatch(r"([A-Z]+)('?s?)", word).groups()  # type: ignore[union-attr]
-        spelled = " ".join(_known(f"{c.lower()}.")[0] for c in letters)
+        spelled = " ".join(_known(f"{c.lower()}.")[0] if dictionary() else _guess(c.lower()) for c in letters)
         spelled += " Z" if ending else ""
-        return tuple(dict.fromkeys((*_known(word.lower()), spelled)))
+        whole = _known(word.lower()) or _known(letters.lower())
+        # What nobody wrote down is spelled, unless it is long and has vowels enough to be read: UNESCO.
+        readable = len(letters) >= 5 and re.fullmatch(r"(?:[^AEIOUY]{0,2}[AEIOUY]{1,2})+[^AEIOUY]{0,2}", letters)
+        return tuple(dict.fromkeys((*whole, spelled, *([_guess(word.lower())] if readable and not whole else []))))
     return _known(word) or (_guess(word),)
 
 
 def _known(word: str) -> tuple[str, ...]:
-    entries = dictionary()
-    if found := entries.get(word):
+    if found := HESITATIONS.get(word) or dictionary().get(word):
         return found
-    if word.endswith("in'") and (full := entries.get(f"{word[:-1]}g")):  # goin'
+    if word.endswith("in'") and (full := dictionary().get(f"{word[:-1]}g")):  # goin'
         return tuple(variant.removesuffix("NG") + "N" for variant in full)
-    for ending, phones in (("'s", " Z"), ("s'", " Z"), ("'", "")):
-        if word.endswith(ending) and (stem := entries.get(word.removesuffix(ending))):
-            return tuple(variant + phones for variant in stem)
+    if word.endswith(("'s", "s'", "'")) and (stem := dictionary().get(re.sub(r"('s|')$", "", word))):
+        return tuple(variant if word.endswith("s'") else variant + _plural(variant) for variant in stem)
+    for ending, ways in CONTRACTIONS.items():
+        if word.endswith(ending) and (stem := _known(word.removesuffix(ending))):
+            return tuple(variant + way for variant in stem for way in ways)
     bare = word.strip("'")
-    return _known(bare) if bare != word else ()
+    if bare != word and (found := _known(bare)):
+        return found
+    if re.search(r"(.)\1\1", word):  # drawn out: soooo, goood, hmmmm
+        shorter = [re.sub(r"(.)\1{2,}", letters, word) for letters in (r"\1\1", r"\1")]
+        return tuple(dict.fromkeys(way for stem in shorter for way in _known(stem)))
+    return ()
 
 
+def _plural(phones: str) -> str:
+    last = phones.rpartition(" ")[2]
+    return (
+        " IH Z" if last in ("S", "Z", "SH", "ZH", "CH", "JH") else " S" if last in ("P", "T", "K", "F", "TH") else " Z"
+    )
+
+
+def _unfinished(start: str) -> tuple[str, ...]:
+    """What is heard of a word that breaks off after the letters `start`."""
+    if not re.search("[aeiouy]", start):  # only consonants: they are not spelled
+        return (" ".join(phone for phone in _guess(f"{start}a").split()[:-1]) or _guess(start),)
+    if start in ("a", "i", "o") or len(start) > 2:
+        return _known(start) or (_guess(start),)
+    return (_guess(start),)
+
+
+@functools.lru_cache(maxsize=65536)
 def _guess(word: str) -> str:
-    return " ".join(_network().guess(word.replace("'", "")[:LONGEST_WORD]))
+    return " ".join(_model().guess(word.replace("'", "")[:LONGEST_WORD]))
 
 
 @functools.cache
-def _network() -> Network:
-    with np.load(NETWORK) as weights:
-        return Network({k: v if v.dtype.kind == "U" else v.astype(np.float32) for k, v in weights.items()})
+def _model() -> Model:
+    with np.load(MODEL) as arrays:
+        return Model(dict(arrays))
 
 
-class Network:
-    """The grapheme-to-phoneme network of g2p-en (Park and Kim 2019): a GRU encoder and a GRU decoder.
+class Model:
+    """A joint-sequence n-gram model of letters and their phones (Bisani and Ney 2008), as tools/make_g2p.py makes it.
 
-    `weights`: `letters` and `phones` name the symbols; the matrices are as tools/make_g2p.py writes them, in the layout
-    of torch's GRU (reset, update, new).
+    `arrays`: `letters`, `phones` (S,): the symbols, each a letter with its phones; the first two mark a word's start
+    and end. The n-grams are nodes of a trie in breadth-first order, the root first, which has no symbol: `children`
+    (N + 1,) says how many each node has; `symbol` (N,), `log_probability` and `log_back_off` (N,) uint8 are in steps
+    of -1/16.
     """
 
-    def __init__(self, weights: dict[str, np.ndarray]) -> None:
-        self._w = weights
-        self._letters = {str(letter): i for i, letter in enumerate(weights["letters"])}
-        self._phones = [str(phone) for phone in weights["phones"]]
+    BEAM = 12  # hypotheses that are followed at once
+    MARGIN = 8.0  # natural logarithms that a hypothesis may be behind the best
+
+    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._phones = [tuple(str(phones).split()) for phones in arrays["phones"]]
+        self._of_letter: dict[str, list[int]] = {}
+        for index, letter in enumerate(arrays["letters"][2:], 2):
+            self._of_letter.setdefault(str(letter), []).append(index)
+        children = arrays["children"].astype(np.int64)
+        self._first = np.cumsum(np.append(0, children)) + 1  # number of each node's first child
+        self._symbol = np.append(0, arrays["symbol"].astype(np.int64))
+        self._probability = np.append(0, arrays["log_probability"]) / -16.0
+        self._back_off = np.append(0, arrays["log_back_off"]) / -16.0
+        self._shorter = self._without_first(children)
+        # A context that nothing is known to follow is as good as a shorter one.
+        self._context = np.arange(len(children))
+        while (childless := children[self._context] == 0).any():
+            self._context = np.where(childless, self._shorter[self._context], self._context)
+        self._seen: dict[int, _Node] = {}
 
     def guess(self, word: str) -> list[str]:
-        """The likeliest phones (ARPABET without stress) of a word in lower case."""
-        w = self._w
-        hidden = np.zeros(w["enc_w_hh"].shape[1], dtype=np.float32)
-        for letter in (*word, "</s>"):
-            hidden = self._step("enc", self._letters.get(letter, self._letters["<unk>"]), hidden)
+        """The likeliest phones (ARPABET without stress) of a word in lower case; letters that it does not know are
+        left out."""
+        paths: dict[int, tuple[float, tuple[Any, ...]]] = {self._step(0, 0)[1]: (0.0, ())}
+        for letter in word:
+            symbols = self._of_letter.get(letter)
+            if symbols:
+                paths = self._extended(paths, symbols)
+        _, path = max((score + self._step(node, 1)[0], path) for node, (score, path) in paths.items())
         phones: list[str] = []
-        last = self._phones.index("<s>")
-        for _ in range(2 * len(word) + 4):
-            hidden = self._step("dec", last, hidden)
-            last = int(np.argmax(w["fc_w"] @ hidden + w["fc_b"]))
-            if self._phones[last] == "</s>":
-                break
-            phones.append(self._phones[last].rstrip("012"))
-        return [phone for phone in phones if phone in PHONES] or ["AH"]
+        while path:
+            path, symbol = path
+            phones[:0] = self._phones[symbol]
+        return phones or ["AH"]
 
-    def _step(self, part: str, symbol: int, hidden: np.ndarray) -> np.ndarray:
-        w = self._w
-        into = w[f"{part}_w_ih"] @ w[f"{part}_emb"][symbol] + w[f"{part}_b_ih"]
-        onto = w[f"{part}_w_hh"] @ hidden + w[f"{part}_b_hh"]
-        (reset_in, update_in, new_in), (reset, update, new) = np.split(into, 3), np.split(onto, 3)
-        gate = 1.0 / (1.0 + np.exp(-(update_in + update)))
-        proposal = np.tanh(new_in + new / (1.0 + np.exp(-(reset_in + reset))))
-        return (1.0 - gate) * proposal + gate * hidden
+    def _extended(self, paths: Mapping[int, tuple[float, Any]], symbols: Sequence[int]) -> dict[int, tuple[float, Any]]:
+        longer: dict[int, tuple[float, Any]] = {}
+        for node, (score, path) in paths.items():
+            for symbol in symbols:
+                more, at = self._step(node, symbol)
+                if at not in longer or score + more > longer[at][0]:
+                    longer[at] = (score + more, (path, symbol))
+        ranked = sorted(longer.items(), key=lambda item: item[1][0], reverse=True)[: self.BEAM]
+        least = ranked[0][1][0] - self.MARGIN
+        return {node: entry for node, entry in ranked if entry[0] >= least}
+
+    def _step(self, node: int, symbol: int) -> tuple[float, int]:
+        """The log-probability of `symbol` after the context `node`, and the context that they make together."""
+        cost = 0.0
+        while True:
+            children, back_off, shorter = self._seen.get(node) or self._node(node)
+            if found := children.get(symbol):
+                return cost + found[0], found[1]
+            if node == 0:
+                return cost + UNSEEN, 0
+            cost, node = cost + back_off, shorter
+
+    def _node(self, node: int) -> _Node:
+        inside = slice(self._first[node], self._first[node + 1])
+        known = zip(self._probability[inside].tolist(), self._context[inside].tolist(), strict=True)
+        children = dict(zip(self._symbol[inside].tolist(), known, strict=True))
+        return self._seen.setdefault(node, (children, float(self._back_off[node]), int(self._shorter[node])))
+
+    def _without_first(self, children: np.ndarray) -> np.ndarray:
+        """(N + 1,) for each n-gram the node of the same without its first symbol, from short to long ones."""
+        base = len(self._phones)
+        parent = np.append(0, np.repeat(np.arange(len(children)), children))
+        keys = parent * base + self._symbol
+        keys[0] = -1
+        shorter = np.zeros(len(children), np.int64)
+        first, last = int(children[0]) + 1, self._first[1 : int(children[0]) + 2][-1]
+        while first < last:
+            wanted = shorter[parent[first:last]] * base + self._symbol[first:last]
+            shorter[first:last] = np.searchsorted(keys, wanted)
+            first, last = last, int(self._first[last])
+        return shorter

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from .numerals import CURRENCIES, SCALE_WORDS, SYMBOLS, UNITS, cardinal, digits, is_month, number_said, unit_said, words
+from .transcript import subtitles
 
 
 @dataclass(frozen=True)
@@ -13,207 +16,305 @@ class SpokenWord:
     """A word as written (`label`) and what is said for it (`spoken`).
 
     Spoken words are in lower case, of letters and apostrophes; a single letter with a full stop ("a.") is the letter's
-    name, and capitals ("NASA", "DVDs") may be read as a word or spelled.
+    name, capitals ("NASA", "DVDs") may be read as a word or spelled, and a hyphen at the end ("wor-") tells that the
+    word was not finished. `start` and `end` are the seconds of the subtitle that the word is from, a hint of when it is
+    said; `speaker` is who says it, where the transcript tells.
     """
 
     label: str
     spoken: tuple[str, ...]
+    start: float | None = None
+    end: float | None = None
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class SpokenText:
+    """A whole transcript. `unspoken`: what was taken as not said, as written (stage directions, speakers' names);
+    `unreadable`: words that English has no letters for.
+    """
+
+    words: tuple[SpokenWord, ...]
+    unspoken: tuple[str, ...] = field(default=())
+    unreadable: tuple[str, ...] = field(default=())
+
+    @property
+    def spoken(self) -> tuple[tuple[str, int], ...]:
+        """Every spoken word in order, with the number of the written word that it belongs to."""
+        return tuple((said, number) for number, word in enumerate(self.words) for said in word.spoken)
 
 
 # What is not said: [sighs], (beat), {music}, <i>, *coughs*, and the speaker's name that begins a line of a script.
-_DIRECTION = re.compile(r"\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>|\*[^*\n]*\*|^\s*[A-Z][A-Z .'’-]+:", re.MULTILINE)
-_BREAK = re.compile(r"[\s…]+|\.{2,}|--+|—|(?<!\d)–|–(?!\d)|(?<=[^\W\d])[/_](?=[^\W\d])")
-_EDGES = re.compile(r"^[^\w$£€¥#%&@+=½¼¾'’.-]+|[^\w%&@+=°'’.½¼¾]+$")
+_DIRECTION = re.compile(
+    r"\[[^\]]*\]|\((?![\d\s.-]*\d[\d\s.-]*\))[^)]*\)|\{[^}]*\}|(?<!\*)\*(?!\*)[^*\n]*\*(?!\*)|^\s*[A-Z][A-Z .'’-]+:",
+    re.MULTILINE,
+)
+_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>")
+_LABEL = re.compile(r"^[ \t]*(?:[-–>]+[ \t]*)?([A-Z][\w.'’-]*(?: [A-Z\d][\w.'’-]*){0,2}):(?=\s)", re.MULTILINE)
+_BREAK = re.compile(r"…+|\.{2,}|--+|—|(?<!\d)–|–(?!\d)|(?<=[^\W\d])[/_](?=[^\W\d])|\|")
+_EDGES = re.compile(rf"^[^\w%&@+={re.escape(''.join(CURRENCIES))}#§√π№~≈±<>°½¼¾⅓⅔⅛'’.-]+|[^\w%&@+=°'’.½¼¾⅓⅔⅛€£¢]+$")
+_PUNCTUATION = ".,;:!?\"“”„«»()[]‘’'*–-_♪♫"
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)[^\s<>]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|edu|gov|dev)(?:/\S*)?",
+    re.IGNORECASE,
+)
+_UNFINISHED = re.compile(r"[^\W\d_]-[\"”'’,.!?]*$")
+_RATES = {"km/h": "kmh", "m/s": "mps", "mi/h": "mph"}
 
-_LONGEST_NUMBER = 36  # digits; longer ones are read digit by digit
-
-_SYMBOLS = {"&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "#": "number", "°": "degrees"}
-_CURRENCIES = {
-    "$": ("dollar", "dollars", "cent", "cents"),
-    "£": ("pound", "pounds", "penny", "pence"),
-    "€": ("euro", "euros", "cent", "cents"),
-    "¥": ("yen", "yen", "sen", "sen"),
-}
-_SCALES = {"k": "thousand", "m": "million", "bn": "billion"}
-_SCALE_WORDS = {"hundred", "thousand", "million", "billion", "trillion"}
-_UNITS = {
-    "km": "kilometers", "cm": "centimeters", "mm": "millimeters", "kg": "kilograms", "g": "grams",
-    "mg": "milligrams", "lb": "pounds", "lbs": "pounds", "oz": "ounces", "ft": "feet", "mph": "miles per hour",
-    "kmh": "kilometers per hour", "hz": "hertz", "khz": "kilohertz", "mhz": "megahertz", "ghz": "gigahertz",
-    "kb": "kilobytes", "mb": "megabytes", "gb": "gigabytes", "tb": "terabytes", "ms": "milliseconds",
-    "min": "minutes", "fps": "frames per second", "px": "pixels", "am": "a. m.", "pm": "p. m.", "s": "seconds",
-    "m": "meters", "x": "times", "%": "percent", "°": "degrees", "°c": "degrees celsius",
-    "°f": "degrees fahrenheit",
-}  # fmt: skip
 # The full stop may be left out of these, and of these it may not ("no", "sat", "gen").
 _ABBREVIATIONS = {
     "mr": "mister", "mrs": "missus", "ms": "miz", "dr": "doctor", "vs": "versus", "jr": "junior", "sr": "senior",
     "prof": "professor", "etc": "et cetera", "dept": "department", "approx": "approximately", "ltd": "limited",
-    "blvd": "boulevard",
+    "blvd": "boulevard", "messrs": "messers", "mt": "mount", "govt": "government", "w/o": "without", "w/": "with",
+    "misc": "miscellaneous", "esq": "esquire", "&c": "et cetera",
 }  # fmt: skip
 _DOTTED = {
     "e.g.": "for example", "i.e.": "that is", "capt.": "captain", "col.": "colonel", "gen.": "general",
     "lt.": "lieutenant", "sgt.": "sergeant", "rev.": "reverend", "hon.": "honorable", "gov.": "governor",
     "sen.": "senator", "rep.": "representative", "inc.": "incorporated", "co.": "company", "corp.": "corporation",
-    "ave.": "avenue", "rd.": "road", "mt.": "mount", "ft.": "fort", "est.": "established", "jan.": "january",
-    "feb.": "february", "aug.": "august", "sept.": "september", "oct.": "october", "nov.": "november",
-    "dec.": "december", "a.m.": "a. m.", "p.m.": "p. m.", "ph.d.": "p. h. d.",
+    "ave.": "avenue", "rd.": "road", "ft.": "fort", "est.": "established", "a.m.": "a. m.", "p.m.": "p. m.",
+    "ph.d.": "p. h. d.", "cmdr.": "commander", "maj.": "major", "pres.": "president", "univ.": "university",
+    "tues.": "tuesday", "thurs.": "thursday", "fri.": "friday", "mon.": "monday", "viz.": "namely", "cf.": "compare",
+    "bros.": "brothers", "no.": "no", "assn.": "association", "intl.": "international", "natl.": "national",
 }  # fmt: skip
-_VULGAR = {"½": "a half", "¼": "a quarter", "¾": "three quarters"}
-_ROMAN = {"ii": "two", "iii": "three", "iv": "four", "vi": "six", "vii": "seven", "viii": "eight", "ix": "nine"}
-
-_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+"
-_MONEY = re.compile(rf"([$£€¥])({_NUMBER})(k|m|bn)?")
-_TIME = re.compile(r"(\d{1,2}):(\d\d)(am|pm)?")
-_RANGE = re.compile(rf"({_NUMBER})[-–]({_NUMBER})([a-z%°]*)")
-_FRACTION = re.compile(r"(\d+)[/⁄](\d+)")
-_DECADE = re.compile(r"'?(\d{2,4})'?s")
-_ORDINAL = re.compile(r"(\d[\d,]*)(?:st|nd|rd|th)")
-_QUANTITY = re.compile(rf"([-+]?)({_NUMBER})([a-z%°]*)")
-_DENOMINATORS = {"2": ("half", "halves"), "4": ("quarter", "quarters")}
+_BEFORE_NUMBERS = {
+    "no.": "number", "nos.": "numbers", "p.": "page", "pp.": "pages", "fig.": "figure", "figs.": "figures",
+    "ch.": "chapter", "vol.": "volume", "ca.": "circa", "c.": "circa", "sec.": "section", "art.": "article",
+    "par.": "paragraph", "ep.": "episode", "pt.": "part", "st.": "saint",
+}  # fmt: skip
+_VULGAR = {
+    "½": "a half", "¼": "a quarter", "¾": "three quarters", "⅓": "a third", "⅔": "two thirds", "⅛": "an eighth",
+}  # fmt: skip
+_ROMAN = re.compile(r"(?=[XVI])(X{0,3})(IX|IV|V?I{0,3})")
+# After a ruler's name a Roman numeral is "the eighth", after all else "eight".
+_RULERS = frozenset(
+    ("henry", "louis", "george", "elizabeth", "charles", "james", "edward", "william", "richard", "john", "paul",
+     "pius", "benedict", "francis", "philip", "ferdinand", "peter", "catherine", "frederick", "wilhelm", "ramses",
+     "ramesses", "napoleon", "mary", "alexander", "nicholas", "ivan", "leo", "gregory", "innocent", "clement", "urban",
+     "robert", "david", "malcolm", "alfonso", "carlos", "felipe", "juan", "otto", "gustav", "christian", "albert",
+     "leopold", "joseph", "rudolf", "maximilian", "boniface", "julius", "sixtus", "umberto", "baldwin", "ptolemy",
+     "xerxes", "darius", "cyrus", "mehmed", "murad", "osman", "selim", "elisabeth", "haakon", "olav", "abdullah")
+)  # fmt: skip
+_NO_BORDER = frozenset(("mc", "mac", "de", "du", "la", "le", "di", "da", "van", "von", "fitz", "o"))
+_LETTERS = str.maketrans(
+    {"’": "'", "‘": "'", "ʼ": "'", "‑": "-", "−": "-", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O",
+     "ß": "ss", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "th", "þ": "th", "Þ": "Th", "ı": "i"}
+)  # fmt: skip
 
 
 def spoken_words(transcript: str) -> tuple[SpokenWord, ...]:
     """The words of a transcript in order, with what is said for each; words of which nothing is said are left out."""
-    text = _DIRECTION.sub(" ", transcript.replace("\u00ad", ""))
-    text = re.sub(r"(?<=\d)(?=[½¼¾])", " ", text)
-    # In a text that is all in capitals, they do not mean abbreviations.
-    if text.isupper():
-        text = text.lower()
-    chunks = [chunk for chunk in _BREAK.split(text) if chunk and chunk.strip("-–'’.") != ""]
-    words: list[SpokenWord] = []
+    return spoken_text(transcript).words
+
+
+def spoken_text(transcript: str) -> SpokenText:
+    """A transcript, or the text of SubRip or WebVTT subtitles, as it is spoken."""
+    cues = subtitles(transcript)
+    if cues is None:
+        return _spoken(transcript)
+    texts = []
+    labels = _speaker_labels("\n".join(cue.text for cue in cues))
+    for cue in cues:
+        text = _spoken(cue.text, labels)
+        texts.append(
+            replace(
+                text,
+                words=tuple(
+                    replace(word, start=cue.start, end=cue.end, speaker=cue.speaker or word.speaker)
+                    for word in text.words
+                ),
+            )
+        )
+    return SpokenText(
+        tuple(word for text in texts for word in text.words),
+        tuple(piece for text in texts for piece in text.unspoken),
+        tuple(word for text in texts for word in text.unreadable),
+    )
+
+
+def _spoken(transcript: str, labels: frozenset[str] | None = None) -> SpokenText:
+    unspoken: list[str] = []
+
+    def drop(match: re.Match[str]) -> str:
+        unspoken.append(match[0].strip())
+        return " "
+
+    text = transcript.replace("\u00ad", "").replace("\u200b", "")
+    text = _TAG.sub(" ", text)
+    labels = _speaker_labels(text) if labels is None else labels
+    text = _LABEL.sub(lambda match: drop(match) if match[1] in labels else match[0], text)
+    text = _DIRECTION.sub(drop, text)
+    text = re.sub(r"(?<=\d)(?=[½¼¾⅓⅔⅛])", " ", text)
+    text = re.sub(r"\b(?:km/h|m/s|mi/h)\b", lambda match: _RATES[match[0]], text)
+    text = "\n".join(_calm(line) for line in text.split("\n"))
+    chunks = list(_chunks(text))
+    found: list[SpokenWord] = []
+    unreadable: list[str] = []
     for number, chunk in enumerate(chunks):
         following = chunks[number + 1] if number + 1 < len(chunks) else ""
         previous = chunks[number - 1] if number else ""
-        spoken = tuple(_said(_EDGES.sub("", chunk), previous, following))
-        if label := chunk.strip(".,;:!?\"“”„«»()[]‘’'*–-") or chunk:
-            words.append(SpokenWord(label, spoken))
-    return tuple(word for word in words if word.spoken)
+        label = chunk.strip(_PUNCTUATION) or chunk
+        if said := tuple(_said_for(chunk, previous, following)):
+            found.append(SpokenWord(label, said))
+        elif any(c.isalpha() for c in chunk):
+            unreadable.append(label)
+    return SpokenText(tuple(found), tuple(unspoken), tuple(unreadable))
+
+
+def _speaker_labels(text: str) -> frozenset[str]:
+    """Names before colons ("Anna: Hello.") that begin most lines; a single "Note: …" is said."""
+    lines = sum(1 for line in text.split("\n") if line.strip())
+    labels = _LABEL.findall(text)
+    return frozenset(labels) if len(labels) >= 2 and 2 * len(labels) >= lines else frozenset()
+
+
+def _calm(line: str) -> str:
+    """A line that is all in capitals is loud; its capitals do not mean abbreviations."""
+    letters = re.findall(r"[^\W\d_]{2,}", line)
+    loud = len(letters) >= 3 and all(word.isupper() for word in letters)
+    return line.lower() if loud or (line.isupper() and len(letters) >= 2) else line
+
+
+def _chunks(text: str) -> Iterator[str]:
+    for token in text.split():
+        if _ADDRESS.fullmatch(token.strip(_PUNCTUATION + "<>")):
+            yield token
+            continue
+        for chunk in _BREAK.split(token):
+            if chunk and chunk.strip("-–'’.") != "":
+                yield chunk
+
+
+def _said_for(chunk: str, previous: str, following: str) -> Iterator[str]:
+    bare = chunk.strip(_PUNCTUATION + "<>")
+    if _ADDRESS.fullmatch(bare):
+        yield from _address_said(bare)
+    elif re.fullmatch(r"\(\d{3}\)", chunk):  # the area code of a telephone number
+        yield from digits(chunk)
+    elif _UNFINISHED.search(chunk) and (parts := re.findall(r"[a-z']+", _plain(bare).lower())):
+        yield from _with_stutter(parts[:-1])
+        yield f"{parts[-1]}-"
+    else:
+        yield from _said(_EDGES.sub("", chunk), previous, following)
 
 
 def _said(chunk: str, previous: str, following: str) -> Iterator[str]:
     plain = _plain(chunk)
     lower = plain.lower()
     bare = lower.strip(".'-")
-    if lower in _DOTTED or (f"{bare}." in _DOTTED and lower.endswith(".")):
+    after_number = previous[-1:].isdigit()
+    if after_number and bare in UNITS and (len(bare) > 1 or plain in ("m", "g", "h", "s", "l")) and bare != "in":
+        yield from unit_said(bare, previous)
+    elif lower in _BEFORE_NUMBERS and lower != "st." and following[:1].isdigit():
+        yield from _BEFORE_NUMBERS[lower].split()
+    elif lower.endswith(".") and is_month(lower) and following[:1].isdigit():
+        yield is_month(lower)
+    elif lower != "no." and (lower in _DOTTED or (f"{bare}." in _DOTTED and lower.endswith(".") and bare != "no")):
         yield from _DOTTED.get(lower, _DOTTED.get(f"{bare}.", "")).split()
-    elif bare in _ABBREVIATIONS:
+    elif bare in _ABBREVIATIONS and (bare != "mt" or chunk[:1].isupper()):
         yield from _ABBREVIATIONS[bare].split()
     elif lower == "st.":
         yield "saint" if following[:1].isupper() and not previous[:1].isupper() else "street"
-    elif lower in ("no.", "nos.") and following[:1].isdigit():
-        yield "number" if lower == "no." else "numbers"
-    elif bare in _ROMAN and plain.isupper() and previous[:1].isupper():
-        yield _ROMAN[bare]
+    elif roman := _roman_said(plain, previous, following):
+        yield from roman
     elif re.fullmatch(r"(?:[a-z]\.)+[a-z]?(?:'?s)?", lower) and len(bare) > 1:
         yield from (f"{letter}." for letter in re.sub(r"[^a-z]|'?s$", "", lower))
     elif chunk in _VULGAR:
-        yield from (("and",) if previous[-1:].isdigit() else ())
+        yield from (("and",) if after_number else ())
         yield from _VULGAR[chunk].split()
-    elif bare in _UNITS and len(bare) > 1 and previous[-1:].isdigit():
-        yield from _UNITS[bare].split()
     elif re.search(r"\d", plain) and re.search(r"[^\W\d]{2}-|-[^\W\d]|[^\W\d]-\d", plain):  # 20-year-old, F-16
         for part in plain.split("-"):
             yield from _said(part, "", "")
     elif any(c.isdigit() for c in plain):
-        yield from _number_said(lower.strip(".,'") if not lower.startswith((".", "'")) else lower, following)
-    elif _plain(previous)[:1] in _CURRENCIES and lower in _SCALE_WORDS:
-        yield lower
-        yield _CURRENCIES[_plain(previous)[0]][1]
+        yield from number_said(lower.strip(".,'") if not lower.startswith((".", "'")) else lower, previous, following)
+    elif _plain(previous)[:1] in CURRENCIES and lower.strip(".,!?") in SCALE_WORDS:
+        yield lower.strip(".,!?")
+        yield CURRENCIES[_plain(previous)[0]][1]
     else:
         yield from _letters_said(plain)
 
 
+def _roman_said(plain: str, previous: str, following: str) -> list[str]:
+    """Henry VIII, World War II, Chapter IV; nothing for what is no numeral here."""
+    bare, _, ending = plain.strip(".,'").partition("'")
+    before = _plain(previous).strip(_PUNCTUATION).lower()
+    if not _ROMAN.fullmatch(bare) or not previous[:1].isupper() or previous[-1:] in ".,;:!?":
+        return []
+    ruler = before.removesuffix("'s") in _RULERS
+    # "I", "V" and "X" alone are mostly something else.
+    if len(bare) == 1 and not ((ruler and bare != "I") or (ruler and following.lower() in ("", "of", "and"))):
+        return (
+            [] if bare == "I" or before not in ("war", "chapter", "part", "act", "volume", "book") else [_number(bare)]
+        )
+    said = ["the", *words(str(_value(bare)), "ordinal").split()] if ruler else cardinal(str(_value(bare)))
+    return [*said[:-1], f"{said[-1]}'s" if ending == "s" else said[-1]]
+
+
+def _value(roman: str) -> int:
+    values = [{"I": 1, "V": 5, "X": 10}[c] for c in roman]
+    return sum(-v if v < max(values[i:]) else v for i, v in enumerate(values))
+
+
+def _number(roman: str) -> str:
+    return words(str(_value(roman)), "cardinal")
+
+
+def _address_said(address: str) -> Iterator[str]:
+    """blender.org, www.x.com/help, ann@x.org: the signs are said, well-known endings are words."""
+    plain = re.sub(r"^https?://", "", _plain(address).rstrip("/"), flags=re.IGNORECASE).partition("?")[0]
+    signs = {".": "dot", "@": "at", "/": "slash", "-": "dash", "_": "underscore", "+": "plus", "~": "tilde"}
+    for part in re.findall(r"[A-Za-z]+|\d+|[.@/_+~-]", plain):
+        if part in signs:
+            yield signs[part]
+        elif part.isdigit():
+            yield from cardinal(part)
+        elif part.lower() == "www" or len(part) == 1 or part.lower() in ("io", "uk", "de", "fr", "eu", "tv", "html"):
+            yield from (f"{letter}." for letter in part.lower())
+        else:
+            yield part.lower()
+
+
 def _letters_said(plain: str) -> Iterator[str]:
     """Words without digits: hyphens and symbols split them; a full stop inside is said (blender.org)."""
-    for part in re.findall(r"[A-Za-z']+|[&%@+=#°]|\.(?=[A-Za-z])", plain):
-        if part in _SYMBOLS:
-            yield _SYMBOLS[part]
+    parts = re.findall(rf"[A-Za-z']+|[{re.escape(''.join(SYMBOLS))}]|\.(?=[A-Za-z])", plain)
+    if len(parts) > 1 and "-" in plain and all(part.isalpha() for part in parts):
+        parts = list(_with_stutter(parts))
+    for number, part in enumerate(parts):
+        if part in SYMBOLS:
+            yield from ("hashtag" if part == "#" and number + 1 < len(parts) else SYMBOLS[part]).split()
         elif part == ".":
             yield "dot"
-        elif len(part) == 1 and part in "ABCDEFGHJKLMNOPQRSTUVWXYZ" and part != "A":
-            yield f"{part.lower()}."
-        elif re.fullmatch(r"[A-Z]{2,}('?s)?", part):
-            yield part
-        elif word := re.sub(r"^'(.*)'$", r"\1", part.lower()):
-            yield word
+        elif part.endswith("-"):
+            yield part.lower()
+        else:
+            yield from _word_said(part)
 
 
-def _number_said(lower: str, following: str) -> Iterator[str]:
-    """What is said for a word with digits in it."""
-    if match := _MONEY.fullmatch(lower):
-        yield from _money_said(match[1], match[2], match[3], following)
-    elif match := _TIME.fullmatch(lower):
-        hours, minutes, half = match.groups()
-        yield from _cardinal(hours)
-        if minutes != "00":
-            yield from (("oh",) if minutes[0] == "0" else ())
-            yield from _cardinal(minutes.lstrip("0"))
-        yield from _UNITS[half].split() if half else ()
-    elif match := _FRACTION.fullmatch(lower):
-        above, below = match.groups()
-        one, many = _DENOMINATORS.get(below) or (_words(below, "ordinal"), _words(below, "ordinal") + "s")
-        yield from (*_cardinal(above), *(one if above == "1" else many).split())
-    elif match := _RANGE.fullmatch(lower):
-        first, last, unit = match.groups()
-        yield from (*_cardinal(first), "to", *_cardinal(last), *_UNITS.get(unit, unit).split())
-    elif match := _DECADE.fullmatch(lower):
-        said = " ".join(_cardinal(match[1]))
-        yield from (said[:-1] + "ies" if said.endswith("y") else said + "s").split()
-    elif match := _ORDINAL.fullmatch(lower):
-        yield from _words(match[1].replace(",", ""), "ordinal").split()
-    elif (match := _QUANTITY.fullmatch(lower)) and (not match[3] or match[3] in _UNITS):
-        sign, number, unit = match.groups()
-        yield from (("minus",) if sign == "-" else ("plus",) if sign else ())
-        yield from (*_cardinal(number), *_UNITS.get(unit, "").split())
-    else:  # B2B, mp3, 2.0.1, #5
-        for part in re.findall(r"\d+|[a-z]+(?:'[a-z]+)?|[&%@+=#°]|\.(?=\w)", lower):
-            if part.isdigit():
-                yield from _cardinal(part)
-            elif part in _SYMBOLS or part == ".":
-                yield _SYMBOLS.get(part, "point")
-            elif len(part) <= 3:
-                yield from (f"{letter}." for letter in part)
-            else:
-                yield part
+def _with_stutter(parts: Iterable[str]) -> Iterator[str]:
+    """The parts of a hyphened word; those that only begin the next one ("s-s-so") are marked as unfinished."""
+    listed = list(parts)
+    for part, following in zip(listed, [*listed, ""][1:], strict=True):
+        begins = following.lower().startswith(part.lower())
+        broken = begins and (len(part) == 1 or not re.search("[aeiouy]", part.lower())) and part not in ("I", "A", "a")
+        yield f"{part.lower()}-" if broken else part
 
 
-def _money_said(sign: str, number: str, scale: str | None, following: str) -> Iterator[str]:
-    one, many, cent, cents = _CURRENCIES[sign]
-    whole, _, part = number.replace(",", "").partition(".")
-    if scale or following.lower().strip(".,!?") in _SCALE_WORDS:  # $3 million: the dollars come after the million
-        yield from _cardinal(number)
-        yield from (_SCALES[scale], many) if scale else ()
-        return
-    if int(whole or 0) or not part:
-        yield from (*_cardinal(whole), one if whole == "1" else many)
-    if part and int(part):
-        small = part.ljust(2, "0")[:2].lstrip("0")
-        yield from (*(("and",) if int(whole or 0) else ()), *_cardinal(small), cent if small == "1" else cents)
-
-
-def _cardinal(number: str) -> list[str]:
-    """Years are read in pairs, zeros at the front one by one, all else as a number."""
-    plain = number.replace(",", "")
-    if len(plain) > 1 and plain.startswith("0") and plain.isdigit():
-        return ["oh" if digit == "0" else _words(digit, "cardinal") for digit in plain]
-    if len(number) == 4 and number.isdigit() and 1100 <= int(number) < 2100 and not 2000 <= int(number) < 2010:
-        return _words(number, "year").split()
-    return _words(plain, "cardinal").split()
-
-
-def _words(number: str, to: str) -> str:
-    from num2words import num2words  # only texts with numbers pay for it
-
-    if len(number) > _LONGEST_NUMBER:  # num2words has no name for it
-        return " ".join(_words(digit, "cardinal") for digit in number if digit.isdigit())
-    said = num2words(number, to=to) if "." in number else num2words(int(number), to=to)
-    return str(said).replace("-", " ").replace(",", "")
+def _word_said(part: str) -> Iterator[str]:
+    pieces = re.findall(r"[A-Z]{2,}(?![a-z])(?:'?s)?|[A-Z]?[a-z']+|[A-Z]", part)
+    if len(part) == 1 and part in "ABCDEFGHJKLMNOPQRSTUVWXYZ" and part != "A":
+        yield f"{part.lower()}."
+    elif re.fullmatch(r"[A-Z]{2,}('?s)?", part):
+        yield part
+    elif part.lower() == "'n'":
+        yield "'n"
+    elif len(pieces) > 1 and "".join(pieces) == part and pieces[0].lower() not in _NO_BORDER and "'" not in pieces[0]:
+        for piece in pieces:  # YouTube, iPhone, OpenAI
+            yield from _word_said(piece.upper() if len(piece) == 1 else piece)
+    elif word := re.sub(r"^'(.*)'$", r"\1", part.lower()):
+        yield word
 
 
 def _plain(text: str) -> str:
     """Without accents; straight apostrophes and hyphens."""
-    text = text.replace("’", "'").replace("‘", "'").replace("ʼ", "'").replace("‑", "-").replace("−", "-")
-    text = text.replace("æ", "ae").replace("Æ", "Ae").replace("œ", "oe").replace("ø", "o").replace("ß", "ss")
-    decomposed = unicodedata.normalize("NFKD", text)
+    decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     return "".join(c for c in decomposed if not unicodedata.combining(c))

@@ -1,0 +1,244 @@
+"""How figures are read out in English: numbers, years, dates, times, money, units, fractions, scores, versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+LONGEST_NUMBER = 36  # digits; longer ones are read digit by digit
+
+SYMBOLS = {
+    "&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "#": "number", "°": "degrees", "~": "about",
+    "≈": "about", "×": "times", "÷": "divided by", "±": "plus or minus", "<": "less than", ">": "greater than",
+    "§": "section", "√": "square root of", "π": "pi", "№": "number", "≤": "at most", "≥": "at least",
+}  # fmt: skip
+CURRENCIES = {
+    "$": ("dollar", "dollars", "cent", "cents"), "£": ("pound", "pounds", "penny", "pence"),
+    "€": ("euro", "euros", "cent", "cents"), "¥": ("yen", "yen", "sen", "sen"),
+    "₹": ("rupee", "rupees", "paisa", "paise"), "₩": ("won", "won", "jeon", "jeon"),
+    "₽": ("ruble", "rubles", "kopek", "kopeks"), "¢": ("cent", "cents", "", ""), "₿": ("bitcoin", "bitcoins", "", ""),
+}  # fmt: skip
+_CODES = {"us$": "$", "a$": "$", "c$": "$", "ca$": "$", "nz$": "$", "hk$": "$"}
+_SCALES = {
+    "k": "thousand", "m": "million", "mn": "million", "mio": "million", "b": "billion", "bn": "billion",
+    "t": "trillion", "tn": "trillion",
+}  # fmt: skip
+SCALE_WORDS = frozenset(("hundred", "thousand", "million", "billion", "trillion", "bn", "mn"))
+UNITS = {
+    "km": "kilometers", "cm": "centimeters", "mm": "millimeters", "kg": "kilograms", "g": "grams",
+    "mg": "milligrams", "lb": "pounds", "lbs": "pounds", "oz": "ounces", "ft": "feet", "mph": "miles per hour",
+    "kmh": "kilometers per hour", "kph": "kilometers per hour", "mps": "meters per second", "hz": "hertz",
+    "khz": "kilohertz", "mhz": "megahertz", "ghz": "gigahertz", "kb": "kilobytes", "mb": "megabytes",
+    "gb": "gigabytes", "tb": "terabytes", "ms": "milliseconds", "min": "minutes", "mins": "minutes", "hr": "hours",
+    "hrs": "hours", "sec": "seconds", "secs": "seconds", "yr": "years", "yrs": "years", "fps": "frames per second",
+    "px": "pixels", "am": "a. m.", "pm": "p. m.", "s": "seconds", "m": "meters", "h": "hours", "l": "liters",
+    "ml": "milliliters", "cl": "centiliters", "w": "watts", "kw": "kilowatts", "mw": "megawatts",
+    "kwh": "kilowatt hours", "v": "volts", "kv": "kilovolts", "ma": "milliamps", "x": "times", "%": "percent",
+    "°": "degrees", "°c": "degrees celsius", "°f": "degrees fahrenheit", "k": "thousand", "bn": "billion",
+    "m2": "square meters", "km2": "square kilometers", "m3": "cubic meters", "ft2": "square feet", "db": "decibels",
+    "rpm": "revolutions per minute", "bpm": "beats per minute", "mi": "miles", "yd": "yards", "in": "inches",
+    "kcal": "kilocalories", "dpi": "dots per inch", "μm": "micrometers", "p": "p.",
+}  # fmt: skip
+_SINGULAR = {"feet": "foot", "inches": "inch"}
+_SAME = frozenset(("hertz", "kilohertz", "megahertz", "gigahertz", "percent", "celsius", "times"))
+
+MONTHS = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+_SHORT_MONTHS = {name[:3]: name for name in MONTHS} | {"sept": "september"}
+_BEFORE_DATES = frozenset(
+    ("on", "by", "since", "until", "till", "before", "after", "from", "dated", "monday", "tuesday", "wednesday",
+     "thursday", "friday", "saturday", "sunday")
+)  # fmt: skip
+_BEFORE_YEARS = frozenset(("in", "since", "year", "until", "till", "before", "after", "from", "by", "anno", "circa"))
+_SAID_APART = {"24/7", "9/11", "7/11", "50/50", "20/20"}
+_DENOMINATORS = {"2": ("half", "halves"), "4": ("quarter", "quarters")}
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+"
+_SIGNS = re.escape("".join(CURRENCIES))
+_SCALE = "|".join(sorted(_SCALES, key=len, reverse=True))
+_MONEY = re.compile(rf"([-+]?)(?:us|a|c|ca|nz|hk)?([{_SIGNS}])({_NUMBER})({_SCALE})?")
+_MONEY_AFTER = re.compile(rf"([-+]?)({_NUMBER})({_SCALE})?([{_SIGNS}])")
+_MONEY_RANGE = re.compile(rf"([{_SIGNS}])({_NUMBER})[-–][{_SIGNS}]?({_NUMBER})({_SCALE})?")
+_ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
+_DATE = re.compile(r"(\d{1,2})(?:/(\d{1,2})/(\d{4}|\d{2})|\.(\d{1,2})\.(\d{4}))")
+_PHONE = re.compile(r"\+?(?:\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}")
+_TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?(am|pm)?")
+_RANGE = re.compile(rf"({_NUMBER})[-–]({_NUMBER})([a-z%°]*)")
+_FRACTION = re.compile(r"(\d+)[/⁄](\d+)")
+_DECADE = re.compile(r"'?(\d{2,4})'?s")
+_ORDINAL = re.compile(r"(\d[\d,]*)(?:st|nd|rd|th)")
+_BY = re.compile(rf"({_NUMBER})[x×]({_NUMBER})")
+_HEIGHT = re.compile(r"(\d)'(\d{1,2})")
+_QUANTITY = re.compile(rf"([-+~≈±<>]?)({_NUMBER})([a-zμ%°]*[23]?)(?:/([a-z]+))?")
+
+
+def is_month(text: str) -> str:
+    """The month that a word names, shortened too ("Sept."); empty if it names none."""
+    bare = text.lower().strip(".,;:!?\"'“”’)")
+    return bare if bare in MONTHS else _SHORT_MONTHS.get(bare, "")
+
+
+def number_said(lower: str, previous: str, following: str) -> Iterator[str]:
+    """What is said for a word with digits in it, in lower case, between the words before and after it."""
+    before = previous.lower().strip(".,;:!?")
+    if match := _ISO.fullmatch(lower):
+        year, month, day = match.groups()
+        yield from _date_said(month, day, year) if _is_date(month, day) else digits(lower)
+    elif match := _DATE.fullmatch(lower):
+        first, second, year, middle, long_year = match.groups()
+        month, day = (first, second) if second and int(first) <= 12 else (second or middle, first)
+        if _is_date(month, day):
+            yield from _date_said(month, day, year or long_year)
+        else:
+            yield from _pieces_said(lower)
+    elif _PHONE.fullmatch(lower) and sum(c.isdigit() for c in lower) >= 7:
+        yield from digits(lower)
+    elif match := _TIME.fullmatch(lower):
+        yield from _time_said(*match.groups())
+    elif match := _MONEY.fullmatch(lower):
+        yield from (("minus",) if match[1] == "-" else ())
+        yield from money_said(match[2], match[3], match[4], following)
+    elif match := _MONEY_AFTER.fullmatch(lower):
+        yield from (("minus",) if match[1] == "-" else ())
+        yield from money_said(match[4], match[2], match[3], following)
+    elif match := _MONEY_RANGE.fullmatch(lower):
+        yield from (*cardinal(match[2]), "to", *money_said(match[1], match[3], match[4], following))
+    elif lower in _SAID_APART:
+        yield from (word for part in lower.split("/") for word in cardinal(part))
+    elif match := _FRACTION.fullmatch(lower):
+        above, below = match.groups()
+        if before in _BEFORE_DATES and _is_date(above, below) and "⁄" not in lower:
+            yield from _date_said(above, below, "")
+        else:
+            yield from (("and",) if before.isdigit() else ())
+            yield from fraction_said(above, below)
+    elif match := _RANGE.fullmatch(lower):
+        yield from _range_said(match[1], match[2], match[3], before)
+    elif match := _DECADE.fullmatch(lower):
+        said = " ".join(cardinal(match[1]))
+        yield from (
+            said[:-1] + "ies" if said.endswith("y") else said + "es" if said.endswith("x") else said + "s"
+        ).split()
+    elif match := _ORDINAL.fullmatch(lower):
+        yield from words(match[1].replace(",", ""), "ordinal").split()
+    elif match := _BY.fullmatch(lower):
+        yield from (*cardinal(match[1]), "by", *cardinal(match[2]))
+    elif match := _HEIGHT.fullmatch(lower):
+        yield from (*cardinal(match[1]), "foot", *cardinal(match[2]))
+    elif (
+        lower.isdigit() and 1 <= int(lower[:3]) <= 31 and len(lower) <= 2 and (is_month(before) or is_month(following))
+    ):
+        yield from words(lower, "ordinal").split()  # May 3
+        yield from (("of",) if not is_month(before) else ())
+    elif lower.isdigit() and len(lower) == 4 and lower[0] != "0" and int(lower) < 1100 and before in _BEFORE_YEARS:
+        yield from words(lower, "year").split()
+    elif (match := _QUANTITY.fullmatch(lower)) and (not match[3] or match[3] in UNITS):
+        sign, number, unit, per = match.groups()
+        yield from ("minus" if sign == "-" else SYMBOLS[sign]).split() if sign else ()
+        yield from (*cardinal(number), *unit_said(unit, number))
+        yield from ("per", UNITS.get(per, per).removesuffix("s")) if per else ()
+    elif match := re.fullmatch(r"(.*\d.*?)/([a-z]+)", lower):
+        yield from (*number_said(match[1], previous, ""), "per", match[2])
+    else:
+        yield from _pieces_said(lower)
+
+
+def unit_said(unit: str, number: str) -> list[str]:
+    """A unit after `number`, in the singular after 1."""
+    said = UNITS.get(unit, unit).split()
+    if number == "1" and said and len(said[0]) > 2:
+        # The noun is the first word ("miles per hour"), but for "square meters" and the like.
+        at = 1 if said[0] in ("square", "cubic", "kilowatt") else 0
+        if said[at] not in _SAME:
+            said[at] = _SINGULAR.get(said[at], said[at].removesuffix("s"))
+    return said
+
+
+def money_said(sign: str, number: str, scale: str | None, following: str) -> Iterator[str]:
+    """An amount; dollars come after the million, which may be the following word."""
+    one, many, cent, cents = CURRENCIES[sign]
+    whole, _, part = number.replace(",", "").partition(".")
+    if scale or following.lower().strip(".,!?") in SCALE_WORDS:
+        yield from cardinal(number)
+        yield from (_SCALES[scale], many) if scale else ()
+        return
+    if not cent or (part and len(part) != 2):  # no coins: $1.5, ₿0.25
+        yield from (*cardinal(number), one if number == "1" else many)
+        return
+    if int(whole or 0) or not part or not int(part):
+        yield from (*cardinal(whole or "0"), one if whole == "1" else many)
+    if part and int(part):
+        small = part.lstrip("0")
+        yield from (*(("and",) if int(whole or 0) else ()), *cardinal(small), cent if small == "1" else cents)
+
+
+def fraction_said(above: str, below: str) -> Iterator[str]:
+    one, many = _DENOMINATORS.get(below) or (words(below, "ordinal"), words(below, "ordinal") + "s")
+    yield from (*cardinal(above), *(one if above == "1" else many).split())
+
+
+def cardinal(number: str) -> list[str]:
+    """Years are read in pairs, zeros at the front one by one, all else as a number."""
+    plain = number.replace(",", "")
+    if len(plain) > 1 and plain.startswith("0") and plain.isdigit():
+        return ["oh" if digit == "0" else words(digit, "cardinal") for digit in plain]
+    if len(number) == 4 and number.isdigit() and 1100 <= int(number) < 2100 and not 2000 <= int(number) < 2010:
+        return words(number, "year").split()
+    return words(plain, "cardinal").split()
+
+
+def digits(text: str) -> Iterator[str]:
+    """Every digit of a text by itself."""
+    yield from (_DIGITS[int(c)] for c in text if c in "0123456789")
+
+
+def words(number: str, to: str) -> str:
+    """A number as `to`: cardinal, ordinal or year."""
+    from num2words import num2words  # only texts with numbers pay for it
+
+    if len(number) > LONGEST_NUMBER:  # num2words has no name for it
+        return " ".join(words(digit, "cardinal") for digit in number if digit.isdigit())
+    said = num2words(number, to=to) if "." in number else num2words(int(number), to=to)
+    return str(said).replace("-", " ").replace(",", "")
+
+
+def _is_date(month: str, day: str) -> bool:
+    return 1 <= int(month) <= 12 and 1 <= int(day) <= 31
+
+
+def _date_said(month: str, day: str, year: str) -> Iterator[str]:
+    yield MONTHS[int(month) - 1]
+    yield from words(day, "ordinal").split()
+    yield from cardinal(year) if year else ()
+
+
+def _time_said(hours: str, minutes: str, seconds: str | None, half: str | None) -> Iterator[str]:
+    yield from cardinal(hours.lstrip("0") or "0")
+    for part in (minutes, *([seconds] if seconds else [])):
+        if part != "00":
+            yield from (("oh",) if part[0] == "0" else ())
+            yield from cardinal(part.lstrip("0"))
+    yield from UNITS[half].split() if half else ()
+
+
+def _range_said(first: str, last: str, unit: str, before: str) -> Iterator[str]:
+    if is_month(before) and last.isdigit() and int(last) <= 31:
+        yield from (*words(first, "ordinal").split(), "to", *words(last, "ordinal").split())
+    else:
+        yield from (*cardinal(first), "to", *cardinal(last), *unit_said(unit, last))
+
+
+def _pieces_said(lower: str) -> Iterator[str]:
+    """Letters and numbers by turns: B2B, mp3, 2.0.1, #5."""
+    for part in re.findall(rf"\d+|[a-z]+(?:'[a-z]+)?|[{re.escape(''.join(SYMBOLS))}]|\.(?=\w)", lower):
+        if part.isdigit():
+            yield from cardinal(part)
+        elif part in SYMBOLS or part == ".":
+            yield from SYMBOLS.get(part, "point").split()
+        elif len(part) <= 3:
+            yield from (f"{letter}." for letter in part.replace("'", ""))
+        else:
+            yield part
