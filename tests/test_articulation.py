@@ -103,8 +103,8 @@ def test_same_instants_at_different_rates_agree(alignment, style):
 
 def test_neighbouring_bilabials_stay_sealed():
     times, controls = curves(speech("AA M:0.15 B:0.15 AA"))
-    inside = (times > 0.62) & (times < 0.84)
-    np.testing.assert_array_equal(controls[inside, COLUMN["mouthClose"]], controls[inside, COLUMN["jawOpen"]])
+    inside = (times > 0.62) & (times < 0.83)
+    assert np.abs(gap(controls)[inside]).max() < 0.02
 
 
 def test_silence_is_a_closed_face():

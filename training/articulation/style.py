@@ -24,7 +24,7 @@ class Style:
     jaw: float = 1.0
     rounding: float = 1.0
     spreading: float = 1.0
-    asymmetry: float = 0.04
+    asymmetry: float = 0.03
     variation: float = 1.0
     seed: int = 0
 

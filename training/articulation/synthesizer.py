@@ -35,14 +35,16 @@ PAUSE_FLOOR = 0.08  # dominance of the shortest pause
 LOUDNESS_EXPONENT = 0.8  # of the loudness on the opening
 FORGOTTEN = 16.0  # time constants after which a phone counts no more (1e-7 of it is left)
 OUTSIDE = 1e3  # s of silence around the sound
-RAMP = 0.09  # s from parted lips to contact, and back
-# Of a contact: s of the phone that the flat ends of the ramps cover, and s of full contact at least. With the ends of
-# the ramps p, b, m are sealed for 60 ms even when the phone is shorter (LG: 60-120 ms); f, v only touch.
-SEAL_SLACK, SEAL_HOLD = 0.06, 0.03
-TOUCH_SLACK, TOUCH_HOLD = 0.10, 0.015
+RAMP = 0.10  # s from parted lips to contact, and back
+# Of a contact: s of the phone that the flat ends of the ramps cover, and s of full contact at least. With these ends
+# the lips are shut from the phone's start to its end or burst, for 45 ms at least (B93, LG); f, v only touch.
+SEAL_SLACK, SEAL_HOLD = 0.09, 0.01
+TOUCH_SLACK, TOUCH_HOLD = 0.12, 0.01
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
 TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.58  # f, v: how far the lower lip follows the upper teeth, and curls over its own
 SOFT_LIMIT = 0.85  # controls above this are compressed, so that they never exceed 1
+RIGHTWARD = 0.8  # how far the mean speaker leans to the right, in standard deviations of the asymmetry (NS06)
+OPENERS = ("mouthLowerDown", "mouthUpperUp", "mouthStretch")  # what the right side does more of; smiles don't
 PHONE_SPREAD = 0.07  # standard deviation of a target between two utterances of a phone, as a share
 
 
@@ -68,8 +70,8 @@ def synthesize(
     """Control curves (T, 35) float32, 0…1 in the order of SPEECH_CONTROLS, at `times` (T,) s, ascending.
 
     `loudness` (T,) is the factor of the opening at `times` (`loudness_curve`), 1 if None. `stress` (P,) gives each
-    phone's stress as the CMU dictionary does (0, 1, 2; consonants are ignored). The result is a continuously
-    differentiable function of time, so any frame rate and single instants sample the same motion.
+    phone's stress as the CMU dictionary does (0, 1, 2, or -1: unknown; consonants are ignored). The result is a
+    continuously differentiable function of time, so any frame rate and single instants sample the same motion.
 
     Each articulator is the dominance-weighted mean of the phones around (Cohen & Massaro 1993); short phones therefore
     undershoot. Lip contacts are gates on top: p, b, m seal and f, v touch in every context (JALI). Raises InputError
@@ -236,9 +238,14 @@ def _positive(x: np.ndarray) -> np.ndarray:
 
 
 def _by_side(curves: dict[str, np.ndarray], drift: np.ndarray, rng: np.random.Generator, style: Style) -> np.ndarray:
-    """Spread the curves over left and right, one side a little stronger, into the order of SPEECH_CONTROLS."""
+    """Spread the curves over left and right, one side a little stronger, into the order of SPEECH_CONTROLS.
+
+    Right-handed speakers open the right side of the mouth more (Nicholls & Searle 2006, "Asymmetries for the visual
+    expression and perception of speech"; Wolf & Goodale 1987); smiles lean to neither side here.
+    """
     out = np.zeros((drift.shape[1], len(SPEECH_CONTROLS)), dtype=np.float32)
-    bias = {name: style.asymmetry * np.clip(rng.normal(), -2, 2) for name in curves}
+    lean = dict.fromkeys(OPENERS, -RIGHTWARD)
+    bias = {name: style.asymmetry * (np.clip(rng.normal(), -2, 2) + lean.get(name, 0.0)) for name in curves}
     for column, name in enumerate(SPEECH_CONTROLS):
         base = name.removesuffix("Left").removesuffix("Right")
         if name in curves:
