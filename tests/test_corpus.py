@@ -12,7 +12,7 @@ import pocketsphinx
 import pytest
 
 from kmtalk_core.phones import PHONE_INDEX, SILENCE, VOWELS
-from training.corpus import SAMPLE_RATE, Label, Utterance, __main__, augment, real, voices
+from training.corpus import SAMPLE_RATE, Label, Utterance, __main__, augment, real, revoice, stress, voices
 from training.corpus.text import Writer
 
 SPEECH = Path(__file__).parents[2] / "shared/data/speech"
@@ -161,11 +161,64 @@ def test_augmentation_is_seeded_and_leaves_some_clean(clicks: Utterance) -> None
 
 def test_agreement_of_both_readings_makes_confidence() -> None:
     said = ("HH", "AH", "L", "OW", "M", "AY", "F", "R", "EH", "N")
-    aligned = [(p, i * 0.1, i * 0.1 + 0.1, -25.0, i // 3) for i, p in enumerate(said)]
+    aligned = [(p, i * 0.1, i * 0.1 + 0.1, -25.0, -1.0) for i, p in enumerate(said)]
     heard = [(p, start, end) for p, start, end, *_ in aligned[:5]] + [("S", 0.5, 1.0)]
-    confidence = [label.confidence for label in real.labels(real.Reading(aligned, heard))]
+    confidence = [label.confidence for label in real.labels(real.Reading("", aligned, heard))]
     assert min(confidence[:3]) > 0.95
     assert max(confidence[7:]) < 0.35
+
+
+def test_words_that_whisper_doubts_are_trusted_less() -> None:
+    said = ("HH", "AH", "L", "OW", "M", "AY", "F", "R", "EH", "N")
+    aligned = [(p, i * 0.1, i * 0.1 + 0.1, -25.0, 0.95 if i < 5 else 0.1) for i, p in enumerate(said)]
+    heard = [(p, start, end) for p, start, end, *_ in aligned]
+    confidence = [label.confidence for label in real.labels(real.Reading("hello my friend", aligned, heard))]
+    assert min(confidence[:3]) > 0.95
+    assert max(confidence[7:]) < 0.7
+
+
+def test_stress_comes_from_the_dictionary() -> None:
+    said = ["SIL", "M", "AY", "F", "AA", "DH", "ER", "SIL", "T", "UH", "K", "DH", "AH", "G", "IH", "T", "AA", "R"]
+    labels = [Label(phone, 0.1 * i, 0.1 * i + 0.1) for i, phone in enumerate(said)]
+    marked = stress.with_stress(labels, "My father took the guitar.")
+    assert [(label.phone, label.stress) for label in marked if label.phone in VOWELS] == [
+        ("AY", 0), ("AA", 1), ("ER", 0), ("UH", 1), ("AH", 0), ("IH", 0), ("AA", 1)
+    ]  # fmt: skip
+    assert all(label.stress == 0 for label in marked if label.phone not in VOWELS)
+
+
+def test_stress_of_a_word_nobody_knows_is_unknown() -> None:
+    labels = [Label(phone, 0.1 * i, 0.1 * i + 0.1) for i, phone in enumerate(["Z", "AO", "R", "B"])]
+    assert [label.stress for label in stress.with_stress(labels, "Xzorbq")] == [0, stress.UNKNOWN, 0, 0]
+
+
+def hummed() -> Utterance:
+    """Half a second of silence, a second of a vowel at 120 Hz, half a second of silence."""
+    time = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    samples = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 20)) * ((time > 0.5) & (time < 1.5))
+    return Utterance((0.2 * samples).astype(np.float32), (Label("AA", 0.5, 1.5, 1),), "test", "hum", "nobody")
+
+
+@pytest.mark.skipif(not revoice.available(), reason="pyworld is not installed.")
+@pytest.mark.parametrize("manner", revoice.MANNERS)
+def test_other_manners_keep_the_phones_with_their_sound(manner: str) -> None:
+    spoken = revoice.revoice(hummed(), rng(1), manner)
+    (vowel,) = (label for label in spoken.labels if label.phone == "AA")
+    assert vowel.stress == 1 and manner in spoken.speaker
+    loud = np.flatnonzero(np.abs(spoken.samples) > 0.2 * np.abs(spoken.samples).max()) / SAMPLE_RATE
+    assert loud[0] == pytest.approx(vowel.start, abs=0.03)
+    assert loud[-1] == pytest.approx(vowel.end, abs=0.03)
+    assert spoken.labels[-1].end == pytest.approx(spoken.duration, abs=1e-3)
+
+
+@pytest.mark.skipif(not revoice.available(), reason="pyworld is not installed.")
+def test_a_whisper_has_no_pitch() -> None:
+    def tonality(samples: np.ndarray) -> float:
+        power = np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) ** 2
+        return float(power.max() / power.sum())
+
+    said = hummed()
+    assert tonality(revoice.revoice(said, rng(), "whispered").samples) < 0.2 * tonality(said.samples)
 
 
 def test_speakers_for_judging_are_held_out(tmp_path: Path) -> None:

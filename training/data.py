@@ -16,6 +16,7 @@ from .articulation import loudness_curve
 
 FEATURE_RATE = 50.0  # Hz: the audio encoder's output
 VALIDATION_SHARE = 33  # one speaker in so many is kept for validation
+STRESS = np.array([0.0, 1.0, 0.5, np.nan])  # by the CMU dictionary's digit: none, primary, secondary; last: unknown
 SYNTHETIC_SOURCES = frozenset({"espeak", "flite", "festival", "noise"})
 
 
@@ -29,9 +30,9 @@ class Utterance:
     mel: np.ndarray  # (n, mels) float16
     phones: np.ndarray  # (N,) int8
     weights: np.ndarray  # (N,) float16, confidence in the label, 0: ignore
-    prosody: np.ndarray  # (N, 2) float16: loudness factor - 1, stress of the vowel / 2
+    prosody: np.ndarray  # (N, 2) float16: loudness factor - 1; STRESS of the vowel, NaN where nobody knows it
     alignment: Alignment
-    stress: np.ndarray  # (P,) int
+    stress: np.ndarray  # (P,) int 0, 1, 2 as in the CMU dictionary; secondary where nobody knows it
 
     @property
     def duration(self) -> float:
@@ -44,9 +45,14 @@ def read_corpus(folder: Path) -> tuple[list[Utterance], list[Utterance]]:
     if not files:
         raise InputError(f"There is no corpus in {folder}; make one with `python -m training.corpus --out {folder}`.")
     utterances = [read_utterance(path) for path in files]
-    speakers = sorted({u.speaker for u in utterances if u.real})
+    speakers = sorted({_person(u) for u in utterances if u.real})
     held = set(speakers[::VALIDATION_SHARE])
-    return [u for u in utterances if u.speaker not in held], [u for u in utterances if u.speaker in held]
+    return [u for u in utterances if _person(u) not in held], [u for u in utterances if _person(u) in held]
+
+
+def _person(utterance: Utterance) -> str:
+    """Who spoke, in whatever manner: augmentation appends that to the speaker's name."""
+    return utterance.speaker.split(" ")[0]
 
 
 def read_utterance(path: Path) -> Utterance:
@@ -66,7 +72,8 @@ def read_utterance(path: Path) -> Utterance:
     at = np.clip(np.searchsorted(z["phone_ends"], times, side="right"), 0, len(alignment.phones) - 1)
     labels = np.array([PHONE_INDEX[p.label] for p in alignment.phones])
     vowel = np.array([p.label in VOWELS for p in alignment.phones])
-    prosody = np.stack([loudness_curve(samples, times) - 1.0, np.where(vowel[at], z["stress"][at] / 2.0, 0.0)], 1)
+    stressed = np.where(vowel[at], STRESS[z["stress"][at]], 0.0)
+    prosody = np.stack([loudness_curve(samples, times) - 1.0, stressed], 1)
     return Utterance(
         name=f"{path.parent.name}/{path.stem}",
         speaker=str(z["speaker"]),
@@ -76,7 +83,7 @@ def read_utterance(path: Path) -> Utterance:
         weights=z["confidence"][at].astype(np.float16),
         prosody=prosody.astype(np.float16),
         alignment=alignment,
-        stress=z["stress"].astype(np.int64),
+        stress=np.where(z["stress"] < 0, 2, z["stress"]).astype(np.int64),
     )
 
 
@@ -97,7 +104,7 @@ class CropSampler:
 
 
 def encoder_batch(sampler: CropSampler, size: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """mel (B, 2N, mels), phones (B, N) int64, weights (B, N), prosody (B, N, 2); padding has weight 0."""
+    """mel (B, 2N, mels), phones (B, N) int64, weights (B, N), prosody (B, N, 2), NaN: unknown; padding has weight 0."""
     n = sampler.frames
     mels = None
     phones, weights = np.zeros((size, n), np.int64), np.zeros((size, n), np.float32)
@@ -114,6 +121,27 @@ def encoder_batch(sampler: CropSampler, size: int, rng: np.random.Generator) -> 
         prosody[row, :count] = u.prosody[start : start + n]
     assert mels is not None
     return {"mel": mels, "phones": phones, "weights": weights, "prosody": prosody}
+
+
+def vary_mel(mel: np.ndarray, rng: np.random.Generator, warp: float, tilt: float) -> None:
+    """Other throats, microphones and rooms, in place on (B, n, mels).
+
+    Half of the crops are warped in frequency by up to the share `warp` (vocal tract length perturbation, Jaitly and
+    Hinton 2013), half are equalized by up to `tilt` nepers, and half get noise 8 to 45 dB below their loud parts.
+    """
+    bands = np.arange(mel.shape[2])
+    knots = np.linspace(0, bands[-1], 6)
+    for crop in mel:
+        if rng.random() < 0.5:
+            at = np.clip(bands * (1.0 + rng.uniform(-warp, warp)), 0, bands[-1])
+            low = np.minimum(at.astype(np.int64), bands[-1] - 1)
+            crop[:] = crop[:, low] + (at - low).astype(np.float32) * (crop[:, low + 1] - crop[:, low])
+        if rng.random() < 0.5:
+            crop += np.interp(bands, knots, rng.uniform(-tilt, tilt, len(knots))).astype(np.float32)
+        if rng.random() < 0.5:
+            level = np.percentile(crop[::4], 95) - rng.uniform(8.0, 45.0) / 10 * np.log(10.0)
+            noise = level + np.interp(bands, knots, rng.uniform(-2.0, 2.0, len(knots)))
+            np.logaddexp(crop, (noise + rng.gumbel(0.0, 0.5, crop.shape)).astype(np.float32), out=crop)
 
 
 def mask_mel(mel: np.ndarray, rng: np.random.Generator, bands: int, seconds: float) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from kmtalk_core.networks.kmtalk import KMTalk
 
-from .data import CropSampler, Utterance, encoder_batch, mask_mel
+from .data import CropSampler, Utterance, encoder_batch, mask_mel, vary_mel
 from .loop import Schedule, train_stage
 
 
@@ -24,6 +24,7 @@ def train_encoder(
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = encoder_batch(sampler, options["batch"], rng)
+        vary_mel(batch["mel"], rng, options["mel_warp"], options["mel_tilt"])
         mask_mel(batch["mel"], rng, options["mel_mask"], options["time_mask"])
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -32,7 +33,9 @@ def train_encoder(
         total = weights.sum().clamp(min=1.0)
         phone_losses = functional.cross_entropy(logits.flatten(0, 1), tensors["phones"].flatten(), reduction="none")
         phone_loss = (phone_losses * weights.flatten()).sum() / total
-        prosody_loss = ((prosody - tensors["prosody"]).square().sum(-1) * weights).sum() / total
+        known = tensors["prosody"].isfinite()
+        errors = torch.where(known, prosody - tensors["prosody"].nan_to_num(), 0.0).square()
+        prosody_loss = (errors.sum(-1) * weights).sum() / total
         right = ((logits.argmax(-1) == tensors["phones"]) * weights).sum() / total
         parts = {"phone": phone_loss.item(), "prosody": prosody_loss.item(), "accuracy": right.item()}
         return phone_loss + options["prosody_weight"] * prosody_loss, parts

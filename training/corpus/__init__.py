@@ -19,7 +19,7 @@ __all__ = ["SAMPLE_RATE", "Label", "Utterance"]
 
 @dataclass(frozen=True)
 class Label:
-    """One phone of a source: ARPABET label, start and end in seconds, stress (0, 1, 2), confidence 0…1."""
+    """One phone of a source: ARPABET label, start and end in seconds, stress (0, 1, 2; −1: unknown), confidence 0…1."""
 
     phone: str
     start: float
@@ -77,7 +77,7 @@ class Utterance:
         """Write `path` (.npz) whole or not at all.
 
         `samples` (n,) int16; `phone_labels` (P,) str, `phone_starts`, `phone_ends` (P,) s, which cover the whole
-        sound without gap; `stress` (P,) int 0, 1, 2 (0 where unknown); `confidence` (P,) float 0…1, where 0 means
+        sound without gap; `stress` (P,) int 0, 1, 2 (-1 where unknown); `confidence` (P,) float 0…1, where 0 means
         that the label must not be learned from; `source`, `voice`, `speaker` str.
         """
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,13 @@
 Writes one file per utterance, DIR/<source>/<id>.npz (`Utterance.save` says what is in it), and DIR/corpus.json with
 counts, minutes, voices, minutes of each phone and licences by source. Sources:
 
-- `flite`, `festival`, `espeak`: sentences of `text.py` said by synthetic voices, pauses varied, then augmented
-  (a quarter stays clean); `--hours` is the length of these three together.
+- `flite`, `festival`, `espeak`: sentences of `text.py` said by synthetic voices, pauses varied, three in ten
+  said again in another manner (`revoice.py`), then augmented (a quarter stays clean); `--hours` is the length of these
+  three together.
 - `noise`: 5 % more without speech, labelled SIL throughout.
 - `librispeech`, `ljspeech`: the real speech of `--real-speech DIR` (`DIR/librispeech/*.flac`, `DIR/ljspeech/*.flac`),
-  labelled by `real.py`, once as it is and once augmented (id ending in `-a`). Held out for judging: LibriSpeech
+  labelled by `real.py`: as it is, augmented (id ending in `-a`), and twice said again in another manner and augmented
+  (`-b`, `-c`; `revoice.py`). Held out for judging: LibriSpeech
   speakers whose number ends in 3, and the LJ Speech clips of `real.JUDGED`.
 
 Seeded: an utterance depends on the seed, its source and its number only, so that the same arguments give the same
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import json
 import math
 import sys
@@ -30,12 +33,14 @@ from tqdm import tqdm
 
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.motion import written_whole
-from training.corpus import Utterance, augment, real, voices
+from training.corpus import Utterance, augment, real, revoice, voices
+from training.corpus.stress import with_stress
 from training.corpus.text import Writer
 
 _SHARES = {"flite": 0.47, "festival": 0.2, "espeak": 0.33}  # of the hours: the more natural, the more
 _SECONDS = {"flite": 6.7, "festival": 6.6, "espeak": 7.6, "noise": 8.0}  # of an utterance, on average
 _NOISE_SHARE = 0.05
+_REVOICED = 0.3  # share of the synthetic utterances that are said again in another manner
 _BATCH = 40  # utterances that one festival process says
 _BABBLERS = 16
 _LICENCES = {
@@ -79,6 +84,8 @@ def make(out: Path, hours: float, real_speech: Path | None, seed: int) -> None:
     engines = [engine for engine in voices.ENGINES if engine not in missing]
     if not engines:
         raise KMTalkError("No voice is installed; install espeak-ng, flite or festival.")
+    if not (manners := revoice.available()):
+        print("pyworld is not installed; going on without other manners of speaking.", file=sys.stderr)
     writer = Writer(Path(get_model_path("en-us/cmudict-en-us.dict")))
     share = sum(_SHARES[engine] for engine in engines)
     counts = {engine: math.ceil(hours * 3600 * _SHARES[engine] / share / _SECONDS[engine]) for engine in engines}
@@ -96,14 +103,19 @@ def make(out: Path, hours: float, real_speech: Path | None, seed: int) -> None:
                 continue
             for number, utterance in zip(numbers, _spoken(writer, source, seed, source, numbers), strict=True):
                 rng = _rng(seed, f"{source} sound", number)
-                varied = augment.augment(augment.vary_pauses(utterance, rng), rng, babble)
-                varied.save(_file(out, source, f"{number:05d}"))
+                varied = augment.vary_pauses(utterance, rng)
+                if rng.random() < _REVOICED and manners:
+                    varied = revoice.revoice(varied, rng)
+                augment.augment(varied, rng, babble).save(_file(out, source, f"{number:05d}"))
     if real_speech:
         for number, (name, utterance) in enumerate(real.utterances(real_speech, out / "readings")):
             if not (file := _file(out, utterance.source, name)).exists():
                 utterance.save(file)
-            if not (file := _file(out, utterance.source, f"{name}-a")).exists():
-                augment.augment(utterance, _rng(seed, "real", number), babble).save(file)
+            for copy in "abc" if manners else "a":
+                if not (file := _file(out, utterance.source, f"{name}-{copy}")).exists():
+                    rng = _rng(seed, "real" + copy, number)
+                    said = utterance if copy == "a" else revoice.revoice(utterance, rng)
+                    augment.augment(said, rng, babble).save(file)
     with written_whole(out / "corpus.json") as temporary:
         temporary.write_text(json.dumps(describe(out), indent=1))
 
@@ -142,7 +154,12 @@ def describe(out: Path) -> dict[str, Any]:
 
 def _spoken(writer: Writer, engine: str, seed: int, stream: str, numbers: range | list[int]) -> list[Utterance]:
     rngs = [_rng(seed, stream, number) for number in numbers]
-    return voices.speak(engine, [writer.write(rng) for rng in rngs], rngs)
+    texts = [writer.write(rng) for rng in rngs]
+    said = voices.speak(engine, texts, rngs)
+    return [
+        dataclasses.replace(utterance, labels=with_stress(utterance.labels, text))
+        for utterance, text in zip(said, texts, strict=True)
+    ]
 
 
 def _rng(seed: int, stream: str, number: int) -> np.random.Generator:

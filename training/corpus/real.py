@@ -1,8 +1,9 @@
-"""Real speech with phone times from two independent readings by PocketSphinx.
+"""Real speech with phone times, from three independent readings.
 
-No transcript is needed: free recognition guesses the words, forced alignment of the guess gives phones with times, and
-all-phone decoding, which knows no words, says independently which phones it hears. Where both agree the label is
-trusted; where they don't, its confidence falls, and below `TRUSTED` it is 0: not to be learned from.
+No transcript is needed: Whisper writes down the words and how sure it is of each (`transcribe.py`), forced alignment of
+these words gives phones with times and how well they fit, and all-phone decoding, which knows no words, says which
+phones it hears. Where they agree the label is trusted; where they don't, its confidence falls, and below `TRUSTED` it
+is 0: not to be learned from.
 
 Kept apart for judging, never in the corpus: LibriSpeech speakers whose number ends in 3, and the LJ Speech clips
 `JUDGED`.
@@ -10,6 +11,7 @@ Kept apart for judging, never in the corpus: LibriSpeech speakers whose number e
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +21,18 @@ import numpy as np
 import pocketsphinx
 
 from kmtalk_core.audio import load_sound
+from kmtalk_core.localization import sphinx_worker
+from kmtalk_core.localization.g2p import pronunciations
+from kmtalk_core.localization.text import spoken_words
 from kmtalk_core.motion import written_whole
 from kmtalk_core.phones import SILENCE
 from training.corpus import SAMPLE_RATE, Label, Utterance
+from training.corpus.stress import with_stress
+from training.corpus.transcribe import transcriber
 
 JUDGED = frozenset(f"LJ001-{number:04d}" for number in (1, 2, 4, 5, 6, 7, 8))
-TRUSTED = 0.35  # below, 65 % of the phones are right on clips whose text is known; above 0.65, 90 %
+TRUSTED = 0.35  # below, a label is not learned from
+SURE = 0.7  # certainty of a word from which on Whisper is as good as always right
 LONGEST = 13.0  # s; longer recordings are cut at a pause
 PADDING = 0.25  # s of faint noise that the aligner wants at both ends
 
@@ -46,52 +54,65 @@ _BROAD_CLASSES = (
 
 @dataclass(frozen=True)
 class Reading:
-    """What PocketSphinx made of a recording, as cached: everything that `labels` needs.
+    """What was made of a recording, as cached: everything that `labels` needs.
 
-    `aligned`: (phone, start s, end s, log score per frame, index of the word); `heard`: (phone, start s, end s).
+    `text` the transcript; `aligned`: (phone, start s, end s, log score per frame, certainty 0…1 of its word, −1 where
+    nobody said); `heard`: (phone, start s, end s).
     """
 
-    aligned: list[tuple[str, float, float, float, int]]
+    text: str
+    aligned: list[tuple[str, float, float, float, float]]
     heard: list[tuple[str, float, float]]
 
 
 class Reader:
-    """PocketSphinx three times over: recognizer, aligner and all-phone decoder (about 0.25 of real time)."""
+    """Transcriber, aligner and all-phone decoder (about 0.1 of real time; 0.25 where PocketSphinx transcribes)."""
 
     def __init__(self) -> None:
         quiet = {"samprate": float(SAMPLE_RATE), "loglevel": "FATAL"}
-        wide = {"bestpath": False, "beam": 1e-200, "wbeam": 1e-200, "pbeam": 1e-200}
-        self._recognizer = pocketsphinx.Decoder(**quiet)
-        self._aligner = pocketsphinx.Decoder(lm=None, **wide, **quiet)
+        self._transcribe = transcriber()
+        self._recognizer = None if self._transcribe else pocketsphinx.Decoder(**quiet)
         phone_lm = pocketsphinx.get_model_path("en-us/en-us-phone.lm.bin")
         self._phones = pocketsphinx.Decoder(lm=None, allphone=phone_lm, lw=2.0, **quiet)
 
     def read(self, samples: np.ndarray) -> Reading:
         """Read one recording of at most about 30 s; an unintelligible one gives empty lists."""
         faint = np.random.default_rng(0).normal(0.0, 1e-4, int(PADDING * SAMPLE_RATE))
-        data = np.concatenate([faint, samples, faint])
-        data = np.round(np.clip(data, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
-        self._decode(self._recognizer, data)
-        words = [_plain(segment.word) for segment in self._recognizer.seg() or () if _is_word(segment.word)]
+        padded = np.concatenate([faint, samples / max(float(np.abs(samples).max()), 1e-3) * 0.5, faint])
+        data = np.round(padded * 32767).astype(np.int16).tobytes()
         self._decode(self._phones, data)
         heard = [
             (_arpabet(s.word), s.start_frame / 100 - PADDING, (s.end_frame + 1) / 100 - PADDING)
             for s in self._phones.seg() or ()
         ]
-        return Reading(self.align(data, " ".join(words)) if words else [], heard)
+        words = self._words(samples, data)
+        return Reading(" ".join(word for word, _ in words), self._align(data, words), heard)
 
-    def align(self, data: bytes, text: str) -> list[tuple[str, float, float, float, int]]:
-        """The phones of `text` (lower-case words that the dictionary has) in padded 16-bit `data`."""
-        self._aligner.set_align_text(text)
-        self._decode(self._aligner, data)
-        if not self._aligner.hyp():
+    def _words(self, samples: np.ndarray, data: bytes) -> list[tuple[str, float]]:
+        """The words as written, with the certainty of each."""
+        if self._transcribe is not None:
+            return [(word.text, word.probability) for word in self._transcribe(samples) if word.text]
+        assert self._recognizer is not None
+        self._decode(self._recognizer, data)
+        return [(_plain(s.word), -1.0) for s in self._recognizer.seg() or () if _is_word(s.word)]
+
+    @staticmethod
+    def _align(data: bytes, words: list[tuple[str, float]]) -> list[tuple[str, float, float, float, float]]:
+        """The phones of `words` in padded 16-bit `data`."""
+        said = [(said, sure) for said, sure in _spoken(words) if said]
+        if not said:
             return []
-        self._aligner.set_alignment()
-        self._decode(self._aligner, data)
+        found = sphinx_worker.align(data, {"words": [pronunciations(word) for word, _ in said]})
         return [
-            (_arpabet(p.name), p.start / 100 - PADDING, (p.start + p.duration) / 100 - PADDING, p.score / p.duration, i)
-            for i, word in enumerate(self._aligner.get_alignment().words())
-            for p in word
+            (
+                _arpabet(phone) if index is not None else SILENCE,
+                first / 100 - PADDING,
+                (first + frames) / 100 - PADDING,
+                score / max(frames, 1),
+                said[index][1] if index is not None else 1.0,
+            )
+            for index, phones in found or []
+            for phone, first, frames, score in phones
         ]
 
     @staticmethod
@@ -101,6 +122,16 @@ class Reader:
             decoder.process_raw(data, full_utt=True)
         finally:
             decoder.end_utt()
+
+
+def _spoken(words: list[tuple[str, float]]) -> Iterator[tuple[str, float]]:
+    """What is said for each word as written (numbers, abbreviations), with the certainty of that word."""
+    at = 0
+    for item in spoken_words(" ".join(word for word, _ in words)):
+        match = next((i for i in range(at, len(words)) if item.label in words[i][0] or words[i][0] in item.label), at)
+        at = min(match, len(words) - 1)
+        for said in item.spoken:
+            yield said, words[at][1]
 
 
 def _is_word(label: str) -> bool:
@@ -122,7 +153,8 @@ def labels(reading: Reading) -> tuple[Label, ...]:
         return ()
     agreement = np.array([_agreement(phone, start, end, reading.heard) for phone, start, end, _, _ in aligned])
     fit = np.clip((np.array([score for *_, score, _ in aligned]) + 60.0) / 35.0, 0.0, 1.0)
-    own = 0.75 * agreement + 0.25 * fit
+    sure = np.array([certainty for *_, certainty in aligned])
+    own = 0.55 * np.where(sure < 0, agreement, np.minimum(sure / SURE, 1.0)) + 0.2 * agreement + 0.25 * fit
     # A wrong word is wrong in most of its phones, and spoils its neighbours: their agreement counts too.
     kernel = np.array([0.5, 1.0, 1.5, 1.0, 0.5])
     around = np.convolve(own, kernel, "same") / np.convolve(np.ones(len(own)), kernel, "same")
@@ -130,10 +162,12 @@ def labels(reading: Reading) -> tuple[Label, ...]:
     # A silence in which phones were heard is a gap in the recognized text, whatever is around it.
     unheard = np.array([phone == SILENCE for phone, *_ in aligned]) & (agreement == 0.0)
     confidence[(confidence < TRUSTED) | unheard] = 0.0
-    return tuple(
-        Label(phone, start, end, confidence=float(c))
+    found = tuple(
+        Label(phone, max(start, 0.0), end, confidence=float(c))
         for (phone, start, end, _, _), c in zip(aligned, confidence, strict=True)
+        if end > 0.0
     )
+    return with_stress(found, reading.text)
 
 
 def _agreement(phone: str, start: float, end: float, heard: list[tuple[str, float, float]]) -> float:
@@ -201,7 +235,7 @@ def _pieces(whole: Utterance) -> Iterator[Utterance]:
     for first, last in ((0, cut), (cut, len(whole.samples))):
         start, end = first / SAMPLE_RATE, last / SAMPLE_RATE
         inside = tuple(
-            Label(label.phone, max(label.start, start) - start, min(label.end, end) - start, 0, label.confidence)
+            dataclasses.replace(label, start=max(label.start, start) - start, end=min(label.end, end) - start)
             for label in whole.labels
             if label.end > start and label.start < end
         )
