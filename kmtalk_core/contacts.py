@@ -8,8 +8,8 @@ that the animator has edited are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,14 +21,50 @@ from .rig.controls import SPEECH_CONTROLS
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 RAMP = 0.08  # s into a contact and out of it
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
-HOLD = {"P": (0.1, 0.6), "B": (0.1, 0.7), "M": (0.15, 0.85), "F": (0.2, 0.8), "V": (0.2, 0.8)}
+HOLD = {"P": (0.25, 0.5), "B": (0.25, 0.55), "M": (0.35, 0.65), "F": (0.35, 0.65), "V": (0.35, 0.65)}
 
 _JAW, _CLOSE = SPEECH_CONTROLS.index("jawOpen"), SPEECH_CONTROLS.index("mouthClose")
-# What parts the lips by itself, however far the mouth is closed.
+# What parts the lips beside their middle, where no closing helps: none of it within a closure.
 PARTING = (
     "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
 )  # fmt: skip
 _PARTING = [SPEECH_CONTROLS.index(name) for name in PARTING]
+PRESSING = ("mouthPressLeft", "mouthPressRight")  # at 1 brings lips together that are parted at rest
+# The most of each that a closure bears (lips that roll or shift sideways do not meet), and a touch of the teeth.
+IN_CLOSURE = {
+    "jawOpen": 0.4, "jawForward": 0.5, "jawLeft": 0.3, "jawRight": 0.3, "mouthRollLower": 0.15, "mouthRollUpper": 0.3,
+    "mouthShrugLower": 0.5, "mouthShrugUpper": 0.5,
+}  # fmt: skip
+IN_TOUCH = {
+    "jawOpen": 0.15, "jawForward": 0.2, "mouthFunnel": 0.0, "mouthPucker": 0.6, "mouthLowerDownLeft": 0.0,
+    "mouthLowerDownRight": 0.0, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2, "mouthPressLeft": 0.0,
+    "mouthPressRight": 0.0, "mouthRollUpper": 0.0, "mouthShrugLower": 0.1, "mouthShrugUpper": 0.2,
+}  # fmt: skip
+TUCK = 0.75  # mouthRollLower at which the lower lip touches the upper incisors
+AJAR = 0.02  # jawOpen that mouthClose leaves, for the teeth to be seen
+
+
+RIG_OPENING = {
+    "jawOpen": 28.3, "mouthClose": -28.3, "jawForward": 1.0, "cheekPuff": 0.6, "mouthShrugUpper": 3.4,
+    "mouthShrugLower": -3.5, "mouthRollUpper": -0.6, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2,
+}  # fmt: skip
+RIG_PARTING = {
+    "mouthFunnel": 8.0, "mouthLowerDownLeft": 2.6, "mouthLowerDownRight": 2.6, "mouthUpperUpLeft": 2.1,
+    "mouthUpperUpRight": 2.1,
+}  # fmt: skip
+PRESS_LATE = 3  # lips meet before they press: the power of the ease with which they do
+USUAL_OPENING = 8.0  # mm, of open vowels
+
+
+@dataclass(frozen=True)
+class LipLine:
+    """How a head's inner lips part in their middle, in mm: `rest` at the neutral pose, `opening` for each control at 1.
+
+    The default is the articulation rig's, whose mouthPress at 1 closes what is open at rest.
+    """
+
+    rest: float = 0.0
+    opening: Mapping[str, float] = field(default_factory=lambda: dict(RIG_OPENING))
 
 
 @dataclass(frozen=True)
@@ -58,10 +94,10 @@ def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> 
     return KeyMotions(keys.times, controls)
 
 
-def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0) -> list[Contact]:
+def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
     """The contacts of all p, b, m, f, v, each held on at least one frame of `times` (T,) s, ascending by `start`.
 
-    `offset`: s that the motion is later than the sound.
+    `offset`: s that the motion is later than the sound; `ramp`: s into and out of a contact.
     """
     found = []
     for index, phone in enumerate(alignment.phones):
@@ -70,15 +106,15 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0) 
         low, high = (phone.start + share * (phone.end - phone.start) + offset for share in HOLD[phone.label])
         nearest = times[np.abs(times - (low + high) / 2).argmin()] if len(times) < 2 else _nearest(times, low, high)
         kind = LIPS if phone.label in BILABIALS else TEETH
-        found.append(Contact(kind, index, min(low, nearest), max(high, nearest)))
+        found.append(Contact(kind, index, min(low, nearest), max(high, nearest), ramp, ramp))
     # Where two kinds are next to each other, neither reaches into the other's hold.
     apart = []
     for index, contact in enumerate(found):
         before, after = found[index - 1] if index else None, found[index + 1] if index + 1 < len(found) else None
         if before and before.kind != contact.kind:
-            contact = replace(contact, rise=float(np.clip(contact.start - before.end, 1e-6, RAMP)))
+            contact = replace(contact, rise=float(np.clip(contact.start - before.end, 1e-6, ramp)))
         if after and after.kind != contact.kind:
-            contact = replace(contact, fall=float(np.clip(after.start - contact.end, 1e-6, RAMP)))
+            contact = replace(contact, fall=float(np.clip(after.start - contact.end, 1e-6, ramp)))
         apart.append(contact)
     return apart
 
@@ -97,17 +133,19 @@ def hold_contacts(
     key_times: np.ndarray,
     edited: np.ndarray,
     strength: float = 1.0,
+    ramp: float = RAMP,
+    lips: LipLine | None = None,
 ) -> np.ndarray:
     """`motion` (T, C) at `times` (T,) s with every contact of `alignment` held: (T, C).
 
     Where the animator has edited keys (`edited` (m,) bool, at `key_times` (m,) s) the motion stays theirs. `strength`
-    0…1: below 1 contacts are only approached.
+    0…1: below 1 contacts are only approached; `ramp`: s into and out of them.
     """
     out = motion.copy()
-    contacts = find_contacts(alignment, times, offset)
+    contacts = find_contacts(alignment, times, offset, ramp)
     theirs = _edited_groups(key_times, edited)
     for kind in (TEETH, LIPS):
-        part = np.ones(len(times), np.float32)
+        free = np.ones(len(times))  # 0 where a contact is held, 1 where none is near
         for contact in contacts:
             if contact.kind == kind:
                 phone = alignment.phones[contact.phone]
@@ -121,26 +159,78 @@ def hold_contacts(
                     if group[1] < contact.start - contact.rise or group[2] > contact.end + contact.fall:
                         continue
                     weight *= 1 - _governed(times[here], contact, (phone.start + offset, phone.end + offset), group)
-                part[here] *= (1 - strength * weight).astype(np.float32)
-        touched = np.flatnonzero(part < 1)
-        pose = contact_pose(out[touched], control_names, kind)
-        out[touched] += (1 - part[touched])[:, None] * (pose - out[touched])
-        exact = touched[part[touched] == 0]
-        out[exact] = pose[part[touched] == 0]
+                free[here] *= 1 - strength * weight
+        near = np.flatnonzero(free < 1)
+        out[near] = _approached(
+            out[near], contact_pose(out[near], control_names, kind, lips), free[near], control_names
+        )
     return out
 
 
-def contact_pose(motion: np.ndarray, control_names: Sequence[str], kind: str) -> np.ndarray:
-    """The poses (n, C) nearest to `motion` (n, C) that make the contact `kind`."""
+def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
+    """`motion` (n, C) moved to `pose` (n, C) where `free` (n,) is 0, left where it is 1.
+
+    In between, a contact only takes what is still in its way: a mouth that closes by itself is not hurried. With the
+    distance d left, the way is d e / (e + (1 - e) d / D): a raised cosine e for the distance D, less for a smaller one.
+    """
+    column = {name: index for index, name in enumerate(control_names)}
+    pressing, tucking = [column[name] for name in PRESSING], [column["mouthRollLower"]]
+    opening = [c for c in range(motion.shape[1]) if c not in (*pressing, *tucking)]
+    apart = np.abs(_opening(motion, column) - _opening(pose, column)) / USUAL_OPENING
+    untucked = np.abs(pose[:, tucking[0]] - motion[:, tucking[0]])
+    held = free <= 0
+    out = motion.copy()
+    for columns, weight in (
+        (opening, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
+        (tucking, (1 - free) * untucked / np.maximum(free + (1 - free) * untucked, 1e-9)),
+        (pressing, (1 - free) ** PRESS_LATE),
+    ):
+        weight = np.where(held, 1.0, weight).astype(np.float32)[:, None]
+        out[:, columns] += weight * (pose[:, columns] - motion[:, columns])
+        out[np.ix_(held, columns)] = pose[np.ix_(held, columns)]
+    return out
+
+
+def _opening(motion: np.ndarray, column: Mapping[str, int]) -> np.ndarray:
+    """(n,) mm by which the rig's lips are open."""
+    return sum(mm * motion[:, column[name]] for name, mm in (RIG_OPENING | RIG_PARTING).items())
+
+
+def contact_pose(
+    motion: np.ndarray, control_names: Sequence[str], kind: str, lips: LipLine | None = None
+) -> np.ndarray:
+    """The poses (n, C) nearest to `motion` (n, C) that make the contact `kind` on a head with such `lips`."""
+    lips = lips or LipLine()
     column = {name: index for index, name in enumerate(control_names)}
     out = motion.copy()
-    if kind == LIPS:
-        out[:, column["mouthClose"]] = out[:, column["jawOpen"]]
-        out[:, [column[name] for name in PARTING]] = 0.0
+
+    def limit(most: Mapping[str, float]) -> None:
+        for name, high in most.items():
+            if name in column:
+                out[:, column[name]] = np.minimum(out[:, column[name]], high)
+
+    if kind == TEETH:
+        limit(IN_TOUCH)
+        out[:, column["mouthClose"]] = np.maximum(out[:, column["jawOpen"]] - AJAR, 0.0)
+        out[:, column["mouthRollLower"]] = TUCK
         return out
-    out[:, column["jawOpen"]] = np.minimum(out[:, column["jawOpen"]], 0.1)
-    out[:, column["mouthClose"]] = np.maximum(out[:, column["jawOpen"]] - 0.04, 0.0)
-    out[:, column["mouthRollLower"]] = 0.6
+    limit(dict.fromkeys(PARTING, 0.0) | IN_CLOSURE)
+    for name in PRESSING:
+        out[:, column[name]] = 1.0
+    out[:, column["mouthClose"]] = 0.0
+    shutting = [name for name, mm in lips.opening.items() if mm < 0 and name not in ("mouthClose", *PRESSING)]
+    opened = np.full(len(out), lips.rest)
+    shut = np.zeros(len(out))
+    for name, mm in lips.opening.items():
+        if name in shutting:
+            shut -= mm * out[:, column[name]]
+        else:
+            opened += mm * out[:, column[name]]
+    # Lips that are shut further than they are open would get into each other.
+    share = np.clip(opened / np.maximum(shut, 1e-9), 0.0, 1.0)
+    for name in shutting:
+        out[:, column[name]] *= share
+    out[:, column["mouthClose"]] = np.clip((opened - share * shut) / -lips.opening["mouthClose"], 0.0, 1.0)
     return out
 
 
