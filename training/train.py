@@ -1,5 +1,7 @@
 """Train the compact model: `python -m training.train --corpus DIR --run DIR [--config FILE] [--out FILE]`.
 
+With `--data DIR`, a prepared data set of captured faces, methods that move vertices are trained: `methods.main`.
+
 Three stages (encoder, LKMA, CMC), each resumed where it stopped; at the end the checkpoint with its ONNX graphs.
 """
 
@@ -68,6 +70,11 @@ def _restore(module: torch.nn.Module, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(argument.split("=")[0] == "--data" for argument in arguments):
+        from .methods.main import main as train_method
+
+        return train_method(arguments)
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder that `python -m training.corpus` made")
     parser.add_argument(
