@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 SILENCE = "SIL"
 
@@ -31,11 +31,15 @@ class Phone:
 
 @dataclass(frozen=True)
 class Word:
-    """One spoken word as written, start and end in seconds."""
+    """One spoken word as written, start and end in seconds.
+
+    `confidence` 0…1: how well the sound fits the word, where the localizer can tell; 1 where it cannot.
+    """
 
     label: str
     start: float
     end: float
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ class Alignment:
         if not covered:
             covered.append(Phone(SILENCE, 0.0, duration))
         inside = [
-            Word(w.label, max(w.start, 0.0), min(w.end, duration)) for w in words if w.start < duration and w.end > 0.0
+            replace(w, start=max(w.start, 0.0), end=min(w.end, duration))
+            for w in words
+            if w.start < duration and w.end > 0.0
         ]
         return cls(tuple(covered), tuple(sorted(inside, key=lambda w: w.start)), duration, source, tuple(warnings))
 
@@ -91,7 +97,7 @@ class Alignment:
         """The part from `start` seconds on, its times counted from there."""
         return Alignment.from_segments(
             (Phone(p.label, p.start - start, p.end - start) for p in self.phones),
-            (Word(w.label, w.start - start, w.end - start) for w in self.words),
+            (replace(w, start=w.start - start, end=w.end - start) for w in self.words),
             max(self.duration - start, 0.0),
             self.source,
             self.warnings,

@@ -6,8 +6,10 @@ which an articulation is reached, its apexes. Both are offered, and their union.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,6 +24,8 @@ _STOPS = dict.fromkeys(("P", "B", "T", "D", "K", "G"), (0.4,))  # the closure, n
 _DIPHTHONGS = dict.fromkeys(("AW", "AY", "EY", "OW", "OY"), (0.25, 0.75))
 _APEXES = {**_STOPS, **_DIPHTHONGS}
 _SHORT_DIPHTHONG = 0.1  # s; below, it has one apex
+# How much a missing pose is seen, against that of a vowel: the tongue does most of these, behind the teeth.
+_LITTLE_SEEN = dict.fromkeys(("T", "D", "N", "K", "G", "NG", "HH", "L", "Y", "DH", "TH", "S", "Z"), 0.5) | {"AH": 0.7}
 _TO_REST = 0.12  # s that the lips take into and out of rest
 _REST_KEYS = 1.0  # s between keys in long silence
 
@@ -49,18 +53,24 @@ class _Candidate:
     rank: int
 
 
-def key_instants(alignment: Alignment, rule: str = "both", fps: float = 30.0, min_gap: float = 0.0) -> KeyInstants:
+def key_instants(
+    alignment: Alignment, rule: str = "both", fps: float = 30.0, min_gap: float = 0.0, density: float = 1.0
+) -> KeyInstants:
     """The frames to pose, from the phones' times. The first and the last frame are always among them.
 
     `rule`: "boundaries" (the paper's: starts and ends of phones), "apexes" (where each articulation is reached),
     "both", or "uniform" (every third frame, also for an alignment by the localizer `uniform`). `min_gap`: seconds
-    between neighbouring keys, for fewer keys; lip closures are the last to go. Raises InputError.
+    between neighbouring keys, for fewer keys. `density`: the share of the rule's keys that is kept, 0…1: less is easier
+    to edit, more is truer to the speech. Either way those go first that are missed least: boundaries, then apexes that
+    are crowded and hardly seen, then contacts of the lip with the teeth, lip closures last. Raises InputError.
     """
     if rule not in RULES:
         raise InputError(f"There is no key rule {rule}; choose one of {', '.join(RULES)}.")
+    if not 0.0 <= density <= 1.0:
+        raise InputError(f"The key density is {density:g}; choose 0 (fewest keys) to 1 (all).")
     last = int(np.floor(alignment.duration * fps + 1e-6))
     if rule == "uniform" or alignment.source == "uniform":
-        return _uniform(alignment, fps, last, UNIFORM_SHARE)
+        return _uniform(alignment, fps, last, UNIFORM_SHARE * max(density, 1e-9))
     count = len(alignment.phones)
     candidates = [_Candidate(0.0, 0, "end", _END), _Candidate(last / fps, count - 1, "end", _END)]
     if rule != "boundaries":
@@ -68,7 +78,7 @@ def key_instants(alignment: Alignment, rule: str = "both", fps: float = 30.0, mi
             candidates += _apexes(index, phone, index == 0, index == count - 1)
     if rule != "apexes":
         candidates += [_Candidate(p.start, i, "boundary", _BOUNDARY) for i, p in enumerate(alignment.phones)]
-    return _instants(alignment, candidates, fps, last, max(min_gap * fps - 1e-6, 1.0))
+    return _instants(alignment, candidates, fps, last, max(min_gap * fps - 1e-6, 1.0), density)
 
 
 def uniform_instants(duration: float, fps: float = 30.0, share: float = UNIFORM_SHARE) -> KeyInstants:
@@ -109,7 +119,7 @@ def _apexes(index: int, phone: Phone, first: bool, last: bool) -> Iterator[_Cand
 
 
 def _instants(
-    alignment: Alignment, candidates: list[_Candidate], fps: float, last: int, gap_in_frames: float
+    alignment: Alignment, candidates: list[_Candidate], fps: float, last: int, gap_in_frames: float, density: float
 ) -> KeyInstants:
     taken = np.zeros(last + 1, dtype=bool)
     kept: dict[int, _Candidate] = {}
@@ -119,9 +129,45 @@ def _instants(
         if not taken[max(frame - reach, 0) : frame + reach + 1].any() or (candidate.rank == _END and frame not in kept):
             taken[frame] = True
             kept[frame] = candidate
-    frames = np.array(sorted(kept), dtype=np.int64)
+    frames = np.array(sorted(_thinned(alignment, kept, density)), dtype=np.int64)
     chosen = [kept[int(frame)] for frame in frames]
     return _placed(alignment, frames / fps, np.array([c.phone for c in chosen]), np.array([c.kind for c in chosen]))
+
+
+def _thinned(alignment: Alignment, kept: dict[int, _Candidate], density: float) -> set[int]:
+    """The frames of `kept` that stay: the share `density`, the ends of the sound always.
+
+    One after the other goes, each time that which is missed least: by rank, then by how far apart its neighbours are
+    and how much of its phone is seen.
+    """
+    frames = sorted(kept)
+    surplus = len(frames) - max(round(density * len(frames)), 2)
+    if surplus <= 0:
+        return set(frames)
+    before = {frame: previous for previous, frame in pairwise(frames)}
+    after = dict(pairwise(frames))
+
+    def missed(frame: int) -> tuple[int, float, int]:
+        candidate = kept[frame]
+        rank = _APEX if candidate.rank == _REST else candidate.rank
+        seen = _LITTLE_SEEN.get(alignment.phones[candidate.phone].label, 1.0)
+        return -rank, (after[frame] - before[frame]) * seen, frame
+
+    queue = [missed(frame) for frame in frames[1:-1]]
+    heapq.heapify(queue)
+    gone: set[int] = set()
+    while len(gone) < surplus:
+        least = heapq.heappop(queue)
+        frame = least[2]
+        if frame in gone or least != missed(frame):
+            continue
+        gone.add(frame)
+        left, right = before[frame], after[frame]
+        after[left], before[right] = right, left
+        for neighbour in (left, right):
+            if neighbour in before and neighbour in after:
+                heapq.heappush(queue, missed(neighbour))
+    return set(frames) - gone
 
 
 def _uniform(alignment: Alignment, fps: float, last: int, share: float) -> KeyInstants:

@@ -2,32 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..audio import Sound
-from ..phones import PHONES, Alignment, Phone
+from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, Alignment, Phone, Word
+from .child import Progress
+from .forced import Pronunciation, Segment, force
+from .g2p import pronunciations
+from .text import spoken_words
 
-# Log-probability of leaving a phone for a given other one, against staying in it. Measured on real speech: less gives
-# spurious phones, more swallows short ones.
-SWITCH = -2.5
+SOURCE = "posterior"
+ALIGNED = "posterior-forced"
+
+# Measured on real speech with `python -m benchmarks.localization --tune`.
+# Log-probability of leaving a phone for a given other one, against staying in it: less gives spurious phones, more
+# swallows short ones.
+SWITCH = -1.5
+# Added to the log-posteriors of lip closures and contacts: a closure that is missed is seen by everybody, one too many
+# by few, so the decision with the least expected harm takes them below even odds.
+CLOSURE_BIAS = 1.0
+CONTACT_BIAS = 1.5
+FLOOR = -10.0  # no frame speaks more than this against a phone
+MISFIT = -3.0  # mean log-posterior, against the likeliest phone, below which a word is doubted
+LONG_WORD = 4  # phones; shorter words are often swallowed although they are meant
 
 Posteriors = Callable[[Sound], tuple[np.ndarray, float]]
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is to be found in a sound, word by word.
+
+    `labels`: of each word, as written; `spoken`: of each spoken word, the number of its written word and its
+    pronunciations, as columns of the emissions; `phones`: the label of each column, silence first; `mixture`
+    (len(PHONES), columns): which of the model's phones each column may sound like, None where columns are PHONES.
+    """
+
+    labels: tuple[str, ...]
+    spoken: tuple[tuple[int, tuple[Pronunciation, ...]], ...]
+    phones: tuple[str, ...] = PHONES
+    mixture: np.ndarray | None = None
+
+    def emissions(self, log_posteriors: np.ndarray) -> np.ndarray:
+        """(N, phones) log-posteriors → (N, columns) of this script."""
+        if self.mixture is None:
+            return np.maximum(log_posteriors, FLOOR)
+        return np.log(np.exp(log_posteriors) @ self.mixture + np.exp(FLOOR)).astype(np.float32)
+
+
+def english_script(transcript: str) -> Script:
+    """An English transcript as words and their pronunciations."""
+    written = spoken_words(transcript)
+    spoken = []
+    for index, word in enumerate(written):
+        for part in word.spoken:
+            ways = tuple(tuple(PHONE_INDEX[phone] for phone in way.split()) for way in pronunciations(part))
+            spoken.append((index, tuple(way for way in ways if way)))
+    return Script(tuple(word.label for word in written), tuple(s for s in spoken if s[1]))
 
 
 def localize_posterior(sound: Sound, posteriors: Posteriors) -> Alignment:
     """The most probable phone sequence under (N, phones) log-posteriors at their rate in Hz."""
     log_posteriors, rate = posteriors(sound)
-    path = best_path(log_posteriors, SWITCH)
-    # Index i is centred at i / rate, so a phone changes half a step before its first index.
-    starts = np.flatnonzero(np.diff(path, prepend=-1))
-    edges = np.append(np.clip((starts - 0.5) / rate, 0.0, sound.duration), sound.duration)
-    phones = [
-        Phone(PHONES[path[index]], float(a), float(b))
-        for index, a, b in zip(starts, edges[:-1], edges[1:], strict=True)
+    phones = _free(log_posteriors, rate, 0.0, sound.duration)
+    return Alignment.from_segments(phones, (), sound.duration, SOURCE)
+
+
+def align_posterior(
+    sound: Sound, script: Script, posteriors: Posteriors, progress: Progress | None = None
+) -> Alignment:
+    """Forced alignment of `script`; sound that is in no word gets the phones that it seems to have.
+
+    Words carry how well they fit; those that do not are named in the warnings. Without any words if none is heard.
+    """
+    log_posteriors, rate = posteriors(sound)
+
+    def tell(share: float) -> None:
+        if progress is not None:
+            progress(share, "aligning the transcript")
+
+    spoken = [ways for _, ways in script.spoken]
+    found = list(force(script.emissions(log_posteriors), rate, spoken, tell=tell))
+    phones: list[Phone] = []
+    of_word: dict[int, list[Segment]] = {}
+    for s in found:
+        start, end = (max(edge / rate, 0.0) for edge in (s.start, s.end))
+        if s.word == -1:
+            phones += _free(log_posteriors, rate, start, end)
+        else:
+            phones.append(Phone(script.phones[s.column], start, end))
+            if s.word is not None:
+                of_word.setdefault(s.word, []).append(s)
+    warnings = _doubts(script, of_word) if of_word else ()
+    return Alignment.from_segments(phones, _words(script, of_word, rate), sound.duration, ALIGNED, warnings)
+
+
+def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> list[Word]:
+    written: dict[int, list[Segment]] = {}
+    for number, segments in of_word.items():
+        written.setdefault(script.spoken[number][0], []).extend(segments)
+    return [
+        Word(script.labels[index], max(s[0].start / rate, 0.0), s[-1].end / rate, word_confidence(s))
+        for index, s in written.items()
     ]
-    return Alignment.from_segments(phones, (), sound.duration, "posterior")
+
+
+def word_confidence(segments: Sequence[Segment]) -> float:
+    """0…1: how likely the phones of a word are, against the likeliest ones (geometric mean over its frames)."""
+    return float(np.exp(_fit(segments)))
+
+
+def _fit(segments: Sequence[Segment]) -> float:
+    return sum(s.fit * (s.end - s.start) for s in segments) / max(sum(s.end - s.start for s in segments), 1e-9)
+
+
+def _doubts(script: Script, of_word: dict[int, list[Segment]]) -> tuple[str, ...]:
+    """What the user should know about words that were not heard, or do not sound as written."""
+    fits = [_fit(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
+    heard = [fit for fit in fits if fit is not None]
+    if len(heard) < 0.5 * len(fits) or np.mean(heard) < MISFIT:
+        return ("The transcript does not seem to fit the sound; correct it, or leave it empty to work without one.",)
+    wrong = [
+        index
+        for (index, ways), fit in zip(script.spoken, fits, strict=True)
+        if (fit is None and len(ways[0]) >= LONG_WORD) or (fit is not None and fit < MISFIT)
+    ]
+    lost = [fit is None for fit in fits]
+    # Two short words that are lost together are no longer slurred.
+    wrong += [script.spoken[i + k][0] for i in range(len(fits) - 1) if lost[i] and lost[i + 1] for k in (0, 1)]
+    return doubtful_passages(script.labels, wrong)
+
+
+def doubtful_passages(labels: Sequence[str] | Mapping[int, str], wrong: Sequence[int]) -> tuple[str, ...]:
+    """One sentence that quotes the words `wrong` (their numbers), neighbours together; none if there are none."""
+    numbers = np.unique(np.array(wrong, np.int64))
+    if not len(numbers):
+        return ()
+    passages = [" ".join(labels[i] for i in run) for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]
+    quoted = ", ".join(f"“{passage}”" for passage in passages[:5])
+    more = f" and {len(passages) - 5} more" if len(passages) > 5 else ""
+    return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
+
+
+def _free(log_posteriors: np.ndarray, rate: float, start: float, end: float) -> list[Phone]:
+    """The most probable phones from `start` to `end` s. Index i is centred at i / rate."""
+    first, last = max(round(start * rate), 0), min(round(end * rate) + 1, len(log_posteriors))
+    if last <= first:
+        return []
+    path = best_path(log_posteriors[first:last] + lip_bias(CLOSURE_BIAS, CONTACT_BIAS), SWITCH)
+    starts = np.flatnonzero(np.diff(path, prepend=-1))
+    edges = np.clip((first + starts - 0.5) / rate, start, end)
+    edges[0] = start
+    return [
+        Phone(PHONES[path[index]], float(a), float(b))
+        for index, a, b in zip(starts, edges, np.append(edges[1:], end), strict=True)
+    ]
+
+
+def lip_bias(closure: float, contact: float) -> np.ndarray:
+    """(phones,) what is added to log-posteriors: `closure` to bilabials, `contact` to labiodentals."""
+    return np.array([closure * (p in BILABIALS) + contact * (p in LABIODENTALS) for p in PHONES], np.float32)
 
 
 def best_path(log_posteriors: np.ndarray, switch: float) -> np.ndarray:
