@@ -149,7 +149,8 @@ def dry_run(method: Method, stage: str, data: DataSet, options: Training, keys: 
     steps = options.epochs * math.ceil(len(data.split("train")) / options.batch)
     return (
         f"{stage}: {sum(p.numel() for p in parameters) / 1e6:.1f} million parameters, {steps} steps of {options.batch}"
-        f" clips, loss {float(loss.detach()):.5g}; the longest take {seconds:.2f} s a step here, {steps * seconds / 3600:.1f} h"
+        f" clips, loss {float(loss.detach()):.5g}; {seconds:.2f} s for a step with the longest clips, so at most"
+        f" {steps * seconds / 3600:.1f} h here"
     )
 
 

@@ -1,0 +1,240 @@
+"""Evaluate on a prepared data set: `python -m training.evaluate --checkpoint FILE --data DIR --split test --out DIR`.
+
+Or predictions made elsewhere: `--predictions FOLDER` with SUBJECT_SENTENCE.npy (T, V·3), as the public codes save them.
+Writes sentences.csv (a row a sentence), summary.json (figures, conventions, masks), table.md and, with --plots,
+opening curves. `training.metrics` says what each figure is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from kmtalk_core.checkpoint import load_checkpoint
+from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.motion import save_npz, written_whole
+from kmtalk_core.networks.method import Batch, Keys, Method, load_method
+
+from .dataset import Clip, DataSet, KeyChoice, collate, read_vertices
+from .metrics import Sentence, measure, mouth_opening, summary, table
+
+COLUMNS = ("sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """(T, V, 3) of a clip, and how long the networks took for it (s; NaN where they did not run here)."""
+
+    clip: Clip
+    vertices: np.ndarray
+    seconds: float
+
+
+def predict(
+    method: Method, data: DataSet, clips: list[Clip], choice: KeyChoice, device: torch.device, true_keys: bool = False
+) -> Iterator[Prediction]:
+    """What a method makes of the sound of each clip. `true_keys`: with the captured key motions (only completion is
+    judged then). An unseen subject gets the style of the first training subject."""
+    method = method.to(device).eval()
+    for clip in clips:
+        batch = collate(data, [clip], choice).to(device)
+        began = time.perf_counter()
+        motion = infer(method, batch, true_keys)[0, : clip.frames]
+        vertices = (motion + batch.template[0]).cpu().numpy().reshape(clip.frames, -1, 3)
+        yield Prediction(clip, vertices, time.perf_counter() - began)
+
+
+@torch.no_grad()
+def infer(method: Method, batch: Batch, true_keys: bool = False) -> torch.Tensor:
+    """Motion (B, N, C) of a batch."""
+    style = batch.style
+    if not bool(style.any()):
+        style = torch.zeros_like(style)
+        style[:, 0] = 1.0
+    keys = batch.keys
+    if true_keys:
+        at = batch.key_frames.unsqueeze(-1).expand(-1, -1, batch.motion.shape[2])
+        keys = Keys(keys.times, keys.mask, batch.motion.gather(1, at))
+    return method.infer(batch.speech, batch.template, style, batch.times, keys)
+
+
+def read_predictions(folder: Path, clips: list[Clip]) -> Iterator[Prediction]:
+    """Predictions of another program, FOLDER/CLIP.npy or CodeTalker's CLIP_condition_SUBJECT.npy."""
+    for clip in clips:
+        found = [folder / f"{clip.name}.npy", *sorted(folder.glob(f"{clip.name}_condition_{clip.subject}.npy"))]
+        path = next((p for p in found if p.is_file()), None)
+        if path is None:
+            raise InputError(f"{folder} has no prediction {clip.name}.npy; make it, or choose another split.")
+        yield Prediction(clip, read_vertices(path), float("nan"))
+
+
+def judge(data: DataSet, prediction: Prediction) -> Sentence:
+    """The figures of one prediction; what it has more frames than the data is cut off, as the public codes do."""
+    clip, vertices = prediction.clip, prediction.vertices
+    true = data.vertices(clip)
+    if vertices.shape[1] != true.shape[1]:
+        raise InputError(f"{clip.name}: the prediction has {vertices.shape[1]} vertices, the data {true.shape[1]}.")
+    n = min(len(vertices), len(true))
+    if n < 0.9 * len(true):
+        raise InputError(f"{clip.name}: the prediction has {len(vertices)} frames, the data {len(true)}.")
+    template = data.templates[clip.subject]
+    return measure(vertices[:n], true[:n], template, data.lips, data.upper_face, data.opening, data.fps)
+
+
+def evaluate(
+    data: DataSet, split: str, predictions: Iterator[Prediction], name: str, out: Path, plots: bool, save: bool
+) -> dict[str, float]:
+    """Judge `predictions`, write the report to `out`, and return the summary."""
+    if plots:
+        _pyplot()
+    out.mkdir(parents=True, exist_ok=True)
+    sentences: dict[str, Sentence] = {}
+    seconds = 0.0
+    total = len(data.split(split))
+    for prediction in tqdm(predictions, total=total, desc=split, disable=not sys.stderr.isatty()):
+        clip = prediction.clip
+        sentences[clip.name] = judge(data, prediction)
+        seconds += prediction.seconds
+        if save:
+            (out / "predictions").mkdir(exist_ok=True)
+            np.save(out / "predictions" / f"{clip.name}.npy", prediction.vertices.reshape(len(prediction.vertices), -1))
+        if plots and data.opening is not None:
+            _plot(data, prediction, out / "plots" / f"{clip.name}.png")
+    figures = summary(list(sentences.values()))
+    figures["times_real_time"] = figures["frames"] / data.fps / seconds if seconds else float("nan")
+    with written_whole(out / "sentences.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["clip", "subject", *asdict(next(iter(sentences.values())))])
+        writer.writeheader()
+        for clip_name, sentence in sentences.items():
+            writer.writerow({"clip": clip_name, "subject": data.clips[clip_name].subject, **asdict(sentence)})
+    masks = {"lips": _mask(data.lips), "upper_face": _mask(data.upper_face), "opening": _mask(data.opening)}
+    about = {"method": name, "data": data.name, "split": split, "unit": data.unit, "figures": figures, "masks": masks}
+    with written_whole(out / "summary.json") as partial:
+        partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    save_npz({"lips": data.lips, "upper_face": data.upper_face}, out / "masks.npz")
+    with written_whole(out / "table.md") as partial:
+        partial.write_text(report(data, split, {name: figures}), encoding="utf-8")
+    return figures
+
+
+def report(data: DataSet, split: str, rows: dict[str, dict[str, float]]) -> str:
+    """The table with what its columns mean."""
+    lips, upper = len(data.lips), len(data.upper_face)
+    return (
+        f"{data.name}, split {split}, {data.fps:g} fps, vertices in {data.unit}; {lips} lip and {upper} upper-face"
+        " vertices.\n\n" + table(rows, COLUMNS) + "\nlve_code, fdd_code: squared distances, as CodeTalker's evaluation"
+        " code (fdd signed: true minus predicted); lve, fdd: distances, as the papers word it; closure: share of closed"
+        " frames missed; sync in ms.\n"
+    )
+
+
+def _mask(indices: np.ndarray | None) -> dict[str, object] | None:
+    if indices is None:
+        return None
+    digest = hashlib.sha256(np.ascontiguousarray(indices, "<i8").tobytes()).hexdigest()
+    return {"count": len(indices), "sha256": digest}
+
+
+def _pyplot():
+    try:
+        import matplotlib
+    except ImportError:
+        raise KMTalkError("Plots need matplotlib; install it, or leave out --plots.") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _plot(data: DataSet, prediction: Prediction, path: Path) -> None:
+    """The opening of the mouth, true and predicted, with the key frames' alignment below."""
+    pyplot = _pyplot()
+    path.parent.mkdir(exist_ok=True)
+    assert data.opening is not None
+    figure, axes = pyplot.subplots(figsize=(9, 3))
+    for label, vertices in (("captured", data.vertices(prediction.clip)), ("predicted", prediction.vertices)):
+        axes.plot(np.arange(len(vertices)) / data.fps, mouth_opening(vertices, data.opening), label=label)
+    for phone in data.alignment(prediction.clip).phones:
+        axes.axvline(phone.start, color="0.9", zorder=0)
+        axes.text(phone.start, 0.0, phone.label.lower(), fontsize=6, color="0.4", transform=axes.get_xaxis_transform())
+    axes.set(xlabel="s", ylabel=f"mouth opening ({data.unit})", title=prediction.clip.name)
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        data = DataSet(options.data)
+        clips = data.split(options.split)
+        if options.checkpoint is None:
+            predictions, name = read_predictions(options.predictions, clips), options.name or options.predictions.name
+        else:
+            checkpoint = load_checkpoint(options.checkpoint)
+            method = load_method(checkpoint)
+            _must_fit(method, data)
+            choice = _choice(options, dict(checkpoint.config.get("keys", {})))
+            predictions = predict(method, data, clips, choice, torch.device(options.device), options.keys == "true")
+            name = options.name or checkpoint.name
+        if not clips:
+            raise InputError(f"The split {options.split} of {data.name} is empty; choose another one.")
+        figures = evaluate(data, options.split, predictions, name, options.out, options.plots, options.save_predictions)
+        print(report(data, options.split, {name: figures}))
+    except KMTalkError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+def _must_fit(method: Method, data: DataSet) -> None:
+    ours, theirs = method.geometry, data.geometry()
+    if (ours.vertices, ours.fps) != (theirs.vertices, theirs.fps):
+        raise InputError(
+            f"The checkpoint is for {ours.vertices} vertices at {ours.fps:g} fps, the data has {theirs.vertices} at"
+            f" {theirs.fps:g}; choose the checkpoint that was trained on this data."
+        )
+
+
+def _choice(options: argparse.Namespace, trained: dict) -> KeyChoice:
+    """The key instants of the training, with what the command changes."""
+    wanted = {"rule": options.key_rule, "localization": options.localization, "offset": options.offset}
+    return replace(KeyChoice(**trained), **{k: v for k, v in wanted.items() if v is not None})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--checkpoint", type=Path, help="a checkpoint of `python -m training.train --data`")
+    source.add_argument("--predictions", type=Path, help="folder with CLIP.npy of any program")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `python -m training.prepare` made")
+    parser.add_argument("--split", default="test", help="test; test_a or test_b for BIWI")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the report")
+    parser.add_argument("--name", help="of the method in the table")
+    parser.add_argument("--keys", choices=("made", "true"), default="made", help="key motions: made or captured")
+    parser.add_argument("--key-rule", help="another rule for key instants than in training")
+    parser.add_argument("--localization", help="alignments of `training.prepare align` by their label")
+    parser.add_argument("--offset", type=int, help="frames by which key instants are moved")
+    parser.add_argument("--plots", action="store_true", help="curves of the mouth's opening (needs matplotlib)")
+    parser.add_argument("--save-predictions", action="store_true", help="keep the vertices as .npy")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

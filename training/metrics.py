@@ -1,0 +1,151 @@
+"""Metrics of speech-driven facial animation, on vertices. Lower is better where nothing else is said.
+
+`predicted` and `true` (T, V, 3) in the data's own unit, `template` (V, 3), masks (n,) vertex indices.
+
+LVE and FDD come in two conventions, because papers and codes differ:
+
+- "code", as CodeTalker's published evaluation, which SelfTalk's and KMTalk's figures follow: LVE is the largest
+  *squared* distance over the lip vertices of a frame, averaged over all frames of the data set together; FDD is, per
+  sentence, the mean over the upper-face vertices of the standard deviation over time of the *squared* displacement
+  from the template, true minus predicted, averaged over sentences (signed).
+- "text", as the papers word it: LVE takes the distance itself, FDD the standard deviation of its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+CLOSED_SHARE = 0.1  # of the true opening's range: below, the mouth counts as closed
+SYNC_REACH = 0.3  # s of delay that is looked for
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """The figures of one sentence; NaN where the data cannot tell.
+
+    `lve`, `fdd`: convention "text"; `lve_code`, `fdd_code`: convention "code" (squared units). `mve`: mean vertex
+    error, over all vertices and frames. `eve`: largest distance over the upper-face vertices of a frame, averaged
+    (EmoTalk's emotional vertex error). `opening`: mean absolute error of the distance between the lips; `closure`:
+    share of the frames with a closed true mouth in which the predicted one is open; `sync`: delay in ms of the
+    predicted opening behind the true one (0 is best); `sync_r`: their correlation at that delay (1 is best).
+    """
+
+    frames: int
+    lve: float
+    lve_code: float
+    fdd: float
+    fdd_code: float
+    mve: float
+    eve: float
+    opening: float
+    closure: float
+    sync: float
+    sync_r: float
+
+
+def measure(
+    predicted: np.ndarray,
+    true: np.ndarray,
+    template: np.ndarray,
+    lips: np.ndarray,
+    upper_face: np.ndarray,
+    opening: np.ndarray | None,
+    fps: float,
+) -> Sentence:
+    """All figures of a sentence. `opening` (k, 2): pairs of upper and lower lip vertices, or None."""
+    squared = np.square(predicted - true, dtype=np.float64).sum(2)
+    distance = np.sqrt(squared)
+    gap_error, closure, sync, sync_r = np.nan, np.nan, np.nan, np.nan
+    if opening is not None and len(opening):
+        predicted_gap, true_gap = mouth_opening(predicted, opening), mouth_opening(true, opening)
+        gap_error = float(np.abs(predicted_gap - true_gap).mean())
+        closure = closure_misses(predicted_gap, true_gap)
+        sync, sync_r = delay(predicted_gap, true_gap, fps)
+    return Sentence(
+        frames=len(true),
+        lve=float(distance[:, lips].max(1).mean()),
+        lve_code=float(squared[:, lips].max(1).mean()),
+        fdd=dynamics(true, template, upper_face, False) - dynamics(predicted, template, upper_face, False),
+        fdd_code=dynamics(true, template, upper_face, True) - dynamics(predicted, template, upper_face, True),
+        mve=float(distance.mean()),
+        eve=float(distance[:, upper_face].max(1).mean()),
+        opening=gap_error,
+        closure=closure,
+        sync=sync,
+        sync_r=sync_r,
+    )
+
+
+def dynamics(motion: np.ndarray, template: np.ndarray, vertices: np.ndarray, squared: bool) -> float:
+    """Mean over `vertices` of the standard deviation over time of the (squared) displacement from the template."""
+    size = np.square(motion[:, vertices] - template[vertices], dtype=np.float64).sum(2)
+    return float((size if squared else np.sqrt(size)).std(0).mean())
+
+
+def mouth_opening(vertices: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """(T,) distance between the lips, the mean over the pairs of inner-lip vertices."""
+    return np.linalg.norm(vertices[:, pairs[:, 0]] - vertices[:, pairs[:, 1]], axis=2).mean(1)
+
+
+def closure_misses(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Share of the frames with a closed true mouth in which the predicted opening is above the threshold."""
+    threshold = true.min() + CLOSED_SHARE * (true.max() - true.min())
+    closed = true <= threshold
+    return float((predicted[closed] > threshold).mean())
+
+
+def delay(predicted: np.ndarray, true: np.ndarray, fps: float) -> tuple[float, float]:
+    """Milliseconds by which `predicted` (T,) runs behind `true`, between frames by a parabola, and the correlation.
+
+    NaN where one of them stands still.
+    """
+    reach = min(round(SYNC_REACH * fps), (len(true) - 1) // 2)
+    a, b = predicted - predicted.mean(), true - true.mean()
+    if reach < 1 or a.std() < 1e-12 or b.std() < 1e-12:
+        return np.nan, np.nan
+    lags = np.arange(-reach, reach + 1)
+    r = np.array([_correlation(a[max(k, 0) : len(a) + min(k, 0)], b[max(-k, 0) : len(b) - max(k, 0)]) for k in lags])
+    best = int(r.argmax())
+    part = 0.0
+    if 0 < best < len(r) - 1:
+        left, middle, right = r[best - 1 : best + 2]
+        curve = left - 2 * middle + right
+        part = 0.5 * (left - right) / curve if curve < 0 else 0.0
+    return float((lags[best] + part) / fps * 1000.0), float(r[best])
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-30))
+
+
+def summary(sentences: Sequence[Sentence]) -> dict[str, float]:
+    """The figures of a data set: LVE in both conventions over all frames together, everything else the mean over the
+    sentences that have it; `fdd_abs` is the mean size of `fdd_code`, where signs cannot cancel."""
+    frames = np.array([s.frames for s in sentences], np.float64)
+    out: dict[str, float] = {"sentences": len(sentences), "frames": int(frames.sum())}
+    for name in (f.name for f in fields(Sentence) if f.name != "frames"):
+        values = np.array([getattr(s, name) for s in sentences], np.float64)
+        if name.startswith("lve"):
+            out[name] = float((values * frames).sum() / frames.sum())
+        else:
+            out[name] = float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+    out["fdd_abs"] = float(np.mean([abs(s.fdd_code) for s in sentences]))
+    return out
+
+
+def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str] | None = None) -> str:
+    """Figures by method as a markdown table."""
+    names = list(columns or next(iter(rows.values())))
+    lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for method, figures in rows.items():
+        cells = [_cell(figures.get(name, float("nan"))) for name in names]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float) -> str:
+    return "–" if value != value else str(value) if isinstance(value, int) else f"{value:.4g}"
