@@ -34,6 +34,7 @@ GROUPS = {
     "Nose": "nose",
     "Eyes": "eye",
     "Brows": "brow",
+    "Head": "head",
 }
 
 # What a keyframe consists of, as numpy types for foreach_get and foreach_set.

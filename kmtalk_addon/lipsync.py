@@ -128,10 +128,9 @@ def apply(
         warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
     action = keyframes.ensure_action(obj)
     keyframes.write(obj, action, names, line, animation)
-    highest = np.maximum(animation.controls.max(0), animation.keys.controls.max(0))
-    shape_keys.make_room(
-        obj, {names[c]: float(v) for c, v in zip(animation.control_names, highest, strict=True) if c in names}
-    )
+    poses = np.concatenate([animation.controls, animation.keys.controls])
+    reach = zip(poses.min(0).tolist(), poses.max(0).tolist(), strict=True)
+    shape_keys.make_room(obj, {names[c]: r for c, r in zip(animation.control_names, reach, strict=True) if c in names})
     take = action.kmtalk_takes.get(line.strip) or action.kmtalk_takes.add()
     take.name = line.strip
     take.line = json.dumps(asdict(line))

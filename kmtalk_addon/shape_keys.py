@@ -11,7 +11,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.motion import load_npz, save_npz
-from kmtalk_core.rig.controls import ARKIT_CONTROLS, SPEECH_CONTROLS
+from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import triangulate
 from kmtalk_core.rig.naming import match_controls
 
@@ -109,6 +109,8 @@ def add_missing(obj: bpy.types.Object, built: Built) -> list[str]:
             continue
         block = obj.shape_key_add(name=name, from_mix=False)
         block.value = 0.0
+        if name in HEAD_CONTROLS:
+            block.slider_min = -1.0
         block.data.foreach_set("co", (rest + shape).astype(np.float32).ravel())
         added.append(block.name)
     obj.active_shape_key_index = active
@@ -116,11 +118,15 @@ def add_missing(obj: bpy.types.Object, built: Built) -> list[str]:
     return added
 
 
-def make_room(obj: bpy.types.Object, highest: Mapping[str, float]) -> None:
-    """Widen the sliders of shape keys that are to go beyond their range, for Blender would cut the motion off."""
-    for name, value in highest.items():
+def make_room(obj: bpy.types.Object, reach: Mapping[str, tuple[float, float]]) -> None:
+    """Widen the sliders of shape keys that are to go beyond their range, for Blender would cut the motion off.
+
+    `reach`: name of a shape key → its lowest and highest value.
+    """
+    for name, (low, high) in reach.items():
         block = obj.data.shape_keys.key_blocks[name]
-        block.slider_max = max(block.slider_max, min(10.0, value))
+        block.slider_min = min(block.slider_min, max(-10.0, low))
+        block.slider_max = max(block.slider_max, min(10.0, high))
 
 
 def rest_positions(obj: bpy.types.Object) -> np.ndarray:

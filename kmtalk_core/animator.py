@@ -18,10 +18,13 @@ from .contacts import seal_lips
 from .errors import InputError, KMTalkError
 from .finish import free_keys, freely_moving, with_contacts
 from .localization import localize
+from .localization.corrections import Correction, corrected
 from .localization.keys import key_instants
+from .localization.within_words import placed
 from .motion import Animation, KeyMotions
 from .phones import Alignment
-from .rig.controls import CONTROLS, SPEECH_CONTROLS
+from .pitch import pitch_contour
+from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .sliders import Layers, Sliders
 
@@ -39,26 +42,36 @@ def silent_progress(share: float, doing: str) -> None:
 class Request:
     """What is wanted of one sound.
 
-    `alignment` (imported) wins over `transcript`; `key_rule`: which instants become key motions (localization.keys);
-    `intensity`, `jaw`, `lips`, `smoothing` and `offset` are those of `Sliders`, `upper_face` and `seed` of `Layers`.
+    `alignment` (imported) wins over `transcript`, which is in `language`; `corrections` are applied to either;
+    `key_rule`, `key_density` 0…1: which instants become key motions, and how many (localization.keys);
+    `intensity`, `jaw`, `lips`, `smoothing` and `offset` are those of `Sliders`; `upper_face`, `head`, `expression`,
+    `expression_strength` and `seed` those of `Layers`.
     """
 
     transcript: str | None = None
     alignment: Alignment | None = None
     localizer: str = "auto"
+    language: str = "en"
+    corrections: tuple[Correction, ...] = ()
     fps: float = 30.0
     key_rule: str = "apexes"
+    key_density: float = 1.0
     intensity: float = 1.0
     jaw: float = 1.0
     lips: float = 1.0
     smoothing: float = 0.0
     offset: float = 0.0
     upper_face: float = 1.0
+    head: float = 1.0
+    expression: str = "neutral"
+    expression_strength: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
             raise InputError(f"The frame rate {self.fps:g} is out of range; choose 1 to 240 frames a second.")
+        if not 0.0 <= self.key_density <= 1.0:
+            raise InputError(f"The key density is {self.key_density:g}; choose 0 (fewest keys) to 1 (all).")
         _ = self.sliders, self.layers  # raise InputError
 
     @property
@@ -69,7 +82,7 @@ class Request:
     @property
     def layers(self) -> Layers:
         """What moves besides the speech."""
-        return Layers(self.upper_face, self.seed)
+        return Layers(self.upper_face, self.head, self.expression, self.expression_strength, self.seed)
 
 
 class Animator:
@@ -99,7 +112,7 @@ class Animator:
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
         alignment = self._align(sound, request, lambda: heard, _section(progress, 0.3, 0.7))
         times = frame_times(alignment.duration, request.fps)
-        instants = key_instants(alignment, request.key_rule, request.fps)
+        instants = key_instants(alignment, request.key_rule, request.fps, density=request.key_density)
         progress(0.7, "posing key motions")
         spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants)
         spoken = seal_lips(spoken, alignment, instants)
@@ -111,13 +124,13 @@ class Animator:
         speech = np.clip(complete_through(spoken, times, complete), 0.0, 1.0).astype(np.float32)
         first_frame = round(request.offset * request.fps)
         keys = KeyMotions(
-            spoken.times + first_frame / request.fps, np.zeros((len(spoken.times), len(CONTROLS)), np.float32)
+            spoken.times + first_frame / request.fps, np.zeros((len(spoken.times), len(ALL_CONTROLS)), np.float32)
         )
         bare = Animation(
             fps=request.fps,
             times=times,
-            control_names=CONTROLS,
-            controls=np.zeros((len(times), len(CONTROLS)), np.float32),
+            control_names=ALL_CONTROLS,
+            controls=np.zeros((len(times), len(ALL_CONTROLS)), np.float32),
             keys=keys,
             alignment=alignment,
             audio_sha256=sound.sha256,
@@ -125,7 +138,7 @@ class Animator:
             features=heard.audio,
             feature_rate=heard.rate,
             speech=speech,
-            prosody=heard.prosody,
+            prosody=_with_pitch(heard, sound),
             sliders=request.sliders,
             layers=request.layers,
         )
@@ -177,15 +190,29 @@ class Animator:
         return hear(self._backend, sound.samples, self._rate, progress)
 
     def _align(self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Progress) -> Alignment:
-        if request.alignment is not None:
-            fitted = request.alignment
-            return Alignment.from_segments(fitted.phones, fitted.words, sound.duration, fitted.source, fitted.warnings)
+        listened: list[tuple[np.ndarray, float]] = []
 
         def posteriors(_: Sound) -> tuple[np.ndarray, float]:
-            heard = listen()
-            return heard.phone_log_posteriors.astype(np.float32), heard.rate
+            if not listened:
+                heard = listen()
+                listened.append((heard.phone_log_posteriors.astype(np.float32), heard.rate))
+            return listened[0]
 
-        return localize(sound, request.transcript, request.localizer, posteriors, progress)
+        if request.alignment is not None:
+            found = placed(request.alignment, sound.duration, lambda: posteriors(sound))
+        else:
+            found = localize(
+                sound, request.transcript, request.localizer, posteriors, progress, language=request.language
+            )
+        if not request.corrections:
+            return found
+        return corrected(found, request.corrections, *posteriors(sound), request.language)
+
+
+def _with_pitch(heard: Heard, sound: Sound) -> np.ndarray:
+    """(N, 3) float16: what the layers beside the speech follow: loudness, stress, and pitch in semitones."""
+    pitch = pitch_contour(sound.samples, heard.rate, len(heard.prosody))
+    return np.column_stack([heard.prosody, pitch]).astype(np.float16)
 
 
 def frame_times(duration: float, fps: float) -> np.ndarray:

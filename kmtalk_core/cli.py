@@ -25,12 +25,16 @@ from .errors import InputError, KMTalkError
 
 if TYPE_CHECKING:
     from .animator import Animator, Request
+    from .audio import Sound
+    from .localization.corrections import Correction
     from .motion import Animation
     from .rig.articulation import Rig
     from .rig.mesh import Mesh
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
+KEY_RULES = ("apexes", "boundaries", "both", "uniform")
 BACKENDS = ("auto", "onnx", "torch")
+EXPRESSIONS = ("neutral", "happy", "sad", "angry", "surprised")
 LARGE = 256 * 1024**2  # bytes of vertices: more are kept on disk rather than in memory
 BAR_WIDTH = 30  # characters
 BAR_INTERVAL = 0.1  # seconds between two updates
@@ -154,6 +158,12 @@ def build_parser() -> Parser:
         text.add_argument("--transcript", metavar="TEXT", help="what is said")
         text.add_argument("--transcript-file", type=Path, metavar="F", help="text file (UTF-8) with what is said")
         sub.add_argument("--localizer", choices=LOCALIZERS, default="auto", help="how phones are found (default: auto)")
+        sub.add_argument(
+            "--language", default="en", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone (en)"
+        )
+        sub.add_argument(
+            "--corrections", type=Path, metavar="JSON", help="words and phones to correct; see docs/localization.md"
+        )
 
     def add_model(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the networks (default: auto)")
@@ -168,12 +178,17 @@ def build_parser() -> Parser:
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to drive (.ply, .obj or .npz); see --vertices")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
     sub.add_argument("--fps", type=FPS, default=30.0, help="frames a second, fractions like 24000/1001 too (30)")
+    sub.add_argument("--key-rule", choices=KEY_RULES, default="apexes", help="which instants become keys (apexes)")
+    sub.add_argument("--key-density", type=number(0, 1), default=1.0, help="share of these keys to keep, 0 to 1 (1.0)")
     add_model(sub)
     sub.add_argument("--intensity", type=STRENGTH, default=1.0, help="strength of the speech motion (1.0)")
     sub.add_argument(
         "--upper-face", type=STRENGTH, default=1.0, help="strength of the brows; 0 also stops the blinks (1.0)"
     )
-    sub.add_argument("--seed", type=integer(0), default=0, help="another seed gives other blinks (0)")
+    sub.add_argument("--head", type=STRENGTH, default=1.0, help="strength of the head's motion; 0 holds it still (1.0)")
+    sub.add_argument("--expression", choices=EXPRESSIONS, default="neutral", help="style of the face (neutral)")
+    sub.add_argument("--expression-strength", type=number(0, 1), default=1.0, help="how much of it, 0 to 1 (1.0)")
+    sub.add_argument("--seed", type=integer(0), default=0, help="another seed gives other blinks and nods (0)")
     add_out(sub, "OUT.npz")
 
     sub = command("align", "find the words and phones of a sound file", align)
@@ -208,8 +223,8 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     from .audio import load_sound
     from .motion import save_animation
 
-    request = make_request(options)
     sound = load_sound(options.audio)
+    request = make_request(options, sound)
     animator = make_animator(options)
     head = load_head(options.mesh) if options.vertices else None  # before the long work, so that errors come at once
     animation = animator.animate(sound, request, progress.span(0, 0.8 if head else 0.95))
@@ -230,8 +245,13 @@ def align(options: argparse.Namespace, progress: Progress) -> int:
     from .audio import load_sound
     from .localization.textgrid import save_alignment
 
-    request = Request(transcript=read_transcript(options), localizer=options.localizer)
     sound = load_sound(options.audio)
+    request = Request(
+        transcript=read_transcript(options),
+        localizer=options.localizer,
+        language=options.language,
+        corrections=read_corrections(options, sound),
+    )
     alignment = Animator().align(sound, request, progress)
     save_alignment(alignment, options.out)
     progress.warnings(sound.warnings, alignment.warnings)
@@ -289,8 +309,8 @@ def doctor(options: argparse.Namespace, progress: Progress) -> int:
     return 0 if all(finding.works or finding.optional for finding in findings) else 1
 
 
-def make_request(options: argparse.Namespace) -> Request:
-    """Turn the options of `animate` into the façade's request."""
+def make_request(options: argparse.Namespace, sound: Sound) -> Request:
+    """Turn the options of `animate` into the façade's request for `sound`."""
     from .animator import Request
 
     alignment = None
@@ -302,9 +322,16 @@ def make_request(options: argparse.Namespace) -> Request:
         transcript=read_transcript(options),
         alignment=alignment,
         localizer=options.localizer,
+        language=options.language,
+        corrections=read_corrections(options, sound),
         fps=options.fps,
+        key_rule=options.key_rule,
+        key_density=options.key_density,
         intensity=options.intensity,
         upper_face=options.upper_face,
+        head=options.head,
+        expression=options.expression,
+        expression_strength=options.expression_strength,
         seed=options.seed,
     )
 
@@ -315,6 +342,15 @@ def make_animator(options: argparse.Namespace) -> Animator:
     if options.checkpoint is not None and not options.checkpoint.is_file():
         raise InputError(f"There is no checkpoint {options.checkpoint}; check the path.")
     return Animator(options.checkpoint, options.backend)
+
+
+def read_corrections(options: argparse.Namespace, sound: Sound) -> tuple[Correction, ...]:
+    """Return what the file given by --corrections holds for `sound`."""
+    if options.corrections is None:
+        return ()
+    from .localization.corrections import load_corrections
+
+    return load_corrections(options.corrections, sound.sha256)
 
 
 def read_transcript(options: argparse.Namespace) -> str | None:

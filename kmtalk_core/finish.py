@@ -11,19 +11,21 @@ from dataclasses import replace
 import numpy as np
 
 from .completion import between_keys, same_keys
-from .contacts import hold_contacts
+from .contacts import contact_ramp, contact_strength, hold_contacts
 from .errors import InputError
+from .expression import expression_layer, posture_of, speak_through
+from .head import head_motion
 from .motion import Animation, KeyMotions
-from .phones import Alignment
-from .rig.controls import CONTROL_INDEX, CONTROLS, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
+from .rhythm import find_rhythm
+from .rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from .sliders import Layers, Sliders
 from .upper_face import upper_face
 
-FAINT = 0.3  # below this intensity contacts fade away with the rest, or a still mouth would tuck its lip for f and v
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
 _UPPER = np.array([CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS])
+_HEAD = np.array([CONTROL_INDEX[name] for name in HEAD_CONTROLS])
 # mouthClose undoes the opening of the jaw, so it goes with it. The tongue follows neither.
 _JAW = np.array([name.startswith("jaw") or name == "mouthClose" for name in SPEECH_CONTROLS])
 _LIPS = ~_JAW & np.array([name.startswith(("mouth", "cheek", "nose")) for name in SPEECH_CONTROLS])
@@ -42,24 +44,18 @@ def slide(speech: np.ndarray, fps: float, sliders: Sliders) -> np.ndarray:
     return np.clip(speech * scale.astype(np.float32), 0.0, 1.0)
 
 
-def layer_motion(times: np.ndarray, alignment: Alignment, prosody: np.ndarray, rate: float, layers: Layers):
-    """What moves besides the speech, (T, C) over CONTROLS at `times` (T,) s: the sum of all layers.
-
-    `prosody` (N, 2) at `rate` Hz: loudness and stress, as `runtime.inference.Heard` has them.
-    """
-    out = np.zeros((len(times), len(CONTROLS)), np.float32)
-    out[:, _UPPER] += upper_face(times, alignment, prosody, rate, layers.seed, layers.upper_face)
-    return out
-
-
 def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.ndarray:
     """The generated motion (T, C) before contacts and without the animator's edits."""
     assert animation.speech is not None and animation.prosody is not None
-    out = layer_motion(
-        animation.times - sliders.offset, animation.alignment, animation.prosody, animation.feature_rate, layers
-    )
-    out[:, _SPEECH] += slide(animation.speech, animation.fps, sliders)
-    return np.clip(out, 0.0, 1.0, out=out)
+    times, alignment = animation.times - sliders.offset, animation.alignment  # of the sound
+    rhythm = find_rhythm(alignment, animation.prosody, animation.feature_rate)
+    name, strength = layers.expression, layers.expression_strength
+    out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
+    out[:, _SPEECH] = slide(animation.speech, animation.fps, sliders)
+    out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
+    out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
+    out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)
+    return np.clip(out, np.array(LOWEST, np.float32), 1.0, out=out)
 
 
 def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edited: np.ndarray) -> Animation:
@@ -75,7 +71,8 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         animation.sliders.offset,
         keys.times,
         edited,
-        min(animation.sliders.intensity / FAINT, 1.0),
+        contact_strength(animation.sliders),
+        contact_ramp(animation.sliders),
     )
     frames = np.rint(keys.times * animation.fps).astype(np.int64)
     on_frame = (np.abs(keys.times * animation.fps - frames) < 1e-4) & (frames >= 0) & (frames < len(controls))
@@ -127,7 +124,8 @@ def finish(animation: Animation, sliders: Sliders | None = None, layers: Layers 
         edits = animation.free - freely_moving(animation, animation.sliders, animation.layers)
         if shift:
             edits = edits[np.clip(np.arange(len(edits)) - shift, 0, len(edits) - 1)]
-        free = np.clip(free + edits, min(animation.free.min(), 0.0), max(animation.free.max(), 1.0))
+        low = np.minimum(animation.free.min(0), np.array(LOWEST, np.float32))
+        free = np.clip(free + edits, low, max(animation.free.max(), 1.0))
         at = np.rint(keys.times * animation.fps).astype(np.int64)
         missing = np.where(edited[:, None], keys.controls - free[np.clip(at, 0, len(free) - 1)], 0.0)
         free += between_keys(keys.times, missing.astype(np.float32), animation.times)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from .errors import InputError
+from .expression import prototype_of
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,21 @@ class Sliders:
 
 @dataclass(frozen=True)
 class Layers:
-    """What moves besides the speech. `upper_face` 0…2: brows, and blinks at anything above 0; `seed`: another one gives
-    other blinks. Raises InputError."""
+    """What moves besides the speech; see docs/upper_face.md. Each is off at 0. Raises InputError.
+
+    `upper_face` 0…2: brows, gaze, and blinks at anything above 0; `head` 0…2: nods, posture and drift of the head;
+    `expression` names one of `expression.EXPRESSIONS`, `expression_strength` 0…1; another `seed` gives other motion.
+    """
 
     upper_face: float = 1.0
+    head: float = 1.0
+    expression: str = "neutral"
+    expression_strength: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check(self, {"upper_face": (0, 2)})
+        _check(self, {"upper_face": (0, 2), "head": (0, 2), "expression_strength": (0, 1)})
+        prototype_of(self.expression)  # raises InputError
 
 
 def known_fields(kind: type, values: Mapping[str, object]) -> dict:

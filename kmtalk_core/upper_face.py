@@ -1,56 +1,165 @@
-"""Upper face: blinks and brows. A seeded layer of its own, apart from the lips; off at strength 0.
+"""Upper face: blinks, brows and gaze. A seeded layer of its own, apart from the lips; off at strength 0.
 
 Blinks: people who talk blink some 20 times a minute (Bentivoglio et al. 1997: 26 in conversation, 17 at rest), at
-intervals that are roughly log-normal; the lid falls in some 80 ms, rests shut briefly and takes twice as long to
-rise (VanderWerf et al. 2003). Brows rise with accents (Cavé et al. 1996), more for the stronger ones.
+intervals that are roughly log-normal, mostly where speech pauses (Nakano and Kitazawa 2010). The lid falls in some
+80 ms, rests shut briefly and takes twice as long to rise (VanderWerf et al. 2003); some blinks are partial (Stern et
+al. 1984), some come in pairs. Brows rise with the strongest accents (Cavé et al. 1996) and in questions, and settle at
+the phrase's end. Gaze is held, but for the small shifts of somebody who looks at a face (Yarbus 1967).
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from .easing import smoothstep
-from .phones import SILENCE, Alignment
+from .rhythm import Rhythm
 from .rig.controls import UPPER_FACE_CONTROLS
 
-BLINK_INTERVAL = 3.0  # s, median between blinks
-BLINK_SPREAD = 0.45  # standard deviation of its logarithm
-SHORTEST_INTERVAL = 1.0  # s
-CLOSING, SHUT, OPENING = 0.085, 0.035, 0.17  # s
-BLINK_SEARCH = 0.45  # s around the drawn instant within which the calmest moment is taken
-ACCENT_GAP = 1.1  # s, shortest distance between brow accents
-ACCENT_RISE, ACCENT_FALL = 0.18, 0.42  # s
-ACCENT_THRESHOLD = 0.35  # prosodic strength (loudness + stress, 0…about 1.5) that moves the brows
-BROW_AMPLITUDE = 0.35
+BLINK_INTERVAL = 3.2  # s, median between blinks
+BLINK_SPREAD = 0.4  # standard deviation of its logarithm
+INTERVALS = 1.4, 5.0  # s, shortest and longest
+MOST_A_MINUTE = 25
+CLOSING, SHUT, OPENING = 0.085, 0.045, 0.19  # s; shut lasts a frame at 24 a second
+DURATION_SPREAD = 0.12  # of one blink's durations against another's, as a share
+BLINK_SEARCH = 0.9  # s around the drawn instant within which the best moment is taken
+BLINK_STEP = 0.02  # s between the moments that are tried
+PHRASE_END = 0.25  # s around the end of a phrase that invite a blink
+PARTIAL_SHARE, PARTIAL_DEPTH = 0.12, (0.6, 0.85)
+DOUBLE_SHARE, DOUBLE_AFTER = 0.06, (0.36, 0.46)  # s from one closing to the next
+
+BROW_GAP = 1.1  # s, shortest distance between raised brows
+BROW_THRESHOLD = 0.55  # strength of the accents that move the brows
+BROW_RISE, BROW_FALL = 0.2, 0.45  # s
+BROW_AMPLITUDE = 0.34
+FROWN_SHARE = 0.2  # of the accents draw the brows together instead
+QUESTION_BROWS = 0.3
+
+FIXATION = 1.3  # s, median
+FIXATION_SPREAD = 0.5  # standard deviation of its logarithm
+GAZE_DEG = 1.0, 0.6  # standard deviation sideways and upwards
+SACCADE = 0.035  # s
+_LOOK_DEG = {"In": 35.0, "Out": 35.0, "Up": 25.0, "Down": 30.0}  # of the rig's eyeLook controls at 1
+
+_COLUMN = {name: index for index, name in enumerate(UPPER_FACE_CONTROLS)}
 
 
-def upper_face(
-    times: np.ndarray, alignment: Alignment, prosody: np.ndarray, rate: float, seed: int, strength: float
-) -> np.ndarray:
-    """(T, len(UPPER_FACE_CONTROLS)) in 0…1 at `times` (T,) s, from prosody (N, 2) at `rate` Hz.
+def upper_face(times: np.ndarray, rhythm: Rhythm, seed: int, strength: float) -> np.ndarray:
+    """(T, len(UPPER_FACE_CONTROLS)) float32 in 0…1 at `times` (T,) s; `strength` 0…2 scales brows and gaze.
 
     The same seed gives the same face at any frame rate.
     """
-    out = np.zeros((len(times), len(UPPER_FACE_CONTROLS)), np.float32)
+    out = np.zeros((len(times), len(UPPER_FACE_CONTROLS)))
     if strength <= 0.0:
-        return out
-    column = {name: index for index, name in enumerate(UPPER_FACE_CONTROLS)}
-    accent = np.clip(prosody[:, 0].astype(np.float64), 0, None) + prosody[:, 1].astype(np.float64)
-    accent *= _speaking(alignment, np.arange(len(accent)) / rate)
-    rng = np.random.default_rng(seed)
-    lids = np.zeros(len(times))
-    for instant in _blink_instants(alignment.duration, accent, rate, rng):
-        lids = np.maximum(lids, _bump(times, instant, CLOSING, SHUT, OPENING))
-    for instant, size in _accents(accent, rate):
-        inner, outer, side = rng.uniform(0.6, 1.0), rng.uniform(0.5, 1.0), rng.uniform(0.85, 1.0, 2)
-        rise = BROW_AMPLITUDE * min(size, 1.0) * _bump(times, instant, ACCENT_RISE, 0.06, ACCENT_FALL)
-        out[:, column["browInnerUp"]] += inner * rise
-        out[:, column["browOuterUpLeft"]] += outer * side[0] * rise
-        out[:, column["browOuterUpRight"]] += outer * side[1] * rise
+        return out.astype(np.float32)
+    _brows(out, times, rhythm, np.random.default_rng([seed, 1]))
+    _gaze(out, times, rhythm.duration, np.random.default_rng([seed, 2]))
     out *= strength
-    # A half-strength blink would be a sleepy lid: strength below 1 keeps blinks whole.
-    out[:, column["eyeBlinkLeft"]] = out[:, column["eyeBlinkRight"]] = lids
-    return np.clip(out, 0.0, 1.0)
+    # A half-strength blink would be a sleepy lid: any strength keeps blinks whole.
+    for blink in blinks(rhythm, np.random.default_rng([seed, 0])):
+        here = _around(times, blink.at - 0.3, blink.at + 0.5)
+        for name, lag, depth in (("eyeBlinkLeft", 0.0, 1.0), ("eyeBlinkRight", blink.lag, blink.evenness)):
+            lid = out[here, _COLUMN[name]]
+            lids = blink.depth * depth * _bump(times[here], blink.at + lag, *blink.durations)
+            out[here, _COLUMN[name]] = np.maximum(lid, lids)
+    return np.clip(out, 0.0, 1.0).astype(np.float32)
+
+
+class Blink:
+    """One blink: fully shut around `at` s. `durations` s of closing, rest and opening; the right lid `lag` s later."""
+
+    def __init__(self, at: float, rng: np.random.Generator) -> None:
+        self.at = at
+        self.durations = tuple(np.array([CLOSING, SHUT, OPENING]) * np.exp(DURATION_SPREAD * rng.uniform(-1, 1)))
+        self.depth = rng.uniform(*PARTIAL_DEPTH) if rng.random() < PARTIAL_SHARE else 1.0
+        self.lag = rng.uniform(-0.004, 0.004)
+        self.evenness = rng.uniform(0.98, 1.0)
+
+
+def blinks(rhythm: Rhythm, rng: np.random.Generator) -> list[Blink]:
+    """Log-normal intervals; each blink moves to the best moment nearby: in a pause, at a phrase's end, off accents."""
+    tried = np.arange(0.0, rhythm.duration, BLINK_STEP)
+    # The lid is down for a quarter of a second: what counts is the most prominent moment of that.
+    cost = np.max([rhythm.prominence_at(tried + d) for d in (-0.06, 0.0, 0.06, 0.12, 0.18)], axis=0, initial=0.0)
+    for phrase in rhythm.phrases:
+        cost -= 0.7 * np.exp(-(((tried - phrase.end - 0.05) / PHRASE_END) ** 2))
+    found: list[Blink] = []
+    at = rng.uniform(0.5, BLINK_INTERVAL)
+    earliest = 0.15
+    while at < rhythm.duration:
+        low = max(at - BLINK_SEARCH, earliest)
+        near = np.flatnonzero((tried >= low) & (tried <= at + BLINK_SEARCH))
+        if len(near):
+            at = float(tried[near[np.argmin(1.2 * cost[near] + 0.5 * ((tried[near] - at) / BLINK_SEARCH) ** 2)]])
+        found.append(Blink(at, rng))
+        if rng.random() < DOUBLE_SHARE:
+            at += rng.uniform(*DOUBLE_AFTER)
+            found.append(Blink(at, rng))
+        earliest = at + INTERVALS[0]
+        at += np.clip(BLINK_INTERVAL * np.exp(BLINK_SPREAD * rng.standard_normal()), *INTERVALS)
+    # Short clips too have no more than a person: the blink that follows another one soonest is left out.
+    while len(found) > max(int(rhythm.duration * MOST_A_MINUTE / 60), 1):
+        del found[1 + int(np.argmin([b.at - a.at for a, b in pairwise(found)]))]
+    return found
+
+
+def _brows(out: np.ndarray, times: np.ndarray, rhythm: Rhythm, rng: np.random.Generator) -> None:
+    starts = np.array([phrase.start for phrase in rhythm.phrases])
+    for instant, size in _strongest(rhythm):
+        phrase = rhythm.phrases[max(int(np.searchsorted(starts, instant, side="right")) - 1, 0)]
+        # They are back where the phrase ends, or soon after.
+        fall = float(np.clip(phrase.end + 0.1 - instant, 0.25, BROW_FALL))
+        here = _around(times, instant - 0.4, instant + 0.8)
+        move = BROW_AMPLITUDE * size * rng.uniform(0.75, 1.1) * _bump(times[here], instant, BROW_RISE, 0.08, fall)
+        inner, outer, side = rng.uniform(0.6, 1.0), rng.uniform(0.5, 1.0), rng.uniform(0.85, 1.0, 2)
+        if rng.random() < FROWN_SHARE:
+            for name, share in zip(("browDownLeft", "browDownRight"), side, strict=True):
+                out[here, _COLUMN[name]] += 0.6 * share * move
+            continue
+        out[here, _COLUMN["browInnerUp"]] += inner * move
+        for name, share in zip(("browOuterUpLeft", "browOuterUpRight"), side, strict=True):
+            out[here, _COLUMN[name]] += outer * share * move
+    for phrase in rhythm.phrases:
+        if phrase.rising:
+            here = _around(times, phrase.end - 1.0, phrase.end + 1.0)
+            move = QUESTION_BROWS * _bump(times[here], phrase.end - 0.1, 0.35, 0.3, 0.4)
+            for name, share in (("browInnerUp", 0.8), ("browOuterUpLeft", 1.0), ("browOuterUpRight", 0.95)):
+                out[here, _COLUMN[name]] += share * move
+
+
+def _gaze(out: np.ndarray, times: np.ndarray, duration: float, rng: np.random.Generator) -> None:
+    """Fixations close to where the eyes look anyway, with quick steps between them; both eyes alike."""
+    count = max(int(3 * duration / FIXATION), 1) + 8
+    steps = np.cumsum(FIXATION * np.exp(FIXATION_SPREAD * rng.standard_normal(count)))
+    places = rng.standard_normal((count + 1, 2)) * GAZE_DEG
+    places[0] = 0.0
+    number = np.searchsorted(steps, times, side="right")
+    number = np.minimum(number, count)
+    since = times - np.concatenate([[-1.0], steps])[number]
+    moved = smoothstep(since / SACCADE)[:, None]
+    gaze = places[np.maximum(number - 1, 0)] * (1 - moved) + places[number] * moved
+    left, up = gaze.T  # degrees, towards the person's left and upwards
+    for name, angle in (
+        ("eyeLookOutLeft", left), ("eyeLookInRight", left), ("eyeLookInLeft", -left), ("eyeLookOutRight", -left),
+        ("eyeLookUpLeft", up), ("eyeLookUpRight", up), ("eyeLookDownLeft", -up), ("eyeLookDownRight", -up),
+    ):  # fmt: skip
+        way = name.removeprefix("eyeLook").removesuffix("Left").removesuffix("Right")
+        out[:, _COLUMN[name]] += np.maximum(angle, 0.0) / _LOOK_DEG[way]
+
+
+def _strongest(rhythm: Rhythm) -> list[tuple[float, float]]:
+    """Accents that move the brows, none closer than BROW_GAP to a stronger one."""
+    chosen: list[tuple[float, float]] = []
+    for instant, strength in zip(rhythm.accents.tolist(), rhythm.strengths.tolist(), strict=True):
+        if strength < BROW_THRESHOLD:
+            continue
+        if chosen and instant - chosen[-1][0] < BROW_GAP:
+            if strength <= chosen[-1][1]:
+                continue
+            chosen.pop()
+        chosen.append((instant, strength))
+    return chosen
 
 
 def _bump(times: np.ndarray, middle: float, rise: float, hold: float, fall: float) -> np.ndarray:
@@ -59,32 +168,6 @@ def _bump(times: np.ndarray, middle: float, rise: float, hold: float, fall: floa
     return up * down
 
 
-def _speaking(alignment: Alignment, times: np.ndarray) -> np.ndarray:
-    ends = np.array([p.end for p in alignment.phones])
-    voiced = np.array([p.label != SILENCE for p in alignment.phones])
-    return voiced[np.clip(np.searchsorted(ends, times, side="right"), 0, len(ends) - 1)].astype(np.float64)
-
-
-def _blink_instants(duration: float, accent: np.ndarray, rate: float, rng: np.random.Generator) -> list[float]:
-    """Log-normal intervals; each blink moves to the least accented moment nearby."""
-    instants: list[float] = []
-    at = rng.uniform(0.4, BLINK_INTERVAL)
-    while at < duration:
-        low = max(int((at - BLINK_SEARCH) * rate), 0)
-        nearby = accent[low : int((at + BLINK_SEARCH) * rate) + 1]
-        instants.append((low + int(nearby.argmin())) / rate if len(nearby) else at)
-        at = instants[-1] + max(BLINK_INTERVAL * np.exp(BLINK_SPREAD * rng.standard_normal()), SHORTEST_INTERVAL)
-    return instants
-
-
-def _accents(accent: np.ndarray, rate: float) -> list[tuple[float, float]]:
-    """Instants and strengths of the strongest accents, none closer than ACCENT_GAP to another."""
-    width = max(round(0.1 * rate), 1)
-    smooth = np.convolve(accent, np.ones(width) / width, "same")
-    chosen: list[int] = []
-    for index in np.argsort(-smooth, kind="stable"):
-        if smooth[index] < ACCENT_THRESHOLD:
-            break
-        if all(abs(index - other) >= ACCENT_GAP * rate for other in chosen):
-            chosen.append(int(index))
-    return sorted((index / rate, float(smooth[index])) for index in chosen)
+def _around(times: np.ndarray, low: float, high: float) -> slice:
+    """The part of ascending `times` within low…high s."""
+    return slice(int(np.searchsorted(times, low)), int(np.searchsorted(times, high)))

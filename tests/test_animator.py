@@ -11,10 +11,10 @@ from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import Cancelled, InputError
 from kmtalk_core.motion import KeyMotions, load_animation, save_animation
 from kmtalk_core.phones import BILABIALS, SILENCE
-from kmtalk_core.rig.controls import CONTROL_INDEX, UPPER_FACE_CONTROLS
+from kmtalk_core.rig.controls import CONTROL_INDEX, HEAD_CONTROLS, LOWEST, UPPER_FACE_CONTROLS
 
 JAW, CLOSE = CONTROL_INDEX["jawOpen"], CONTROL_INDEX["mouthClose"]
-UPPER = [CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS]
+UPPER = [CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS + HEAD_CONTROLS]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_pauses_are_a_closed_face(animation):
 def test_keys_are_the_motion_at_their_frames(animation):
     assert np.array_equal(animation.controls[animation.key_frames], animation.keys.controls)
     assert animation.key_frames[0] == 0 and animation.key_frames[-1] == len(animation.times) - 1
-    assert (animation.controls >= 0).all() and (animation.controls <= 1).all()
+    assert (animation.controls >= np.array(LOWEST)).all() and (animation.controls <= 1).all()
 
 
 def test_the_same_request_gives_the_same_bytes(animator, sound, transcript, animation, tmp_path):
@@ -97,7 +97,7 @@ def test_frame_rates_share_one_motion(animator, sound, transcript, animation):
 
 
 def test_strengths(animator, sound, transcript, animation):
-    still = animator.animate(sound, Request(transcript=transcript, intensity=0.0, upper_face=0.0))
+    still = animator.animate(sound, Request(transcript=transcript, intensity=0.0, upper_face=0.0, head=0.0))
     assert not still.controls.any()
     other = animator.animate(sound, Request(transcript=transcript, seed=7))
     speech = [c for c in range(animation.controls.shape[1]) if c not in UPPER]

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import InputError
 from .anatomy import Anatomy, nearest_skin, study
-from .controls import CONTROLS
+from .controls import ALL_CONTROLS, CONTROLS
 from .expressions import eye_rotation, jaw_motion, skin_shapes, tongue_shape
 from .mesh import Mesh
+from .neck import head_shapes
 from .profiles import find_landmarks
 
 CHUNK_FRAMES = 256  # frames computed at once
@@ -83,4 +84,5 @@ def build_rig(mesh: Mesh, landmarks: np.ndarray | None = None) -> Rig:
                 row[part.vertices] = eye_rotation(anatomy, name, part.role == "eye_left", points)
             elif part.role == "tongue" and name.startswith("tongue"):
                 row[part.vertices] = tongue_shape(anatomy, name, points)
-    return Rig(mesh.vertices, CONTROLS, anatomy.frame.vectors_to_mesh(shapes), anatomy)
+    shapes = np.concatenate([shapes, head_shapes(anatomy)])
+    return Rig(mesh.vertices, ALL_CONTROLS, anatomy.frame.vectors_to_mesh(shapes), anatomy)

@@ -156,7 +156,7 @@ def contact_report(rig: Rig) -> list[Figure]:
     worst = max(turned, key=lambda name: turned[name])
     rows.append(Figure(f"triangles turned over at control 1.0, worst ({worst})", turned[worst], "", 0))
     still = rig.anatomy.vertex_of[rig.anatomy.still]
-    moved = np.linalg.norm(rig.shapes[:, still], axis=2).max() if len(still) else 0.0
+    moved = np.linalg.norm(rig.shapes[: len(CONTROLS), still], axis=2).max() if len(still) else 0.0  # by the face
     rows.append(Figure("motion of neck and scalp", moved * rig.anatomy.frame.scale, "mm", 0.0))
     asymmetry = symmetry_error(rig)
     if asymmetry is not None:
@@ -170,8 +170,10 @@ def symmetry_error(rig: Rig) -> float | None:
     if a.mirror is None:
         return None
     on_skin = dict(zip(rig.control_names, a.frame.vectors_to_frame(rig.shapes[:, a.vertex_of]), strict=True))
+    back = dict.fromkeys(("headYaw", "headRoll"), -1.0)  # the other side of these is their other direction
     return max(
-        float(np.abs(move - on_skin[other_side(name)][a.mirror] * [-1, 1, 1]).max()) for name, move in on_skin.items()
+        float(np.abs(move - back.get(name, 1.0) * on_skin[other_side(name)][a.mirror] * [-1, 1, 1]).max())
+        for name, move in on_skin.items()
     )
 
 

@@ -1,7 +1,7 @@
 """The named facial controls: ARKit's 52 blendshape names, and two documented extras for the tongue.
 
-Every control runs from 0 (neutral) to 1 (the anatomical maximum of that movement). Directions are the person's own:
-`…Left` is the person's left, which a viewer sees on the right.
+Every facial control runs from 0 (neutral) to 1 (the anatomical maximum of that movement); three more turn the head.
+Directions are the person's own: `…Left` is the person's left, which a viewer sees on the right.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ ARKIT_CONTROLS = (
 TONGUE_EXTRAS = ("tongueTipUp", "tongueBodyUp")
 
 CONTROLS = ARKIT_CONTROLS + TONGUE_EXTRAS
-CONTROL_INDEX = {name: index for index, name in enumerate(CONTROLS)}
+
+# The head turns about the joint of skull and neck. Signed: 1 is HEAD_DEG degrees, and -1 as many the other way.
+# `headPitch`: 1 nods, chin down; `headYaw`: 1 turns to the person's left; `headRoll`: 1 tilts to the person's left
+# shoulder. The eyes keep looking where they looked.
+HEAD_CONTROLS = ("headPitch", "headYaw", "headRoll")
+HEAD_DEG = 10.0
+
+ALL_CONTROLS = CONTROLS + HEAD_CONTROLS  # what an animation holds and a rig moves
+CONTROL_INDEX = {name: index for index, name in enumerate(ALL_CONTROLS)}
+LOWEST = tuple(-1.0 if name in HEAD_CONTROLS else 0.0 for name in ALL_CONTROLS)  # of each of ALL_CONTROLS
 
 # What speech moves, in the networks' order (`motion_dim` of the shipped model): jaw, lips, cheeks, nose, tongue.
 SPEECH_CONTROLS = (

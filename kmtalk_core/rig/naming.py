@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .controls import CONTROLS
+from .controls import ALL_CONTROLS
 
 
 def match_controls(shape_names: Iterable[str]) -> dict[str, str]:
@@ -24,7 +24,7 @@ def match_controls(shape_names: Iterable[str]) -> dict[str, str]:
                 if control not in found or (start, name) < found[control]:
                     found[control] = start, name
                 break
-    return {control: found[control][1] for control in CONTROLS if control in found}
+    return {control: found[control][1] for control in ALL_CONTROLS if control in found}
 
 
-_BY_SPELLING = {control.lower(): control for control in CONTROLS}
+_BY_SPELLING = {control.lower(): control for control in ALL_CONTROLS}

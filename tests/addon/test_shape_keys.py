@@ -109,9 +109,12 @@ def test_driven_shape_keys_are_left_alone_and_said(head, add_strip, made):
 
 
 def test_motion_beyond_the_slider_is_not_cut_off(head):
-    shape_keys.make_room(head, {"jawOpen": 1.5, "mouthPucker": 0.5})
+    shape_keys.make_room(head, {"jawOpen": (0.0, 1.5), "mouthPucker": (0.1, 0.5)})
     blocks = head.data.shape_keys.key_blocks
     assert (blocks["jawOpen"].slider_max, blocks["mouthPucker"].slider_max) == (1.5, 1.0)
+    assert blocks["mouthPucker"].slider_min == 0.0
+    shape_keys.make_room(head, {"mouthPucker": (-0.5, 0.5)})
+    assert blocks["mouthPucker"].slider_min == -0.5
 
 
 def test_meshes_that_cannot_be_used_say_why(head):
