@@ -17,9 +17,11 @@ from .localization.keys import KeyInstants
 from .motion import KeyMotions
 from .phones import BILABIALS, Alignment
 from .rig.controls import SPEECH_CONTROLS
+from .sliders import Sliders
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 RAMP = 0.08  # s into a contact and out of it
+FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
 HOLD = {"P": (0.25, 0.5), "B": (0.25, 0.55), "M": (0.35, 0.65), "F": (0.35, 0.65), "V": (0.35, 0.65)}
 
@@ -36,11 +38,13 @@ IN_CLOSURE = {
     "mouthShrugLower": 0.5, "mouthShrugUpper": 0.5,
 }  # fmt: skip
 IN_TOUCH = {
-    "jawOpen": 0.15, "jawForward": 0.2, "mouthFunnel": 0.0, "mouthPucker": 0.6, "mouthLowerDownLeft": 0.0,
+    "jawOpen": 0.15, "jawForward": 0.2, "mouthFunnel": 0.0, "mouthPucker": 0.3, "mouthLowerDownLeft": 0.0,
     "mouthLowerDownRight": 0.0, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2, "mouthPressLeft": 0.0,
     "mouthPressRight": 0.0, "mouthRollUpper": 0.0, "mouthShrugLower": 0.1, "mouthShrugUpper": 0.2,
 }  # fmt: skip
 TUCK = 0.75  # mouthRollLower at which the lower lip touches the upper incisors
+ROLL_MM = 10.0  # that mouthRollLower takes the lower lip back at 1
+PUCKER_MM, JAW_MM = 7.0, 7.0  # that mouthPucker and jawForward take it forward
 AJAR = 0.02  # jawOpen that mouthClose leaves, for the teeth to be seen
 
 
@@ -78,6 +82,16 @@ class Contact:
     end: float
     rise: float = RAMP
     fall: float = RAMP
+
+
+def contact_strength(sliders: Sliders) -> float:
+    """0…1: contacts fade away with a faint motion, or a still mouth would tuck its lip for every f and v."""
+    return min(sliders.intensity / FAINT, 1.0)
+
+
+def contact_ramp(sliders: Sliders) -> float:
+    """s into and out of a contact: more where the motion is to be calm, or has further to go."""
+    return RAMP * (1 + 0.5 * sliders.smoothing) * max(1.0, 1 + 0.25 * (sliders.intensity * sliders.jaw - 1))
 
 
 def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> KeyMotions:
@@ -180,20 +194,42 @@ def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_
     untucked = np.abs(pose[:, tucking[0]] - motion[:, tucking[0]])
     held = free <= 0
     out = motion.copy()
-    for columns, weight in (
+    weights: tuple[tuple[list[int], np.ndarray], ...] = (
         (opening, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
         (tucking, (1 - free) * untucked / np.maximum(free + (1 - free) * untucked, 1e-9)),
         (pressing, (1 - free) ** PRESS_LATE),
-    ):
+    )
+    for columns, weight in weights:
         weight = np.where(held, 1.0, weight).astype(np.float32)[:, None]
         out[:, columns] += weight * (pose[:, columns] - motion[:, columns])
-        out[np.ix_(held, columns)] = pose[np.ix_(held, columns)]
+        exact = np.ix_(held, np.array(columns))
+        out[exact] = pose[exact]
     return out
 
 
 def _opening(motion: np.ndarray, column: Mapping[str, int]) -> np.ndarray:
-    """(n,) mm by which the rig's lips are open."""
-    return sum(mm * motion[:, column[name]] for name, mm in (RIG_OPENING | RIG_PARTING).items())
+    """(n,) mm by which the rig's lips are open; negative where they are shut further than they can be."""
+    out = np.zeros(len(motion))
+    for name, mm in (RIG_OPENING | RIG_PARTING).items():
+        if name in column:
+            out += mm * motion[:, column[name]]
+    return out
+
+
+def lips_apart(motion: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
+    """(T,) mm between the lips of the articulation rig for `motion` (T, C), estimated from the controls alone."""
+    return np.maximum(_opening(motion, {name: index for index, name in enumerate(control_names)}), 0.0)
+
+
+def lip_from_teeth(motion: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
+    """(T,) mm from the lower lip to the upper incisors of the articulation rig, estimated from the controls alone."""
+    column = {name: index for index, name in enumerate(control_names)}
+    back = ROLL_MM * (TUCK - motion[:, column["mouthRollLower"]])
+    back += PUCKER_MM * motion[:, column["mouthPucker"]] + JAW_MM * motion[:, column["jawForward"]]
+    tucked = np.maximum(back, 0.0)
+    low = motion[:, column["jawOpen"]] - motion[:, column["mouthClose"]] - AJAR
+    low = np.maximum(low * RIG_OPENING["jawOpen"], 0.0)
+    return np.hypot(tucked, low + RIG_PARTING["mouthLowerDownLeft"] * 2 * motion[:, column["mouthLowerDownLeft"]])
 
 
 def contact_pose(
@@ -212,7 +248,9 @@ def contact_pose(
     if kind == TEETH:
         limit(IN_TOUCH)
         out[:, column["mouthClose"]] = np.maximum(out[:, column["jawOpen"]] - AJAR, 0.0)
-        out[:, column["mouthRollLower"]] = TUCK
+        # Lips that stay a little rounded have further to roll.
+        forward = PUCKER_MM * out[:, column["mouthPucker"]] + JAW_MM * out[:, column["jawForward"]]
+        out[:, column["mouthRollLower"]] = np.minimum(TUCK + forward / ROLL_MM, 1.0)
         return out
     limit(dict.fromkeys(PARTING, 0.0) | IN_CLOSURE)
     for name in PRESSING:
