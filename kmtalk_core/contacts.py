@@ -38,7 +38,7 @@ IN_CLOSURE = {
     "mouthShrugLower": 0.5, "mouthShrugUpper": 0.5,
 }  # fmt: skip
 IN_TOUCH = {
-    "jawOpen": 0.15, "jawForward": 0.2, "mouthFunnel": 0.0, "mouthPucker": 0.3, "mouthLowerDownLeft": 0.0,
+    "jawOpen": 0.15, "jawForward": 0.1, "mouthFunnel": 0.0, "mouthPucker": 0.25, "mouthLowerDownLeft": 0.0,
     "mouthLowerDownRight": 0.0, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2, "mouthPressLeft": 0.0,
     "mouthPressRight": 0.0, "mouthRollUpper": 0.0, "mouthShrugLower": 0.1, "mouthShrugUpper": 0.2,
 }  # fmt: skip
