@@ -38,6 +38,9 @@ class Line:
     fps: float = 30.0
     intensity: float = 1.0
     upper_face: float = 1.0
+    head: float = 1.0
+    expression: str = "neutral"
+    expression_strength: float = 1.0
     seed: int = 0
 
 
@@ -101,12 +104,13 @@ def read_manifest(path: Path) -> list[Line]:
 
 def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     """Turn one record of a manifest into a `Line`."""
-    from .cli import FPS, LOCALIZERS, STRENGTH, integer
+    from .cli import FPS, LOCALIZERS, STRENGTH, integer, number
 
     converters: dict[str, Callable[[str], object]] = {
         "audio": folder.joinpath, "out": str, "transcript": str, "transcript_file": folder.joinpath,
         "alignment": folder.joinpath, "mesh": folder.joinpath, "vertices": truth, "localizer": str, "fps": FPS,
-        "intensity": STRENGTH, "upper_face": STRENGTH, "seed": integer(0),
+        "intensity": STRENGTH, "upper_face": STRENGTH, "head": STRENGTH, "expression": str,
+        "expression_strength": number(0, 1), "seed": integer(0),
     }  # fmt: skip
     values: dict[str, object] = {}
     for name, value in record.items():
@@ -211,8 +215,9 @@ def animate_line(line: Line, folder: Path) -> Report:
     global _animator
     from .animator import Animator, Request
     from .audio import load_sound
-    from .cli import load_head, read_text, with_vertices
-    from .localization.textgrid import load_alignment
+    from .cli import load_head, with_vertices
+    from .localization.importers import load_alignment
+    from .localization.transcript import read_transcript
     from .motion import save_animation
 
     start = time.perf_counter()
@@ -222,12 +227,15 @@ def animate_line(line: Line, folder: Path) -> Report:
         out = folder / line.out
         out.parent.mkdir(parents=True, exist_ok=True)
         request = Request(
-            transcript=read_text(line.transcript_file) if line.transcript_file else line.transcript,
+            transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
             alignment=load_alignment(line.alignment) if line.alignment else None,
             localizer=line.localizer,
             fps=line.fps,
             intensity=line.intensity,
             upper_face=line.upper_face,
+            head=line.head,
+            expression=line.expression,
+            expression_strength=line.expression_strength,
             seed=line.seed,
         )
         sound = load_sound(line.audio)

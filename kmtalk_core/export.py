@@ -101,8 +101,8 @@ def write_json(animation: Animation, path: Path) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def write_textgrid(animation: Animation, path: Path) -> None:
-    """Words and phones as a Praat TextGrid."""
+def write_alignment(animation: Animation, path: Path) -> None:
+    """Words and phones as a Praat TextGrid, or the words as subtitles; the suffix chooses."""
     from .localization.textgrid import save_alignment
 
     save_alignment(animation.alignment, path)
@@ -138,7 +138,8 @@ EXPORTERS: dict[str, Callable[[Animation, Path], None]] = {
     ".csv": write_csv,
     ".livelink.csv": write_live_link_csv,
     ".json": write_json,
-    ".TextGrid": write_textgrid,
+    ".TextGrid": write_alignment,
+    ".srt": write_alignment,
     ".mdd": write_mdd,
     ".pc2": write_pc2,
 }
