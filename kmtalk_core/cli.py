@@ -156,7 +156,10 @@ def build_parser() -> Parser:
         sub.add_argument("audio", type=Path, metavar="AUDIO", help="sound or video file with speech")
         text = sub.add_mutually_exclusive_group()
         text.add_argument("--transcript", metavar="TEXT", help="what is said")
-        text.add_argument("--transcript-file", type=Path, metavar="F", help="text file (UTF-8) with what is said")
+        text.add_argument("--transcript-file", type=Path, metavar="F", help="text, .srt or .vtt file with what is said")
+        text.add_argument(
+            "--transcript-beside", action="store_true", help="use the .txt, .srt, .vtt or .lab of the sound's name"
+        )
         sub.add_argument("--localizer", choices=LOCALIZERS, default="auto", help="how phones are found (default: auto)")
         sub.add_argument(
             "--language", default="en", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone (en)"
@@ -174,7 +177,10 @@ def build_parser() -> Parser:
 
     sub = command("animate", "animate a face from a sound file", animate)
     add_speech(sub)
-    sub.add_argument("--alignment", type=Path, metavar="TEXTGRID", help="phones with times, instead of a localizer")
+    sub.add_argument(
+        "--alignment", type=Path, metavar="F", help="phones, words or mouth shapes with times (TextGrid, JSON, .dat, …)"
+    )
+    sub.add_argument("--alignment-fps", type=FPS, help="frames a second of a Papagayo .dat (24)")
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to drive (.ply, .obj or .npz); see --vertices")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
     sub.add_argument("--fps", type=FPS, default=30.0, help="frames a second, fractions like 24000/1001 too (30)")
@@ -182,6 +188,10 @@ def build_parser() -> Parser:
     sub.add_argument("--key-density", type=number(0, 1), default=1.0, help="share of these keys to keep, 0 to 1 (1.0)")
     add_model(sub)
     sub.add_argument("--intensity", type=STRENGTH, default=1.0, help="strength of the speech motion (1.0)")
+    sub.add_argument("--jaw", type=STRENGTH, default=1.0, help="strength of the jaw by itself (1.0)")
+    sub.add_argument("--lips", type=STRENGTH, default=1.0, help="strength of the lips by themselves (1.0)")
+    sub.add_argument("--smoothing", type=number(0, 1), default=0.0, help="0 to 1: calmer; contacts stay (0)")
+    sub.add_argument("--offset", type=number(-1, 1), default=0.0, metavar="S", help="move the face later by S s (0)")
     sub.add_argument(
         "--upper-face", type=STRENGTH, default=1.0, help="strength of the brows; 0 also stops the blinks (1.0)"
     )
@@ -193,7 +203,7 @@ def build_parser() -> Parser:
 
     sub = command("align", "find the words and phones of a sound file", align)
     add_speech(sub)
-    add_out(sub, "OUT.(TextGrid|json)")
+    add_out(sub, "OUT.(TextGrid|json|srt)")
 
     sub = command("complete", "complete the motion again from edited key motions", complete)
     sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate wrote")
@@ -202,9 +212,14 @@ def build_parser() -> Parser:
     add_model(sub)
     add_out(sub, "NEW.npz")
 
+    sub = command("check", "tell which p, b, m do not seal and which f, v do not touch the teeth", check)
+    sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
+    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to measure on; without, distances are estimates")
+    sub.add_argument("--out", type=Path, metavar="F.json", help="write the report there too")
+
     sub = command("export", "convert a result to another format", export)
     sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
-    add_out(sub, "F.(csv|livelink.csv|json|TextGrid|mdd|pc2)")
+    add_out(sub, "F.(csv|livelink.csv|json|TextGrid|srt|mdd|pc2)")
 
     sub = command("batch", "animate every line of a manifest", batch)
     sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
@@ -235,12 +250,13 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     progress(0.95, "writing")
     save_animation(animation, options.out)
     progress.warnings(sound.warnings, animation.alignment.warnings)
+    warn_of_contacts(animation, options.out, progress)
     progress.done(options.out, describe(animation))
     return 0
 
 
 def align(options: argparse.Namespace, progress: Progress) -> int:
-    check_output(options.out, ".textgrid", ".json")
+    check_output(options.out, ".textgrid", ".json", ".srt")
     from .animator import Animator, Request
     from .audio import load_sound
     from .localization.textgrid import save_alignment
@@ -276,8 +292,32 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
     outside = ((keys.times < 0) | (keys.times > before.alignment.duration + 1 / before.fps)).sum()
     if outside:
         progress.warning(f"Key motions outside of the sound: {outside}; no frame shows them.")
+    warn_of_contacts(animation, options.out, progress)
     progress.done(options.out, describe(animation))
     return 0
+
+
+def check(options: argparse.Namespace, progress: Progress) -> int:
+    if options.out is not None:
+        check_output(options.out, ".json")
+    from .motion import load_animation, written_whole
+    from .report import contact_report
+
+    animation = load_animation(options.result)
+    mouth = None
+    if options.mesh is not None:
+        from .rig.mouth import mouth_of
+
+        mesh, rig = load_head(options.mesh)
+        mouth = mouth_of(rig, mesh.faces)
+    report = contact_report(animation, mouth)
+    if options.out is not None:
+        with written_whole(options.out) as partial:
+            partial.write_text(json.dumps(report.as_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for missed in report.violations:
+        print(missed)
+    print(f"{report.summary}.")
+    return 1 if report.violations else 0
 
 
 def export(options: argparse.Namespace, progress: Progress) -> int:
@@ -315,9 +355,9 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
 
     alignment = None
     if options.alignment is not None:
-        from .localization.textgrid import load_alignment
+        from .localization.importers import load_alignment
 
-        alignment = load_alignment(options.alignment)
+        alignment = load_alignment(options.alignment, options.alignment_fps)
     return Request(
         transcript=read_transcript(options),
         alignment=alignment,
@@ -328,6 +368,10 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
         key_rule=options.key_rule,
         key_density=options.key_density,
         intensity=options.intensity,
+        jaw=options.jaw,
+        lips=options.lips,
+        smoothing=options.smoothing,
+        offset=options.offset,
         upper_face=options.upper_face,
         head=options.head,
         expression=options.expression,
@@ -354,8 +398,17 @@ def read_corrections(options: argparse.Namespace, sound: Sound) -> tuple[Correct
 
 
 def read_transcript(options: argparse.Namespace) -> str | None:
-    """Return the text given by --transcript or --transcript-file, or None."""
-    return read_text(options.transcript_file) if options.transcript_file is not None else options.transcript
+    """Return the text given by --transcript or --transcript-file, or found by --transcript-beside, or None."""
+    if options.transcript_file is None and not options.transcript_beside:
+        return options.transcript
+    from .localization.transcript import read_transcript, transcript_beside
+
+    path = options.transcript_file or transcript_beside(options.audio)
+    if path is None:
+        raise InputError(
+            f"Beside {options.audio} lies no .txt, .srt, .vtt or .lab of its name; give --transcript-file."
+        )
+    return read_transcript(path)
 
 
 def read_text(path: Path) -> str:
@@ -402,6 +455,15 @@ def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callab
             out = np.memmap(file, np.float32, shape=shape)
     vertices = rig.vertices(animation.controls, animation.control_names, out)
     return replace(animation, vertices=vertices, faces=mesh.faces)
+
+
+def warn_of_contacts(animation: Animation, out: Path, progress: Progress) -> None:
+    """Tell of lips and teeth that should meet and do not."""
+    from .report import contact_report
+
+    report = contact_report(animation)
+    if report.violations:
+        progress.warning(f"{report.summary}; `kmtalk check {out}` lists the others.")
 
 
 def describe(animation: Animation) -> str:
