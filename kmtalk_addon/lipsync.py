@@ -31,6 +31,9 @@ class Options:
     key_rule: str = "apexes"
     intensity: float = 1.0
     upper_face: float = 1.0
+    head: float = 1.0
+    expression: str = "neutral"
+    expression_strength: float = 1.0
     seed: int = 0
 
 
@@ -68,6 +71,9 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
             key_rule=options.key_rule,
             intensity=options.intensity,
             upper_face=options.upper_face,
+            head=options.head,
+            expression=options.expression,
+            expression_strength=options.expression_strength,
             seed=options.seed,
         )
         animation = load_animation(folder / "out.npz")

@@ -32,6 +32,9 @@ def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.O
         key_rule=settings.key_rule,
         intensity=settings.intensity,
         upper_face=settings.upper_face,
+        head=settings.head,
+        expression=settings.expression,
+        expression_strength=settings.expression_strength,
         seed=settings.seed,
     )
 

@@ -103,7 +103,8 @@ def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, strip:
     if body is not None:
         if strip is not None:
             body.prop(strip.kmtalk, "alignment")
-        for name in ("localizer", "key_rule", "intensity", "upper_face", "seed"):
+        layers = ("upper_face", "head", "expression", "expression_strength", "seed")
+        for name in ("localizer", "key_rule", "intensity", *layers):
             body.prop(context.scene.kmtalk, name)
 
 

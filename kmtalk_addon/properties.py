@@ -12,6 +12,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from kmtalk_core.expression import EXPRESSIONS as PROTOTYPES
+
 from . import compat
 from .strip import sound_strips
 
@@ -27,6 +29,7 @@ KEY_RULES = (
     ("boundaries", "Boundaries", "Key motions where phones begin and end, as in the paper"),
     ("both", "Both", "Key motions at apexes and boundaries"),
 )
+EXPRESSIONS = tuple((name, name.capitalize(), f"A {name} face that speaks") for name in PROTOTYPES)
 
 
 def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, typed: str) -> Iterator[str]:
@@ -55,7 +58,14 @@ class KMTalkSettings(bpy.types.PropertyGroup):
     upper_face: FloatProperty(
         name="Upper Face", description="Strength of brows and blinks", default=1.0, min=0.0, max=2.0, subtype="FACTOR"
     )
-    seed: IntProperty(name="Seed", description="Another seed gives other blinks and brow movements", min=0)
+    head: FloatProperty(
+        name="Head", description="Strength of the head's motion", default=1.0, min=0.0, max=2.0, subtype="FACTOR"
+    )
+    expression: EnumProperty(name="Expression", description="Style of the whole face", items=EXPRESSIONS)
+    expression_strength: FloatProperty(
+        name="Expression Strength", description="How much of it", default=1.0, min=0.0, max=1.0, subtype="FACTOR"
+    )
+    seed: IntProperty(name="Seed", description="Another seed gives other blinks, brow and head movements", min=0)
 
 
 class KMTalkText(bpy.types.PropertyGroup):

@@ -21,16 +21,15 @@ from .rig.controls import ALL_CONTROLS, CONTROL_INDEX
 EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},
     "happy": {  # 6 cheeks raised, 12 lip corners pulled
-        "mouthSmile*": 0.5, "cheekSquint*": 0.55, "eyeSquint*": 0.4, "mouthDimple*": 0.12, "browOuterUp*": 0.08,
-        "mouthUpperUp*": 0.06,
+        "mouthSmile*": 0.6, "cheekSquint*": 0.6, "eyeSquint*": 0.4, "mouthDimple*": 0.12, "browOuterUp*": 0.08,
     },
     "sad": {  # 1 inner brows raised, 4 brows drawn together, 15 lip corners down, with 17 chin raised; lids droop
-        "browInnerUp": 0.6, "browDown*": 0.22, "mouthFrown*": 0.5, "mouthShrugLower": 0.18, "eyeBlink*": 0.14,
+        "browInnerUp": 0.6, "browDown*": 0.22, "mouthFrown*": 0.6, "mouthShrugLower": 0.18, "eyeBlink*": 0.14,
         "eyeSquint*": 0.12, "eyeLookDown*": 0.08,
     },
     "angry": {  # 4 brows lowered, 5 upper lids raised, 7 lids tightened, 23 lips tightened, with 9 and 10 in part
-        "browDown*": 0.75, "eyeWide*": 0.3, "eyeSquint*": 0.45, "noseSneer*": 0.28, "mouthPress*": 0.3,
-        "mouthFrown*": 0.22, "mouthUpperUp*": 0.08, "jawForward": 0.12,
+        "browDown*": 0.9, "eyeWide*": 0.2, "eyeSquint*": 0.5, "noseSneer*": 0.28, "mouthPress*": 0.3,
+        "mouthFrown*": 0.3, "mouthUpperUp*": 0.08, "jawForward": 0.12,
     },
     "surprised": {  # 1 and 2 brows raised, 5 upper lids raised, 26 jaw dropped
         "browInnerUp": 0.65, "browOuterUp*": 0.7, "eyeWide*": 0.65, "jawOpen": 0.12,

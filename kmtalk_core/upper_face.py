@@ -83,7 +83,8 @@ def blinks(rhythm: Rhythm, rng: np.random.Generator) -> list[Blink]:
     # The lid is down for a quarter of a second: what counts is the most prominent moment of that.
     cost = np.max([rhythm.prominence_at(tried + d) for d in (-0.06, 0.0, 0.06, 0.12, 0.18)], axis=0, initial=0.0)
     for phrase in rhythm.phrases:
-        cost -= 0.7 * np.exp(-(((tried - phrase.end - 0.05) / PHRASE_END) ** 2))
+        here = _around(tried, phrase.end - 4 * PHRASE_END, phrase.end + 4 * PHRASE_END)
+        cost[here] -= 0.7 * np.exp(-(((tried[here] - phrase.end - 0.05) / PHRASE_END) ** 2))
     found: list[Blink] = []
     at = rng.uniform(0.5, BLINK_INTERVAL)
     earliest = 0.15

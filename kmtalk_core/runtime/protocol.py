@@ -49,6 +49,9 @@ class Animate:
     key_rule: str = "apexes"
     intensity: float = 1.0
     upper_face: float = 1.0
+    head: float = 1.0
+    expression: str = "neutral"
+    expression_strength: float = 1.0
     seed: int = 0
 
 

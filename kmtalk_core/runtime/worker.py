@@ -115,6 +115,9 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
         key_rule=request.key_rule,
         intensity=request.intensity,
         upper_face=request.upper_face,
+        head=request.head,
+        expression=request.expression,
+        expression_strength=request.expression_strength,
         seed=request.seed,
     )
     animation = _animator().animate(sound, wish, progress=report)
