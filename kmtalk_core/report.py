@@ -32,6 +32,11 @@ class Violation:
     apart: float
     reason: str
 
+    def __str__(self) -> str:
+        what = "lips" if self.kind == LIPS else "lower lip and teeth"
+        word = f" of {self.word!r}" if self.word else ""
+        return f"{self.start:.2f} s: {self.phone}{word}: {what} {self.apart:.1f} mm apart: {self.reason}"
+
 
 @dataclass(frozen=True)
 class ContactReport:
