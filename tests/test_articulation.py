@@ -224,3 +224,29 @@ def test_loudness_follows_the_voice_and_ignores_the_gain():
     assert factor[1] > factor[2] + 0.3
     np.testing.assert_allclose(loudness_curve(0.1 * sound, np.array([0.5, 1.5, 2.5]), rate), factor, atol=1e-3)
     np.testing.assert_array_equal(loudness_curve(np.zeros(rate), np.array([0.1, 0.9])), 1.0)
+
+
+def test_labiodentals_draw_rounded_lips_back_to_the_teeth():
+    times, controls = curves(speech("UW:0.15 F:0.1 UW:0.15"))
+    pucker = controls[:, COLUMN["mouthPucker"]]
+    assert pucker[np.argmin(np.abs(times - 0.7))] < 0.6 * pucker.max()
+
+
+def test_lips_are_shut_for_as_long_as_the_phone():
+    for label, length in (("M", 0.07), ("M", 0.12), ("B", 0.07), ("P", 0.1)):
+        times, controls = curves(speech(f"AA:0.12 {label}:{length} AA:0.12"))
+        near = (times > 0.62 - 0.04) & (times < 0.62 + length + 0.04)
+        shut = np.ptp(times[near & (gap(controls) < 0.02)])
+        assert max(0.035, 0.4 * length) < shut < length + 0.02
+
+
+def test_faster_speech_moves_less():
+    sentence = "DH AH K W IH K B R AW N F AA K S JH AH M P S"
+    opened = [np.std(gap(curves(speech(sentence, length))[1])) for length in (0.05, 0.08, 0.15)]
+    assert opened[0] < 0.9 * opened[1] < 0.9 * opened[2]
+
+
+def test_the_right_side_opens_more():
+    controls = np.concatenate([curves(SENTENCE, 30.0, style=Style(seed=seed))[1] for seed in range(20)])
+    left, right = (controls[:, COLUMN[f"mouthLowerDown{side}"]].sum() for side in ("Left", "Right"))
+    assert 1.01 < right / left < 1.15

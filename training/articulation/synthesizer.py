@@ -35,10 +35,10 @@ PAUSE_FLOOR = 0.08  # dominance of the shortest pause
 LOUDNESS_EXPONENT = 0.8  # of the loudness on the opening
 FORGOTTEN = 16.0  # time constants after which a phone counts no more (1e-7 of it is left)
 OUTSIDE = 1e3  # s of silence around the sound
-RAMP = 0.10  # s from parted lips to contact, and back
+RAMP = 0.095  # s from parted lips to contact, and back
 # Of a contact: s of the phone that the flat ends of the ramps cover, and s of full contact at least. With these ends
 # the lips are shut from the phone's start to its end or burst, for 45 ms at least (B93, LG); f, v only touch.
-SEAL_SLACK, SEAL_HOLD = 0.09, 0.01
+SEAL_SLACK, SEAL_HOLD = 0.07, 0.015
 TOUCH_SLACK, TOUCH_HOLD = 0.12, 0.01
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
 TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.58  # f, v: how far the lower lip follows the upper teeth, and curls over its own
@@ -193,7 +193,8 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
     """Let p, b, m seal and f, v touch, whatever the jaw and the neighbours do.
 
     mouthClose equal to jawOpen seals the lips at any opening of the jaw (ARKit), so the slow jaw may stay half open
-    (Löfqvist & Gracco 1997). Everything else that parts the lips fades out, the funnel too; the pucker may stay.
+    (LG). Everything else that parts the lips fades out, the funnel too; the pucker may stay through p, b, m. After
+    contact the lower lip goes on upwards and pushes the upper one (LG96).
     """
     seal = _gate(times, alignment, BILABIALS, SEAL_SLACK, SEAL_HOLD)
     touch = _gate(times, alignment, LABIODENTALS, TOUCH_SLACK, TOUCH_HOLD)
@@ -202,14 +203,16 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
         curves[name] *= parted
     curves["mouthLowerDown"] *= parted * (1 - touch)
     curves["mouthFunnel"] *= parted * (1 - 0.8 * touch)
+    curves["mouthPucker"] *= 1 - 0.6 * touch  # lips that are pushed forward don't reach the teeth
     tucked = touch * (1 - 0.9 * seal)  # a lip that is tucked for f, v stays so by a little under a seal next to it
     touch *= parted
     curves["mouthStretch"] *= 1 - 0.4 * seal
     curves["mouthClose"] = curves["jawOpen"] * (seal + TOUCH_CLOSE * touch)
     curves["mouthRollLower"] = 0.08 * seal + TOUCH_ROLL * tucked
     curves["mouthRollUpper"] = 0.10 * seal
-    curves["mouthPress"] = 0.08 * seal
-    curves["mouthShrugLower"] += 0.03 * seal
+    curves["mouthPress"] = 0.14 * seal
+    curves["mouthShrugLower"] += 0.10 * seal  # the lower lip goes on upwards after contact and pushes the upper one
+    curves["mouthShrugUpper"] = 0.07 * seal
 
 
 def _drifts(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -223,7 +226,7 @@ def _vary(curves: dict[str, np.ndarray], drift: np.ndarray, style: Style) -> Non
     """Slow life that needs no voice: the mouth and the jaw wander sideways, the corners and the lips tense a little."""
     for drifting, amount, (one, other) in (
         (drift[0], 0.016, ("mouthLeft", "mouthRight")),
-        (drift[1], 0.020, ("jawLeft", "jawRight")),
+        (drift[1], 0.030, ("jawLeft", "jawRight")),
     ):
         for name, sign in ((one, 1), (other, -1)):
             curves[name] = style.variation * amount * _positive(sign * drifting)
