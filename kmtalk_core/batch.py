@@ -104,7 +104,7 @@ def read_manifest(path: Path) -> list[Line]:
 
 def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     """Turn one record of a manifest into a `Line`."""
-    from .cli import FPS, LOCALIZERS, STRENGTH, integer, number
+    from .cli import EXPRESSIONS, FPS, LOCALIZERS, STRENGTH, integer, number
 
     converters: dict[str, Callable[[str], object]] = {
         "audio": folder.joinpath, "out": str, "transcript": str, "transcript_file": folder.joinpath,
@@ -128,6 +128,8 @@ def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     line = Line(**values)  # type: ignore[arg-type]
     if line.localizer not in LOCALIZERS:
         raise InputError(f"{where}: the localizer {line.localizer!r} is unknown; choose from {', '.join(LOCALIZERS)}.")
+    if line.expression not in EXPRESSIONS:
+        raise InputError(f"{where}: there is no expression {line.expression!r}; choose from {', '.join(EXPRESSIONS)}.")
     if line.transcript is not None and line.transcript_file is not None:
         raise InputError(f"{where}: both transcript and transcript_file are given; keep one of them.")
     if line.vertices and line.mesh is None:

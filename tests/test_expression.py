@@ -5,6 +5,7 @@ import pytest
 from test_upper_face import talking
 
 from kmtalk_core import cli
+from kmtalk_core.batch import read_line
 from kmtalk_core.errors import InputError
 from kmtalk_core.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
 from kmtalk_core.phones import SILENCE, Alignment, Phone
@@ -99,3 +100,11 @@ def test_names_are_the_same_everywhere_and_wrong_ones_are_told():
         Layers(expression="bored")
     with pytest.raises(InputError, match="between 0 and 1"):
         Layers(expression_strength=1.5)
+
+
+def test_a_manifest_may_name_an_expression(tmp_path):
+    record = {"audio": "a.wav", "expression": "sad", "expression_strength": "0.5", "head": "0"}
+    line = read_line(record, "line 2", tmp_path)
+    assert (line.expression, line.expression_strength, line.head) == ("sad", 0.5, 0.0)
+    with pytest.raises(InputError, match="line 2: there is no expression 'bored'"):
+        read_line({"audio": "a.wav", "expression": "bored"}, "line 2", tmp_path)
