@@ -59,7 +59,7 @@ def write_csv(animation: Animation, path: Path) -> None:
 def write_live_link_csv(animation: Animation, path: Path) -> None:
     """A recording as Epic's Live Link Face app writes it, which Unreal Engine and MetaHuman tools import.
 
-    Head and eye rotations are 0: gaze and head are not part of the controls. The tongue extras have no column.
+    Head and eye rotations are 0; the .csv and .json formats hold the head's. The tongue extras have no column.
     """
     index = {name: column for column, name in enumerate(animation.control_names)}
     columns = [index.get(name) for name in LIVE_LINK_CONTROLS]

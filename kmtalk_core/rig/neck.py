@@ -1,7 +1,8 @@
 """The head's turning as blendshapes: rigid above the neck, nothing at the shoulders, smooth in between.
 
-Small turns of the head take place in the uppermost joints of the neck (White and Panjabi 1990: half of all turning and
-most of a nod), so the pivot is the joint of skull and neck: level with the base of the nose, below and behind the ears.
+Small turns of the head take place in the uppermost joints of the neck (White and Panjabi 1990: half of its turning, and
+more of its nodding than at any other level), so the pivot is the joint of skull and neck: level with the base of the
+nose, below and behind the front of the ears.
 Blendshapes are linear: at HEAD_DEG they make the head 1.5 % too large across the axis (2 mm at the crown), less by the
 square at smaller angles; turned both ways they are exact mirror images.
 """
