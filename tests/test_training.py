@@ -101,7 +101,7 @@ def test_the_recipe_runs_from_data_to_an_animation(corpus, tmp_path):
     animator = Animator(out)
     animation = animator.animate(sound, Request(localizer="posterior"))
     assert animation.model == f"tiny-{digest[:12]}"
-    assert animation.controls.shape == (31, 54) and np.isfinite(animation.controls).all()
+    assert animation.controls.shape == (31, 57) and np.isfinite(animation.controls).all()
     # A finished run trains no more: the same command gives the same checkpoint.
     assert train(config, corpus, tmp_path / "run", tmp_path / "again.npz") == digest
 
