@@ -49,7 +49,9 @@ def main() -> int:
         for density in DENSITIES:
             row = judge(rule, density)
             measured.setdefault(rule, []).append(row)
-            print(f"| {rule} | {density:g} | {row['keys']:.1f} | {' | '.join(str(row[f]) for f in FIGURES)} |", flush=True)
+            print(
+                f"| {rule} | {density:g} | {row['keys']:.1f} | {' | '.join(str(row[f]) for f in FIGURES)} |", flush=True
+            )
     if options.plot:
         draw(measured, options.plot)
     return 0
@@ -103,7 +105,8 @@ def draw(measured: dict[str, list[Row]], path: Path, figures: Sequence[str] = FI
             pen.text((left + width * keys / most - 4, top + height + 2), str(keys), "#444444")
         for rule, series in measured.items():
             points = [
-                (left + width * row["keys"] / most, top + height * (high - row[figure]) / (high - low)) for row in series
+                (left + width * row["keys"] / most, top + height * (high - row[figure]) / (high - low))
+                for row in series
             ]
             pen.line(points, fill=COLOURS[rule], width=2)
             for x, y in points:

@@ -1,9 +1,9 @@
 """`python -m benchmarks.localization [SECTION …]`: how well and how fast the localizers find phones and words.
 
 Sections: `backends` (phone error, boundary error and real-time factor of each), `noise`, `tune` (what the constants of
-`localization.posterior` do), `languages` (synthetic speech of espeak-ng, whose phone times are known), `keys` (key rules
-and densities through the judge). Speech lies beside the repository in `../shared`, as for `benchmarks.judge`; further
-clips come from `--transcripts FILE`, JSON of {sound file: what is said}, and are referred to PocketSphinx's alignment.
+`localization.posterior` do), `languages` (synthetic speech of espeak-ng, whose phone times are known). The speech lies
+beside the repository in `../shared`, as for `benchmarks.judge`; further clips come from `--transcripts FILE`, JSON of
+{sound file: what is said}, and are compared with PocketSphinx's forced alignment.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Listener:
 
     def __init__(self) -> None:
         self._animator = Animator()
-        self._heard: dict[int, tuple[np.ndarray, float]] = {}
+        self._heard: dict[int, tuple[Sound, np.ndarray, float]] = {}  # the sound too, so that its id stays its own
 
     def __call__(self, sound: Sound) -> tuple[np.ndarray, float]:
         if id(sound) not in self._heard:
             heard = self._animator._hear(sound, lambda share: None)
-            self._heard[id(sound)] = heard.phone_log_posteriors.astype(np.float32), heard.rate
-        return self._heard[id(sound)]
+            self._heard[id(sound)] = sound, heard.phone_log_posteriors.astype(np.float32), heard.rate
+        return self._heard[id(sound)][1:]
 
 
 def main() -> int:
@@ -134,7 +134,7 @@ def all_phone(clip: Clip) -> Alignment:
 
 
 def backends(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
-    """The localizers side by side; the posteriors' time includes listening, as without a transcript nothing else does."""
+    """The localizers side by side; the posteriors' time includes listening."""
     yield HEADER
     yield ["---"] * len(HEADER)
     for name, clips in sets.items():
@@ -153,7 +153,7 @@ HEADER = [
 
 
 def measured(clips: Sequence[Clip], found: Sequence[Alignment]) -> list[str]:
-    """Phone error: edit distance to the reference's phones; viseme error: share of time with another viseme; boundaries:
+    """Phone error: edit distance to the reference's phones; viseme error: share of time with another one; boundaries:
     median and 90th percentile of the absolute error where phones or words agree.
     """
     edits = total = 0
@@ -235,7 +235,7 @@ def noise(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
 
 
 def tune(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
-    """Free decoding by the posteriors with other constants; a good choice has the least viseme error at enough closures."""
+    """Free decoding with other constants; a good choice has the least viseme error at enough closures."""
     listen = Listener()
     yield ["clips", "SWITCH", "CLOSURE_BIAS", "CONTACT_BIAS", *HEADER[2:6]]
     yield ["---"] * 8
@@ -266,7 +266,7 @@ SENTENCES = {
 
 
 def languages(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
-    """Starts of phones against the times that espeak-ng itself tells, by the phones that agree, and the share of those."""
+    """Starts of phones against the times that espeak-ng itself tells."""
     listen = Listener()
     yield ["language", "phones", "aligned", "phone starts, ms", "words of which fit", "sound alone: viseme error"]
     yield ["---"] * 6

@@ -218,7 +218,7 @@ def _placed(
         if word.script.mixture is not None:
             shift = len(labels)
             labels += word.script.phones
-            tables.append(word.script.emissions(heard))
+            tables.append(word.script.emissions(heard)[:, : len(word.script.phones)])
         spoken += [(number, tuple(tuple(c + shift for c in way) for way in ways)) for _, ways in word.script.spoken]
     emissions = np.concatenate(tables, 1)
     shortest = sum(min(len(way) for way in ways) for _, ways in spoken)

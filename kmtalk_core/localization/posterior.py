@@ -47,10 +47,12 @@ class Script:
     mixture: np.ndarray | None = None
 
     def emissions(self, log_posteriors: np.ndarray) -> np.ndarray:
-        """(N, phones) log-posteriors → (N, columns) of this script."""
+        """(N, phones) log-posteriors → (N, columns) of this script, and more columns that none of its words has."""
         if self.mixture is None:
             return np.maximum(log_posteriors, FLOOR)
-        return np.log(np.exp(log_posteriors) @ self.mixture + np.exp(FLOOR)).astype(np.float32)
+        # The model's own phones too, which no word names: what is likeliest is judged among all of them.
+        every = np.concatenate([self.mixture, np.eye(len(PHONES), dtype=np.float32)], 1)
+        return np.log(np.exp(log_posteriors) @ every + np.exp(FLOOR)).astype(np.float32)
 
 
 def english_script(transcript: str) -> Script:
@@ -67,7 +69,7 @@ def english_script(transcript: str) -> Script:
 def localize_posterior(sound: Sound, posteriors: Posteriors) -> Alignment:
     """The most probable phone sequence under (N, phones) log-posteriors at their rate in Hz."""
     log_posteriors, rate = posteriors(sound)
-    phones = _free(log_posteriors, rate, 0.0, sound.duration)
+    phones = free_phones(log_posteriors, rate, 0.0, sound.duration)
     return Alignment.from_segments(phones, (), sound.duration, SOURCE)
 
 
@@ -91,7 +93,7 @@ def align_posterior(
     for s in found:
         start, end = (max(edge / rate, 0.0) for edge in (s.start, s.end))
         if s.word == -1:
-            phones += _free(log_posteriors, rate, start, end)
+            phones += free_phones(log_posteriors, rate, start, end)
         else:
             phones.append(Phone(script.phones[s.column], start, end))
             if s.word is not None:
@@ -147,12 +149,20 @@ def doubtful_passages(labels: Sequence[str] | Mapping[int, str], wrong: Sequence
     return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
 
 
-def _free(log_posteriors: np.ndarray, rate: float, start: float, end: float) -> list[Phone]:
+def free_phones(
+    log_posteriors: np.ndarray,
+    rate: float,
+    start: float,
+    end: float,
+    switch: float = SWITCH,
+    closure: float = CLOSURE_BIAS,
+    contact: float = CONTACT_BIAS,
+) -> list[Phone]:
     """The most probable phones from `start` to `end` s. Index i is centred at i / rate."""
     first, last = max(round(start * rate), 0), min(round(end * rate) + 1, len(log_posteriors))
     if last <= first:
         return []
-    path = best_path(log_posteriors[first:last] + lip_bias(CLOSURE_BIAS, CONTACT_BIAS), SWITCH)
+    path = best_path(log_posteriors[first:last] + lip_bias(closure, contact), switch)
     starts = np.flatnonzero(np.diff(path, prepend=-1))
     edges = np.clip((first + starts - 0.5) / rate, start, end)
     edges[0] = start

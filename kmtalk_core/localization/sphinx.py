@@ -15,6 +15,7 @@ from ..audio import SAMPLE_RATE, Sound
 from ..phones import SILENCE, Alignment, Phone, Word
 from .child import Children, Progress, patiently
 from .g2p import pocketsphinx_folder, pronunciations
+from .posterior import doubtful_passages
 from .text import spoken_words
 
 SOURCE = "pocketsphinx"
@@ -120,15 +121,8 @@ def _doubts(
     around = _of_three(scores) / np.maximum(_of_three(frames), 1e-9)
     swallowed = (_of_three(~heard) == 1) & np.array([len(phones[0].split()) < LONG_WORD for phones in variants])
     wrong = np.flatnonzero(((around < PASSAGE_MISFIT) & (_of_three(heard) == 3)) | (~heard & ~swallowed))
-    if not len(wrong):
-        return ()
-    passages = [
-        " ".join(label for label, _ in dict.fromkeys(labels[i] for i in run))
-        for run in np.split(wrong, np.flatnonzero(np.diff(wrong) > 1) + 1)
-    ]
-    quoted = ", ".join(f"“{passage}”" for passage in passages[:5])
-    more = f" and {len(passages) - 5} more" if len(passages) > 5 else ""
-    return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
+    written = {number: label for label, number in labels}
+    return doubtful_passages(written, [labels[i][1] for i in wrong])
 
 
 def _of_three(values: np.ndarray) -> np.ndarray:
