@@ -92,6 +92,7 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
         "word_labels": np.array([w.label for w in words], dtype=str if words else "U1"),
         "word_starts": np.array([w.start for w in words], dtype=np.float64),
         "word_ends": np.array([w.end for w in words], dtype=np.float64),
+        "word_confidences": np.array([w.confidence for w in words], dtype=np.float64),
         "duration": np.float64(animation.alignment.duration),  # type: ignore[dict-item]
         "localizer": np.array(animation.alignment.source),
         "warnings": np.array(animation.alignment.warnings, dtype=str if animation.alignment.warnings else "U1"),
@@ -128,8 +129,10 @@ def load_animation(path: str | os.PathLike[str]) -> Animation:
                 for label, a, b in zip(z["phone_labels"], z["phone_starts"], z["phone_ends"], strict=True)
             ),
             tuple(
-                Word(str(label), float(a), float(b))
-                for label, a, b in zip(z["word_labels"], z["word_starts"], z["word_ends"], strict=True)
+                Word(str(label), float(a), float(b), float(c))
+                for label, a, b, c in zip(
+                    z["word_labels"], z["word_starts"], z["word_ends"], _confidences(z), strict=True
+                )
             ),
             float(z["duration"]),
             str(z["localizer"]),
@@ -178,6 +181,11 @@ def _finishing(z: Mapping[str, np.ndarray]) -> dict:
         "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
         "layers": Layers(**known_fields(Layers, settings["layers"])),
     }
+
+
+def _confidences(z: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(words,) what files of before confidence lack: 1."""
+    return z["word_confidences"] if "word_confidences" in z else np.ones(len(z["word_labels"]))
 
 
 def _is_consistent(animation: Animation) -> bool:

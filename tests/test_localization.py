@@ -192,24 +192,25 @@ def fake_posteriors(sound):
     return log, rate
 
 
-def test_auto_prefers_posteriors_without_a_transcript(sound):
+def test_auto_prefers_posteriors(sound):
     assert localize(sound, posteriors=fake_posteriors).source == "posterior"
-    assert localize(sound, TEXT, posteriors=fake_posteriors).source == "pocketsphinx"
-    assert localize(sound, TEXT, "posterior", posteriors=fake_posteriors).source == "posterior"
+    assert localize(sound, TEXT).source == "pocketsphinx"
+    assert localize(sound, TEXT, "pocketsphinx", posteriors=fake_posteriors).source == "pocketsphinx"
 
 
 def test_a_transcript_of_which_nothing_is_heard_falls_back_with_a_warning(sound):
-    alignment = localize(sound, "Привет 你好", posteriors=fake_posteriors)
-    assert alignment.source == "posterior"
-    assert "Nothing of the transcript was heard" in alignment.warnings[0]
+    for localizer in ("auto", "pocketsphinx"):
+        alignment = localize(sound, "Привет 你好", localizer, posteriors=fake_posteriors)
+        assert alignment.source == "posterior"
+        assert "Nothing of the transcript was heard" in alignment.warnings[0]
 
 
 def test_a_missing_wheel_is_told(sound, monkeypatch):
     monkeypatch.setattr(sphinx, "available", lambda: False)
-    alignment = localize(sound, TEXT, posteriors=fake_posteriors)
-    assert alignment.source == "posterior" and "PocketSphinx is missing" in alignment.warnings[0]
-    with pytest.raises(KMTalkError, match="install the pocketsphinx package"):
-        localize(sound, TEXT)
+    assert localize(sound, TEXT, posteriors=fake_posteriors).source == "posterior-forced"
+    for localizer in ("auto", "pocketsphinx"):
+        with pytest.raises(KMTalkError, match="install the pocketsphinx package"):
+            localize(sound, TEXT, localizer)
 
 
 def test_wrong_requests(sound):
@@ -217,6 +218,10 @@ def test_wrong_requests(sound):
         localize(sound, localizer="psychic")
     with pytest.raises(KMTalkError, match="choose the localizer pocketsphinx"):
         localize(sound, localizer="posterior")
+    with pytest.raises(InputError, match="no language tlh; choose one of en"):
+        localize(sound, language="tlh")
+    with pytest.raises(KMTalkError, match="PocketSphinx knows English only"):
+        localize(sound, "Guten Tag", "pocketsphinx", language="de")
 
 
 def test_progress_rises_and_cancel_ends_the_children(sound):

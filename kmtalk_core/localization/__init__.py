@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from ..audio import Sound
 from ..errors import InputError, KMTalkError
 from ..phones import SILENCE, Alignment, Phone
 from .child import Progress
+from .tongues import ANY_LANGUAGE, ENGLISH, check_language
+
+if TYPE_CHECKING:
+    from .posterior import Script
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
 
@@ -26,18 +31,22 @@ def localize(
     localizer: str = "auto",
     posteriors: Posteriors | None = None,
     progress: Progress | None = None,
+    language: str = "en",
 ) -> Alignment:
     """Find the phones of `sound`, and its words where the localizer knows them.
 
-    `auto` aligns the transcript with PocketSphinx; without a transcript, or where PocketSphinx is not installed, it
-    uses the model's phone `posteriors`, else PocketSphinx's own recognition. `whisper-mfa` is the paper's way;
-    `uniform` finds no phones (`keys.key_instants` then takes every third frame). `progress` gets the share done, 0…1,
-    and what is being done; it may raise Cancelled. What the user should know is in the result's `warnings`. Raises
-    KMTalkError where a localizer cannot work here, InputError for an unknown one.
+    `posterior` uses the model's phone `posteriors`: forced alignment of a transcript, else the likeliest phones. `auto`
+    does the same, or where there are no posteriors lets PocketSphinx align or recognise, as `pocketsphinx` always does.
+    `whisper-mfa` is the paper's way; `uniform` finds no phones (`keys.key_instants` then takes every third frame).
+    `language`: that of the transcript, one of languages.LANGUAGES; `any` uses the sound alone. PocketSphinx knows
+    English only. `progress` gets the share done, 0…1, and what is being done; it may raise Cancelled. What the user
+    should know is in the result's `warnings`. Raises KMTalkError where a localizer cannot work here, InputError for an
+    unknown one.
     """
     text = (transcript or "").strip()
     if localizer not in LOCALIZERS:
         raise InputError(f"There is no localizer {localizer}; choose one of {', '.join(LOCALIZERS)}.")
+    check_language(language)
     if localizer == "uniform" or sound.is_silent:
         label = "uniform" if localizer == "uniform" else "silence"
         unheard = "There is nothing to hear in the sound, so the face rests; check that it is the right sound."
@@ -47,39 +56,59 @@ def localize(
         from .whisper_mfa import localize_whisper_mfa
 
         return localize_whisper_mfa(sound, text or None, progress)
-    if localizer == "posterior":
-        return _by_posteriors(sound, posteriors)
-    return _embedded(sound, text, posteriors, progress, only_sphinx=localizer == "pocketsphinx")
+    if language == ANY_LANGUAGE:
+        text = ""
+    if localizer == "pocketsphinx" or posteriors is None:
+        if localizer == "posterior":
+            raise KMTalkError("This model has no phone posteriors; choose the localizer pocketsphinx.")
+        if text and language != ENGLISH:
+            raise KMTalkError("PocketSphinx knows English only; choose the localizer auto, or the language any.")
+        return _by_sphinx(sound, text, posteriors, progress)
+    return _by_posteriors(sound, text, language, posteriors, progress)
 
 
-def _embedded(
-    sound: Sound, text: str, posteriors: Posteriors | None, progress: Progress | None, only_sphinx: bool
+NOTHING_HEARD = (
+    "Nothing of the transcript was heard, so the phones were found from the sound alone; check that the text belongs to"
+    " this sound."
+)
+
+
+def _by_posteriors(
+    sound: Sound, text: str, language: str, posteriors: Posteriors, progress: Progress | None
 ) -> Alignment:
+    from .posterior import align_posterior, localize_posterior
+
+    if not text:
+        return localize_posterior(sound, posteriors)
+    alignment = align_posterior(sound, script_of(text, language), posteriors, progress)
+    if alignment.words:
+        return alignment
+    return replace(localize_posterior(sound, posteriors), warnings=(NOTHING_HEARD,))
+
+
+def script_of(transcript: str, language: str) -> Script:
+    """The words of a transcript as sounds to look for; see `posterior.Script`."""
+    if language == ENGLISH:
+        from .posterior import english_script
+
+        return english_script(transcript)
+    from .languages import foreign_script
+
+    return foreign_script(transcript, language)
+
+
+def _by_sphinx(sound: Sound, text: str, posteriors: Posteriors | None, progress: Progress | None) -> Alignment:
     from . import sphinx
 
-    warnings: list[str] = []
-    if text and sphinx.available():
-        alignment = sphinx.align_transcript(sound, text, progress)
-        if alignment.words:
-            return alignment
-        warnings.append(
-            "Nothing of the transcript was heard, so the phones were found from the sound alone; check that the text"
-            " belongs to this sound."
-        )
-    elif text:
-        warnings.append(f"The transcript was not used because PocketSphinx is missing; to align it, {INSTALL}.")
-    if posteriors is not None and not only_sphinx:
-        alignment = _by_posteriors(sound, posteriors)
-    elif sphinx.available():
-        alignment = sphinx.recognise(sound, progress)
-    else:
-        raise KMTalkError(f"No localizer works here; {INSTALL}, or import an alignment (TextGrid).")
-    return replace(alignment, warnings=(*warnings, *alignment.warnings))
+    if not sphinx.available():
+        raise KMTalkError(f"PocketSphinx is missing here; {INSTALL}, or import an alignment (TextGrid).")
+    if not text:
+        return sphinx.recognise(sound, progress)
+    alignment = sphinx.align_transcript(sound, text, progress)
+    if alignment.words:
+        return alignment
+    if posteriors is not None:
+        from .posterior import localize_posterior
 
-
-def _by_posteriors(sound: Sound, posteriors: Posteriors | None) -> Alignment:
-    if posteriors is None:
-        raise KMTalkError("This model has no phone posteriors; choose the localizer pocketsphinx.")
-    from .posterior import localize_posterior
-
-    return localize_posterior(sound, posteriors)
+        return replace(localize_posterior(sound, posteriors), warnings=(NOTHING_HEARD,))
+    return replace(sphinx.recognise(sound, progress), warnings=(NOTHING_HEARD,))
