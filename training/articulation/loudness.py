@@ -17,7 +17,9 @@ def loudness_curve(samples: np.ndarray, times: np.ndarray, sample_rate: int = 16
     """Factor of the opening, (T,) in 0.6…1.4, at `times` (T,) s from mono `samples` (n,) at `sample_rate` Hz.
 
     The level in dB is taken relative to the utterance's own speech level, so recording gain doesn't matter; 1 is that
-    level. Louder speech lowers the jaw further (Schulman 1989, "Articulatory dynamics of loud and normal speech").
+    level. Louder speech lowers the jaw further (Schulman 1989, "Articulatory dynamics of loud and normal speech"; Huber
+    & Chandrasekaran 2006: lips and jaw move more at +10 dB). Whispered and distant voices must not shrink the motion:
+    whispering moves jaw and tongue more than speaking does ("Kinematics of loud, soft, and whispered speech", 2024).
     Smooth in time (twice differentiable); 1 throughout for sound without signal.
     """
     size = max(round(STEP * sample_rate), 1)

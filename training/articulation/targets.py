@@ -1,29 +1,26 @@
 """What each phone does with jaw, lips and tongue: the table of articulatory targets, and how long each lasts.
 
-Sources, by the short names used below:
+Sources, by the short names used here and in `synthesizer` (docs/articulation.md has what each one says and gives):
 - CM93: Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech": targets blended by dominance.
 - JALI: Edwards, Landreth, Fiume & Singh 2016, "JALI: an animator-centric viseme model for expressive lip
   synchronization" (rules for bilabials, labiodentals, sibilants, lip-heavy and tongue-only visemes).
 - KLLK: Keating, Lindblom, Lubker & Kreiman 1994, "Variability in jaw height for segments in English and Swedish
-  VCVs": jaw high and least variable in s, sh, t; free in k, h, l and in vowels.
+  VCVs": vowels more open and more variable than consonants; alveolars give way to the vowels least, h most.
+- LBJ: Lee, Beckman & Jackson 1994, "Jaw height and consonant place": highest in s, sh; labials above velars.
+- ME13: Menezes & Erickson 2013, "Intrinsic variations in jaw deviations in English vowels": low > mid > high.
+- F64: Fromkin 1964, "Lip positions in American English vowels": height, width and protrusion.
 - BBH: Bell-Berti & Harris 1982, "Temporal patterns of coarticulation: lip rounding": rounding starts at a fixed time
   before its vowel, over the consonants in between.
-- LG: Löfqvist & Gracco 1997, "Lip and jaw kinematics in bilabial stop consonant production": closure of 60-120 ms made
-  by both lips over a moving jaw, at lip speeds of 0.1-0.25 m/s.
+- LG96, LG: Löfqvist & Gracco 1996, "Labial kinematics in stop consonant production", and 1997, "Lip and jaw
+  kinematics in bilabial stop consonant production": closure by both lips over a moving jaw, met at full speed, the
+  lower lip pushing the upper one upwards after contact; lip speeds of 0.1-0.25 m/s.
+- B93: Byrd 1993, "54,000 American stops": closures of p last 69 ms and those of b 64 ms in the mean.
+- L63: Lindblom 1963, "Spectrographic study of vowel reduction"; dJ95: de Jong 1995, "The supraglottal articulation of
+  prominence in English": unstressed vowels are reduced, stressed ones overarticulated.
+- NS06: Nicholls & Searle 2006, "Asymmetries for the visual expression and perception of speech".
 
-Amplitude. Standard deviations over nine clips of read and casual speech, and those of the same control solved from
-4-D captured faces (VOCASET, as published with SAiD, Park & Cho 2024), the latter in brackets:
-
-- alike: jawOpen .11 (.10), mouthUpperUp .08 (.08), mouthStretch .08 (.07), mouthSmile .04 (.03), mouthDimple .02
-  (.02), mouthLeft and jawLeft .01 (.02-.05);
-- more: mouthPucker .24 (.10), mouthFunnel .07 (.03), mouthRollLower .10 (.04). More on purpose: viewers read speech
-  from the rounding and from the tucked lip of f, v; and this rig needs .8 of its mouthPucker for a clear "oo" and .6 of
-  its mouthRollLower to bring the lower lip to the upper teeth;
-- less: mouthLowerDown .14 (.20), mouthClose .04 (.07), mouthPress .02 (.08), mouthShrugLower .04 (.08), mouthFrown .01
-  (.06), jawForward .04 (.12), noseSneer .02 (.05). Part of the larger spreads is probably the solver's:
-  it can trade mouthLowerDown for mouthShrugUpper and jawForward for the pose of the head. Contacts here need little
-  pressing, and plain speech no frown;
-- none: mouthShrugUpper (.25) moves the upper lip with the lower one, which no rule here asks for; cheekPuff (.03).
+Openness follows ME13 and F64: AA, AE > AO > AH, EH > IH, UH > ER > IY > UW, and LBJ for consonants: velars and l are
+more open than t, d, n, these more than s, sh. docs/articulation.md compares each control's spread with captured faces.
 """
 
 from __future__ import annotations
