@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .finish import free_keys, freely_moving, with_contacts
 from .localization import localize
 from .localization.corrections import Correction, corrected
 from .localization.keys import key_instants
+from .localization.tools import Tools
 from .localization.within_words import placed
 from .motion import Animation, KeyMotions
 from .phones import Alignment
@@ -45,7 +46,7 @@ class Request:
     `alignment` (imported) wins over `transcript`, which is in `language`; `corrections` are applied to either;
     `key_rule`, `key_density` 0…1: which instants become key motions, and how many (localization.keys);
     `intensity`, `jaw`, `lips`, `smoothing` and `offset` are those of `Sliders`; `upper_face`, `head`, `expression`,
-    `expression_strength` and `seed` those of `Layers`.
+    `expression_strength` and `seed` those of `Layers`; `tools`: which Whisper and MFA the localizers of that name use.
     """
 
     transcript: str | None = None
@@ -66,6 +67,7 @@ class Request:
     expression: str = "neutral"
     expression_strength: float = 1.0
     seed: int = 0
+    tools: Tools = field(default_factory=Tools.from_environment)
 
     def __post_init__(self) -> None:
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
@@ -202,7 +204,13 @@ class Animator:
             found = placed(request.alignment, sound.duration, lambda: posteriors(sound))
         else:
             found = localize(
-                sound, request.transcript, request.localizer, posteriors, progress, language=request.language
+                sound,
+                request.transcript,
+                request.localizer,
+                posteriors,
+                progress,
+                language=request.language,
+                tools=request.tools,
             )
         if not request.corrections:
             return found

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from .animator import Animator, Request
     from .audio import Sound
     from .localization.corrections import Correction
+    from .localization.tools import Tools
     from .motion import Animation
     from .rig.articulation import Rig
     from .rig.mesh import Mesh
 
-LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
+LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 KEY_RULES = ("apexes", "boundaries", "both", "uniform")
 BACKENDS = ("auto", "onnx", "torch")
+WHISPER_DEVICES = ("auto", "cpu", "cuda", "mps")
 EXPRESSIONS = ("neutral", "happy", "sad", "angry", "surprised")
 LARGE = 256 * 1024**2  # bytes of vertices: more are kept on disk rather than in memory
 BAR_WIDTH = 30  # characters
@@ -164,6 +166,9 @@ def build_parser() -> Parser:
         sub.add_argument(
             "--language", default="en", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone (en)"
         )
+        sub.add_argument("--whisper-model", metavar="M", help="Whisper's model: a name or a file (the best installed)")
+        sub.add_argument("--whisper-device", choices=WHISPER_DEVICES, help="what runs Whisper (auto)")
+        sub.add_argument("--allow-download", action="store_true", help="let Whisper download a missing model")
         sub.add_argument(
             "--corrections", type=Path, metavar="JSON", help="words and phones to correct; see docs/localization.md"
         )
@@ -266,6 +271,7 @@ def align(options: argparse.Namespace, progress: Progress) -> int:
         transcript=read_transcript(options),
         localizer=options.localizer,
         language=options.language,
+        tools=read_tools(options),
         corrections=read_corrections(options, sound),
     )
     alignment = Animator().align(sound, request, progress)
@@ -363,6 +369,7 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
         alignment=alignment,
         localizer=options.localizer,
         language=options.language,
+        tools=read_tools(options),
         corrections=read_corrections(options, sound),
         fps=options.fps,
         key_rule=options.key_rule,
@@ -377,6 +384,19 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
         expression=options.expression,
         expression_strength=options.expression_strength,
         seed=options.seed,
+    )
+
+
+def read_tools(options: argparse.Namespace) -> Tools:
+    """Which Whisper and MFA: the environment's variables, over which the options win."""
+    from .localization.tools import Tools
+
+    tools = Tools.from_environment()
+    return replace(
+        tools,
+        whisper_model=options.whisper_model or tools.whisper_model,
+        whisper_device=options.whisper_device or tools.whisper_device,
+        allow_download=options.allow_download or tools.allow_download,
     )
 
 

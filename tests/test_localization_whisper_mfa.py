@@ -1,124 +1,87 @@
-"""The paper's localizer, driven with stand-ins that behave like Whisper and the Montreal Forced Aligner."""
+"""The paper's way, and Whisper with our own aligner, through the stand-ins for Whisper's and MFA's programs."""
 
 import sys
-import time
-import types
 
 import numpy as np
 import pytest
+from test_localization_mfa import Installed as InstalledMfa
+from test_localization_whisper import Installed as InstalledWhisper
+from test_localization_whisper import sound_of
 
-from kmtalk_core.audio import SAMPLE_RATE, Sound
-from kmtalk_core.errors import Cancelled, KMTalkError
+from kmtalk_core.errors import KMTalkError
 from kmtalk_core.localization import localize
+from kmtalk_core.localization.tools import Tools
+from kmtalk_core.localization.whisper import HeardWord, Transcript
+from kmtalk_core.localization.whisper_mfa import localize_many, localize_whisper_mfa, utterances_of
 
-# Takes the arguments of `mfa align_one`, and gives each letter of the text the same time.
-STAND_IN = """#!{python}
-import sys, time, wave
-command, sound, text, dictionary, acoustic, out, option, value = sys.argv[1:]
-assert command == "align_one" and (option, value) == ("--output_format", "long_textgrid")
-assert dictionary == acoustic == "english_us_arpa"
-{extra}
-with wave.open(sound) as file:
-    assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
-    duration = file.getnframes() / 16000
-words = open(text, encoding="utf-8").read().split()
-step = duration / len(words)
-def tier(number, name, label):
-    rows = "".join(
-        f'intervals [{{i + 1}}]:\\nxmin = {{i * step}}\\nxmax = {{(i + 1) * step}}\\ntext = "{{label(w)}}"\\n'
-        for i, w in enumerate(words))
-    return (f'item [{{number}}]:\\nclass = "IntervalTier"\\nname = "{{name}}"\\nxmin = 0\\nxmax = {{duration}}\\n'
-            f'intervals: size = {{len(words)}}\\n' + rows)
-with open(out, "w", encoding="utf-8") as file:
-    file.write(f'File type = "ooTextFile"\\nObject class = "TextGrid"\\n\\nxmin = 0\\nxmax = {{duration}}\\n'
-               'tiers? <exists>\\nsize = 2\\nitem []:\\n')
-    file.write(tier(1, "words", str) + tier(2, "phones", lambda w: w[0].upper() + "AH1"[1:] if w[0] == "a" else "B"))
-"""
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a #! line")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are scripts with a #! line")
 
 
 @pytest.fixture
-def sound():
-    return Sound(np.sin(np.arange(SAMPLE_RATE) / 5).astype(np.float32) * 0.3, "", "")
+def both(tmp_path, monkeypatch):
+    mfa = InstalledMfa(tmp_path / "mfa", monkeypatch)
+    whisper = InstalledWhisper(tmp_path / "whisper", monkeypatch, "openai-whisper")
+    whisper.model("tiny.en.pt", say=[["Big,", 0.1, 0.4], ["boat.", 0.5, 0.9]])
+    return mfa, whisper, Tools(whisper_python=str(whisper.python), mfa=str(mfa.program))
 
 
-def install_mfa(tmp_path, monkeypatch, extra=""):
-    path = tmp_path / "mfa"
-    path.write_text(STAND_IN.format(python=sys.executable, extra=extra), encoding="utf-8")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_a_transcript_goes_straight_to_mfa(both):
+    _, whisper, tools = both
+    whisper.model("tiny.en.pt", fault="other")
+    alignment = localize(sound_of(1.0), "big\nblue boat", "whisper-mfa", tools=tools)
+    assert alignment.source == "whisper-mfa" and [w.label for w in alignment.words] == ["big", "blue", "boat"]
 
 
-def install_whisper(monkeypatch, text):
-    class Model:
-        device = types.SimpleNamespace(type="cpu")
-
-        def transcribe(self, samples, fp16):
-            assert samples.dtype == np.float32 and samples.ndim == 1 and not fp16
-            return {"text": text}
-
-    module = types.ModuleType("whisper")
-    module.__spec__ = types.SimpleNamespace(origin="whisper")
-    module.load_model = lambda name: Model()
-    monkeypatch.setitem(sys.modules, "whisper", module)
-
-
-def test_a_transcript_goes_straight_to_mfa(sound, tmp_path, monkeypatch):
-    install_mfa(tmp_path, monkeypatch)
-    alignment = localize(sound, "big\nblue bear's boat", "whisper-mfa")
-    assert alignment.source == "whisper-mfa" and alignment.duration == 1.0
-    assert [(w.label, w.start) for w in alignment.words] == [
-        ("big", 0),
-        ("blue", 0.25),
-        ("bear's", 0.5),
-        ("boat", 0.75),
-    ]
-    assert {p.label for p in alignment.phones} == {"B"}
-
-
-def test_without_a_transcript_whisper_is_asked(sound, tmp_path, monkeypatch):
-    install_mfa(tmp_path, monkeypatch)
-    install_whisper(monkeypatch, " Two bears.")
-    assert [w.label for w in localize(sound, None, "whisper-mfa").words] == ["Two", "bears."]
-    install_whisper(monkeypatch, "")
+def test_without_a_transcript_whisper_is_asked(both):
+    _, whisper, tools = both
+    alignment = localize(sound_of(1.0), None, "whisper-mfa", tools=tools)
+    assert [w.label for w in alignment.words] == ["Big", "boat"]
+    assert [p.label for p in alignment.phones][1:4] == ["B", "IH", "G"]
+    whisper.model("tiny.en.pt", say=[])
     with pytest.raises(KMTalkError, match="heard no words"):
-        localize(sound, None, "whisper-mfa")
+        localize(sound_of(1.0), None, "whisper-mfa", tools=tools)
 
 
-def test_missing_tools_are_named_with_the_way_to_get_them(sound, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "whisper", None)
-    with pytest.raises(
-        KMTalkError, match=r"needs the Montreal Forced Aligner \(conda install.*and openai-whisper \(pip"
-    ):
-        localize(sound, None, "whisper-mfa")
-    with pytest.raises(KMTalkError, match="needs the Montreal Forced Aligner") as caught:
-        localize(sound, "hello", "whisper-mfa")
-    assert "whisper (pip" not in str(caught.value)
+def test_many_lines_with_and_without_transcripts(both):
+    mfa, _, tools = both
+    sounds = [(lambda: sound_of(1.0), text) for text in ("blue boat", None, "…", "big")]
+    shares = []
+    found = localize_many(sounds, lambda share, doing: shares.append(share), tools=tools)
+    assert [[w.label for w in a.words] for a in (found[0], found[1], found[3])] == [
+        ["blue", "boat"],
+        ["Big", "boat"],
+        ["big"],
+    ]
+    assert isinstance(found[2], KMTalkError) and shares == sorted(shares)
+    assert [call[0] for call in mfa.calls()] == ["align"]
 
 
-def test_mfas_failure_is_one_sentence(sound, tmp_path, monkeypatch):
-    install_mfa(tmp_path, monkeypatch, "print('Error: no model english_us_arpa', file=sys.stderr); sys.exit(1)")
-    with pytest.raises(KMTalkError, match=r"MFA failed \(Error: no model.*mfa model download acoustic") as caught:
-        localize(sound, "hello", "whisper-mfa")
-    assert "\n" not in str(caught.value)
+def test_all_that_is_missing_is_told_at_once(both):
+    tools = Tools(whisper_python="/nowhere", mfa="/nowhere")
+    with pytest.raises(KMTalkError, match=r"no MFA at /nowhere.*no Python at /nowhere"):
+        localize_whisper_mfa(sound_of(1.0), None, tools=tools)
+    with pytest.raises(KMTalkError, match=r"no MFA at /nowhere; name its program or its conda environment\.$"):
+        localize_whisper_mfa(sound_of(1.0), "big", tools=tools)
 
 
-def test_output_that_is_no_textgrid(sound, tmp_path, monkeypatch):
-    install_mfa(tmp_path, monkeypatch, "open(out, 'w').write('nothing'); sys.exit(0)")
-    with pytest.raises(KMTalkError, match="MFA's output cannot be used"):
-        localize(sound, "hello", "whisper-mfa")
+def test_whisper_with_our_own_aligner(both):
+    pytest.importorskip("pocketsphinx")
+    _, whisper, tools = both
+
+    def posteriors(sound):
+        log = np.full((round(sound.duration * 50), 40), np.log(1 / 40), np.float32)
+        return log, 50.0
+
+    alignment = localize(sound_of(1.0), None, "whisper", posteriors, tools=tools)
+    assert alignment.source.startswith("whisper+") and alignment.duration == 1.0
+    # A transcript needs no Whisper.
+    whisper.model("tiny.en.pt", fault="other")
+    assert not localize(sound_of(1.0), "big boat", "whisper", posteriors, tools=tools).source.startswith("whisper")
 
 
-def test_cancel_ends_mfa(sound, tmp_path, monkeypatch):
-    install_mfa(tmp_path, monkeypatch, f"open({str(tmp_path / 'pid')!r}, 'w').close(); time.sleep(60)")
-
-    def progress(share, doing):
-        if (tmp_path / "pid").exists():
-            raise Cancelled("Cancelled.")
-
-    began = time.monotonic()
-    with pytest.raises(Cancelled):
-        localize(sound, "hello", "whisper-mfa", progress=progress)
-    assert time.monotonic() - began < 20
+def test_long_speech_is_cut_at_pauses():
+    words = [HeardWord(f"w{i}", i * 2.0, i * 2.0 + 1.0, 0.9) for i in range(20)]
+    parts = utterances_of(Transcript(tuple(words), "en", "tiny"))
+    assert [len(part.text.split()) for part in parts] == [15, 5]
+    assert parts[0].end == parts[1].start == 29.5 and parts[0].start == 0.0
+    assert len(utterances_of(Transcript(tuple(words[:5]), "en", "tiny"))) == 1

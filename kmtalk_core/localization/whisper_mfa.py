@@ -1,103 +1,145 @@
-"""The paper's way to phones (KMTalk, Sec. 3.2): Whisper transcribes, the Montreal Forced Aligner (MFA) aligns.
+"""Localization from sound alone by way of text (KMTalk, Sec. 3.2), with the user's own Whisper and MFA.
 
-Both are the real tools, installed by the user: openai-whisper into this Python, MFA from conda-forge.
+`whisper-mfa` is the paper's way: Whisper transcribes, the Montreal Forced Aligner finds the phones. `whisper` needs no
+MFA: our own aligner finds the phones of what Whisper heard.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import subprocess
-import tempfile
-import wave
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-import numpy as np
-
-from ..audio import SAMPLE_RATE, Sound
-from ..errors import InputError, KMTalkError
+from ..audio import Sound
+from ..errors import KMTalkError
 from ..phones import Alignment
 from .child import Progress
-from .textgrid import load_alignment
+from .mfa import Line, Utterance, align_all
+from .tongues import ANY_LANGUAGE, LANGUAGES
+from .tools import Tools, find_mfa, find_recognisers
+from .whisper import NOTHING_HEARD, Transcript, transcribe, transcribe_all
 
 SOURCE = "whisper-mfa"
-WHISPER_MODEL = "large"  # Table 4 of the paper compares large and tiny
-MFA_MODEL = "english_us_arpa"  # both the dictionary and the acoustic model
+LONGEST = 30.0  # s; what is longer goes to MFA in utterances, for its search grows with their length
+_CODES = {"zh": "cmn", "no": "nb"}  # Whisper's codes that are others than ours
+PAUSE = 0.3  # s between two of Whisper's words, where an utterance may end
 
 
-def missing_tools(with_transcript: bool) -> tuple[str, ...]:
-    """What has to be installed first, each with the way to get it."""
-    tools = []
-    if shutil.which("mfa") is None:
-        tools.append("the Montreal Forced Aligner (conda install -c conda-forge montreal-forced-aligner)")
-    if not with_transcript and importlib.util.find_spec("whisper") is None:
-        tools.append("openai-whisper (pip install openai-whisper), or a transcript")
-    return tuple(tools)
+def localize_whisper(
+    sound: Sound,
+    align: Callable[[str, str, Progress | None], Alignment],
+    language: str = "en",
+    progress: Progress | None = None,
+    tools: Tools | None = None,
+) -> Alignment:
+    """Phones and words of what Whisper hears, by `align`: text, its language → alignment of this sound.
+
+    `language` is that of localize; "any" is the one that Whisper hears. Raises KMTalkError where Whisper or its model
+    is missing, or nothing was heard.
+    """
+    heard = transcribe(sound, language=_to_whisper(language), tools=tools, progress=_section(progress, 0.0, 0.8))
+    if not heard.words:
+        raise KMTalkError(NOTHING_HEARD)
+    found = align(heard.text, _from_whisper(heard.language, language), _section(progress, 0.8, 1.0))
+    warnings = found.warnings
+    if warnings:
+        warnings = (
+            f"Whisper ({heard.model}) may have misheard a part of the sound; choose a larger model, or correct its text"
+            " and give it as the transcript.",
+        )
+    return replace(found, source=f"whisper+{found.source}", warnings=warnings)
 
 
 def localize_whisper_mfa(
-    sound: Sound, transcript: str | None, progress: Progress | None, whisper_model: str = WHISPER_MODEL
+    sound: Sound,
+    transcript: str | None,
+    progress: Progress | None = None,
+    language: str = "en",
+    tools: Tools | None = None,
 ) -> Alignment:
-    """Phones and words by MFA, of the transcript or else of what Whisper hears.
-
-    `whisper_model`: a model's name, or the path of a checkpoint in the official format. Raises KMTalkError where a tool
-    or a model is missing.
-    """
-    if missing := missing_tools(transcript is not None):
-        raise KMTalkError(f"The localizer whisper-mfa needs {' and '.join(missing)}.")
-    if transcript is None:
-        if progress is not None:
-            progress(0.0, "transcribing with Whisper")
-        transcript = _transcribe(sound, whisper_model)
-    with tempfile.TemporaryDirectory(prefix="kmtalk_mfa_") as folder:
-        return _align(sound, transcript, Path(folder), progress)
+    """Phones and words by MFA, of the transcript or else of what Whisper hears; raises KMTalkError as both do."""
+    found = localize_many([(lambda: sound, transcript)], progress, language, tools)[0]
+    if isinstance(found, KMTalkError):
+        raise found
+    return found
 
 
-def _transcribe(sound: Sound, model_name: str) -> str:
-    import whisper
-
-    try:
-        model = whisper.load_model(model_name)
-    except (RuntimeError, OSError) as error:
-        raise KMTalkError(f"Whisper's model {model_name} cannot be loaded ({error}); download it once.") from None
-    text = str(model.transcribe(sound.samples, fp16=model.device.type == "cuda")["text"]).strip()
-    if not text:
-        raise KMTalkError("Whisper heard no words in the sound; give a transcript, or choose another localizer.")
-    return text
-
-
-def _align(sound: Sound, transcript: str, folder: Path, progress: Progress | None) -> Alignment:
-    speech, text, grid = folder / "speech.wav", folder / "speech.txt", folder / "speech.TextGrid"
-    with wave.open(str(speech), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.rint(np.clip(sound.samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
-    text.write_text(" ".join(transcript.split()) + "\n", encoding="utf-8")
-    command = [shutil.which("mfa") or "mfa", "align_one", str(speech), str(text), MFA_MODEL, MFA_MODEL, str(grid)]
-    said = folder / "mfa.log"
-    with said.open("wb") as log:
-        child = subprocess.Popen([*command, "--output_format", "long_textgrid"], stdout=log, stderr=subprocess.STDOUT)
-        try:
-            while child.poll() is None:
-                if progress is not None:
-                    progress(0.5, "aligning with MFA")
-                try:
-                    child.wait(timeout=0.1)
-                except subprocess.TimeoutExpired:
-                    continue
-        finally:
-            child.kill()
-            child.wait()
-    if child.returncode or not grid.is_file():
-        lines = said.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        raise KMTalkError(
-            f"MFA failed ({last}); if its models are missing, run `mfa model download acoustic {MFA_MODEL}` and"
-            f" `mfa model download dictionary {MFA_MODEL}`."
+def localize_many(
+    lines: Sequence[tuple[Callable[[], Sound], str | None]],
+    progress: Progress | None = None,
+    language: str = "en",
+    tools: Tools | None = None,
+) -> list[Alignment | KMTalkError]:
+    """The same for many sounds with or without transcript: one Whisper and one MFA for all, errors one by one."""
+    tools = tools or Tools.from_environment()
+    silent = [index for index, (_, text) in enumerate(lines) if not (text or "").strip()]
+    _check(tools, needs_whisper=bool(silent))
+    heard: dict[int, Transcript] = {}
+    begin = 0.0
+    if silent:
+        begin = 0.6
+        found = transcribe_all(
+            [lines[index][0] for index in silent], tools, _to_whisper(language), _section(progress, 0.0, begin)
         )
-    try:
-        found = load_alignment(grid)
-    except InputError as error:
-        raise KMTalkError(f"MFA's output cannot be used: {error}") from None
-    return Alignment.from_segments(found.phones, found.words, sound.duration, SOURCE, found.warnings)
+        heard = dict(zip(silent, found, strict=True))
+    results: dict[int, Alignment | KMTalkError] = {}
+    spoken: dict[int, Line] = {}
+    for index, (sound, text) in enumerate(lines):
+        if index not in heard:
+            spoken[index] = Line(sound, (Utterance(str(text), 0.0, 0.0),))
+        elif heard[index].words:
+            spoken[index] = Line(sound, utterances_of(heard[index]))
+        else:
+            results[index] = KMTalkError(NOTHING_HEARD)
+    if spoken:
+        aligned = align_all(list(spoken.values()), tools, language, _section(progress, begin, 1.0))
+        for index, alignment in zip(spoken, aligned, strict=True):
+            results[index] = replace(alignment, source=SOURCE) if isinstance(alignment, Alignment) else alignment
+    return [results[index] for index in range(len(lines))]
+
+
+def utterances_of(heard: Transcript) -> tuple[Utterance, ...]:
+    """Whisper's words as utterances of at most LONGEST seconds (up to the next pause), with half the pause around."""
+    runs = [[heard.words[0]]]
+    for before, word in pairwise(heard.words):
+        if word.start - before.end >= PAUSE and word.end - runs[-1][0].start > LONGEST:
+            runs.append([])
+        runs[-1].append(word)
+    cuts = [(a[-1].end + b[0].start) / 2 for a, b in pairwise(runs)]
+    if not cuts:
+        return (Utterance(heard.text, 0.0, 0.0),)
+    starts, ends = [0.0, *cuts], [*cuts, runs[-1][-1].end + PAUSE]
+    texts = [" ".join(word.label for word in run) for run in runs]
+    return tuple(Utterance(*parts) for parts in zip(texts, starts, ends, strict=True))
+
+
+def _to_whisper(language: str) -> str:
+    """Whisper's code of a language of `tongues`, empty for any."""
+    plain = {code: other for other, code in _CODES.items()}.get(language, language.partition("-")[0])
+    return "" if language == ANY_LANGUAGE else plain
+
+
+def _from_whisper(heard: str, wanted: str) -> str:
+    """The language of `tongues` for the one that was heard; any where it is none of them."""
+    if wanted != ANY_LANGUAGE:
+        return wanted
+    code = _CODES.get(heard, heard)
+    return code if code in LANGUAGES else ANY_LANGUAGE
+
+
+def _check(tools: Tools, needs_whisper: bool) -> None:
+    """Name everything that is missing at once, before any work."""
+    missing = []
+    for find in (find_mfa, *((find_recognisers,) if needs_whisper else ())):
+        try:
+            find(tools)
+        except KMTalkError as error:
+            missing.append(str(error))
+    if missing:
+        raise KMTalkError(" ".join(missing))
+
+
+def _section(progress: Progress | None, begin: float, end: float) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda share, doing: progress(begin + (end - begin) * share, doing)
