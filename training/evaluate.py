@@ -66,7 +66,7 @@ def infer(method: Method, batch: Batch, true_keys: bool = False) -> torch.Tensor
     if true_keys:
         at = batch.key_frames.unsqueeze(-1).expand(-1, -1, batch.motion.shape[2])
         keys = Keys(keys.times, keys.mask, batch.motion.gather(1, at))
-    return method.infer(batch.speech, batch.template, style, batch.times, keys)
+    return method.infer(batch.speech, batch.template, style, batch.times, keys, batch.mask)
 
 
 def read_predictions(folder: Path, clips: list[Clip]) -> Iterator[Prediction]:

@@ -70,7 +70,7 @@ class LipReader(nn.Module):
             config.dropout,
             batch_first=True,
         )
-        self.transformer.encoder.enable_nested_tensor = False  # type: ignore[union-attr]
+        self.transformer.encoder.use_nested_tensor = False  # type: ignore[union-attr]
         self.head = nn.Linear(width, vocabulary)
 
     def forward(self, lips: Tensor, counts: Tensor, out_counts: Tensor) -> tuple[Tensor, Tensor]:

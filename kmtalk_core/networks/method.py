@@ -121,7 +121,7 @@ class Method(nn.Module, ABC):
 
     def key_motions(self, speech: Speech, template: Tensor, style: Tensor, keys: Keys) -> Tensor:
         """K (B, m, C) at the key instants: by default what `infer` gives there (the paper's Table 3 and Table 5)."""
-        return self.infer(speech, template, style, keys.times)
+        return self.infer(speech, template, style, keys.times, mask=keys.mask)
 
 
 def make_method(name: str, config: Mapping[str, Any], geometry: Geometry) -> Method:

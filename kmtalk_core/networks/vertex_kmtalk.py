@@ -206,14 +206,22 @@ class VertexKMTalk(Method):
         unit = self.geometry.unit
         return self.cmc(audio, keys.motion / unit, keys.times, times, key_of, mask, keys.mask).float() * unit
 
-    def infer(self, speech: Speech, template: Tensor, style: Tensor, times: Tensor, keys: Keys | None = None) -> Tensor:
+    def infer(
+        self,
+        speech: Speech,
+        template: Tensor,
+        style: Tensor,
+        times: Tensor,
+        keys: Keys | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
         """Y at `times` (B, N); key instants between two of them count as positions of their own (arrangement)."""
         if keys is None:
             raise InputError("KMTalk needs key instants; localize the speech first.")
         features, counts = self.heard(speech)
         if keys.motion is None:
             keys = Keys(keys.times, keys.mask, self._posed(features, counts, keys))
-        everywhere, key_of, where = arranged(times, keys)
+        everywhere, key_of, where = arranged(times, keys, mask)
         at = sampled(features, everywhere * self.geometry.fps, counts)
         motion = self.complete(at, keys, everywhere, key_of, key_of > -2)
         return motion.gather(1, where.unsqueeze(-1).expand(-1, -1, motion.shape[2]))
@@ -298,14 +306,15 @@ def key_index(key_frames: Tensor, mask: Tensor, frames: int) -> Tensor:
     return out.scatter(1, torch.where(mask, key_frames, frames), index)[:, :frames]
 
 
-def arranged(times: Tensor, keys: Keys) -> tuple[Tensor, Tensor, Tensor]:
+def arranged(times: Tensor, keys: Keys, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Frames and key instants in the order of time (arrangement by index, Sec. 3.3).
 
     → all times (B, M); `key_of` (B, M), index of the key there, -1 for none, -2 for padding; and the position of each
-    of `times` among them (B, N). Instants that fall on a frame share its position.
+    of `times` among them (B, N), 0 for those that are not in `mask`. Instants that fall on a frame share its position.
     """
     rows = []
-    for frame_times, key_times, real in zip(times, keys.times, keys.mask, strict=True):
+    for row, (key_times, real) in enumerate(zip(keys.times, keys.mask, strict=True)):
+        frame_times = times[row] if mask is None else times[row][mask[row]]
         instants = key_times[real]
         ticks = torch.cat([frame_times, instants]).double().mul(TICKS).round().long()
         both, back = torch.unique(ticks, sorted=True, return_inverse=True)
@@ -313,8 +322,5 @@ def arranged(times: Tensor, keys: Keys) -> tuple[Tensor, Tensor, Tensor]:
         key_of[back[len(frame_times) :]] = torch.arange(len(key_times), device=times.device)[real]
         rows.append(((both.double() / TICKS).to(times.dtype), key_of, back[: len(frame_times)]))
     pad = nn.utils.rnn.pad_sequence
-    return (
-        pad([r[0] for r in rows], batch_first=True),
-        pad([r[1] for r in rows], batch_first=True, padding_value=-2),
-        torch.stack([r[2] for r in rows]),
-    )
+    where = pad([nn.functional.pad(r[2], (0, times.shape[1] - len(r[2]))) for r in rows], batch_first=True)
+    return pad([r[0] for r in rows], batch_first=True), pad([r[1] for r in rows], True, -2), where
