@@ -13,6 +13,7 @@ from typing import Any
 import bpy
 
 from kmtalk_core.errors import InputError
+from kmtalk_core.localization.transcript import read_transcript, transcript_beside
 
 from . import compat
 
@@ -121,10 +122,14 @@ def sound_file(strip: Any) -> Iterator[str]:
 
 
 def text_beside(path: Path) -> str | None:
-    """The transcript that lies beside a sound as a .txt of the same name; None if there is none."""
+    """The transcript that lies beside a sound as .txt, .srt, .vtt or .lab of the same name.
+
+    None if there is none, or several, of which only the user knows the right one.
+    """
     try:
-        return path.with_suffix(".txt").read_text(encoding="utf-8-sig").strip() or None
-    except (OSError, ValueError):
+        found = transcript_beside(path)
+        return (read_transcript(found).strip() or None) if found is not None else None
+    except InputError:
         return None
 
 

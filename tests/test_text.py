@@ -80,6 +80,7 @@ def test_what_is_not_said_is_kept_apart():
     text = spoken_text("Anna: [sighs] Hi, мир.\nBob: (waves) Hello!")
     assert text.unspoken == ("Anna:", "Bob:", "[sighs]", "(waves)")
     assert text.unreadable == ("мир",)
+    assert text.warnings[0].startswith("“мир” cannot be read out in English")
     assert text.spoken == (("hi", 0), ("hello", 1))
 
 

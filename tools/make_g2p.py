@@ -59,14 +59,14 @@ def entries() -> list[Entry]:
 
 
 def train(path: Path) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     known = [entry for entry in entries() if not held_out(entry[0])]
     aligned = align(known)
     frequent = {pair for pair, count in Counter(p for line in aligned for p in line).items() if count >= RAREST_PAIR}
     aligned = [line for line in aligned if frequent.issuperset(line)]
     arrays = pack(estimate(aligned))
     save_npz(arrays, path)
-    seconds, size = time.perf_counter() - start, path.stat().st_size / 1e6
+    seconds, size = time.process_time() - start, path.stat().st_size / 1e6
     print(
         f"{path.name}: {len(aligned)} pronunciations, {len(arrays['symbol'])} n-grams, {size:.1f} MB, {seconds:.0f} s"
     )
@@ -208,9 +208,9 @@ def measure() -> str:
     with np.load(MODEL) as arrays:
         model = Model(dict(arrays))
     words = [word for word in dictionary() if word.isascii() and word.isalpha() and len(word) > 1 and held_out(word)]
-    start = time.perf_counter()
+    start = time.process_time()
     guesses = [model.guess(word) for word in words]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     wrong = phones = misses = 0
     for word, guess in zip(words, guesses, strict=True):
         truths = [variant.split() for variant in dictionary()[word]]

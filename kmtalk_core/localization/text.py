@@ -43,6 +43,15 @@ class SpokenText:
         """Every spoken word in order, with the number of the written word that it belongs to."""
         return tuple((said, number) for number, word in enumerate(self.words) for said in word.spoken)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know: words that cannot be read out."""
+        if not self.unreadable:
+            return ()
+        quoted = ", ".join(f"“{word}”" for word in self.unreadable[:5])
+        more = f" and {len(self.unreadable) - 5} more" if len(self.unreadable) > 5 else ""
+        return (f"{quoted}{more} cannot be read out in English and was left out; choose the language of the text.",)
+
 
 # What is not said: [sighs], (beat), {music}, <i>, *coughs*, and the speaker's name that begins a line of a script.
 _DIRECTION = re.compile(

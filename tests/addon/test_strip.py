@@ -145,6 +145,11 @@ def test_text_beside_the_sound(sound):
     assert strip.text_beside(sound) is None
     sound.with_suffix(".txt").write_text("\ufeffGrüß Gott\n", encoding="utf-8")
     assert strip.text_beside(sound) == "Grüß Gott"
+    subtitles = "1\n00:00:00,000 --> 00:00:01,000\nGrüß Gott"
+    sound.with_suffix(".srt").write_text(subtitles, encoding="utf-8")
+    assert strip.text_beside(sound) is None  # which of the two is meant?
+    sound.with_suffix(".txt").unlink()
+    assert strip.text_beside(sound) == subtitles
 
 
 def sequencer(sound_strip):
