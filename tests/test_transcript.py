@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.localization.transcript import Cue, TimedText, read_transcript, subtitles, transcript_beside
+from kmtalk_core.localization.transcript import (
+    Cue,
+    TimedText,
+    read_transcript,
+    subtitles,
+    transcript_beside,
+    without_times,
+)
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500 X1:40 Y1:20
@@ -77,6 +84,10 @@ def test_subrip():
         Cue(1.0, 2.5, "Hello,\nworld & all!"),
         Cue(60.25, 3603.5, "Blank lines\ngo on here."),
     )
+
+
+def test_text_without_times():
+    assert without_times(VTT) == "Hello there\nBye" and without_times("Hello\n\nBye") == "Hello\n\nBye"
 
 
 def test_webvtt():

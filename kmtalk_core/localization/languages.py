@@ -18,6 +18,7 @@ from ..phones import PHONES, SILENCE
 from .ipa import likeness, nearest, segments
 from .posterior import Script
 from .tongues import LANGUAGES
+from .transcript import without_times
 
 ESPEAK = "espeak-ng"
 _VOICES = {"fr": "fr-fr"}  # where espeak-ng's code is another one
@@ -31,7 +32,7 @@ def foreign_script(transcript: str, language: str) -> Script:
 
     Raises KMTalkError if espeak-ng is missing, InputError for writing that it cannot read.
     """
-    words = [word for word in _DIRECTION.sub(" ", transcript).split() if any(c.isalnum() for c in word)]
+    words = [word for word in _DIRECTION.sub(" ", without_times(transcript)).split() if any(c.isalnum() for c in word)]
     spoken = pronounced(words, language)
     inventory = sorted({segment for word in spoken for segment in word})
     column = {segment: index for index, segment in enumerate(inventory, 1)}
