@@ -9,10 +9,11 @@ that the animator has edited are not touched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .lip_line import RIG_OPENING, LipLine
 from .localization.keys import KeyInstants
 from .motion import KeyMotions
 from .phones import BILABIALS, Alignment
@@ -48,27 +49,13 @@ PUCKER_MM, JAW_MM = 7.0, 7.0  # that mouthPucker and jawForward take it forward
 AJAR = 0.02  # jawOpen that mouthClose leaves, for the teeth to be seen
 
 
-RIG_OPENING = {
-    "jawOpen": 28.3, "mouthClose": -28.3, "jawForward": 1.0, "cheekPuff": 0.6, "mouthShrugUpper": 3.4,
-    "mouthShrugLower": -3.5, "mouthRollUpper": -0.6, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2,
-}  # fmt: skip
 RIG_PARTING = {
     "mouthFunnel": 8.0, "mouthLowerDownLeft": 2.6, "mouthLowerDownRight": 2.6, "mouthUpperUpLeft": 2.1,
     "mouthUpperUpRight": 2.1,
 }  # fmt: skip
 PRESS_LATE = 3  # lips meet before they press: the power of the ease with which they do
+WEAK_MM = 2.0  # shapes that move less do not close a mouth
 USUAL_OPENING = 8.0  # mm, of open vowels
-
-
-@dataclass(frozen=True)
-class LipLine:
-    """How a head's inner lips part in their middle, in mm: `rest` at the neutral pose, `opening` for each control at 1.
-
-    The default is the articulation rig's, whose mouthPress at 1 closes what is open at rest.
-    """
-
-    rest: float = 0.0
-    opening: Mapping[str, float] = field(default_factory=lambda: dict(RIG_OPENING))
 
 
 @dataclass(frozen=True)
@@ -247,7 +234,8 @@ def contact_pose(
 
     if kind == TEETH:
         limit(IN_TOUCH)
-        out[:, column["mouthClose"]] = np.maximum(out[:, column["jawOpen"]] - AJAR, 0.0)
+        ratio = lips.opening.get("jawOpen", 0.0) / max(-lips.opening.get("mouthClose", 0.0), WEAK_MM)
+        out[:, column["mouthClose"]] = np.clip((out[:, column["jawOpen"]] - AJAR) * ratio, 0.0, 1.0)
         # Lips that stay a little rounded have further to roll.
         forward = PUCKER_MM * out[:, column["mouthPucker"]] + JAW_MM * out[:, column["jawForward"]]
         out[:, column["mouthRollLower"]] = np.minimum(TUCK + forward / ROLL_MM, 1.0)
@@ -268,7 +256,13 @@ def contact_pose(
     share = np.clip(opened / np.maximum(shut, 1e-9), 0.0, 1.0)
     for name in shutting:
         out[:, column[name]] *= share
-    out[:, column["mouthClose"]] = np.clip((opened - share * shut) / -lips.opening["mouthClose"], 0.0, 1.0)
+    left = np.maximum(opened - share * shut, 0.0)
+    closing, dropping = -lips.opening.get("mouthClose", 0.0), lips.opening.get("jawOpen", 0.0)
+    if closing > WEAK_MM:
+        out[:, column["mouthClose"]] = np.minimum(left / closing, 1.0)
+        left = np.where(left < closing, 0.0, left - closing)
+    if dropping > WEAK_MM:  # what mouthClose cannot close, the jaw does
+        out[:, column["jawOpen"]] = np.maximum(out[:, column["jawOpen"]] - left / dropping, 0.0)
     return out
 
 

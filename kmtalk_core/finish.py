@@ -15,6 +15,7 @@ from .contacts import contact_ramp, contact_strength, hold_contacts
 from .errors import InputError
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion
+from .lip_line import LipLine
 from .motion import Animation, KeyMotions
 from .rhythm import find_rhythm
 from .rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
@@ -73,6 +74,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         edited,
         contact_strength(animation.sliders),
         contact_ramp(animation.sliders),
+        animation.lip_line,
     )
     frames = np.rint(keys.times * animation.fps).astype(np.int64)
     on_frame = (np.abs(keys.times * animation.fps - frames) < 1e-4) & (frames >= 0) & (frames < len(controls))
@@ -106,9 +108,15 @@ def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMo
     return KeyMotions(animation.keys.times, before), KeyMotions(keys.times, after), edited
 
 
-def finish(animation: Animation, sliders: Sliders | None = None, layers: Layers | None = None) -> Animation:
-    """The same result with other sliders or layers (None: as they are), without inference.
+def finish(
+    animation: Animation,
+    sliders: Sliders | None = None,
+    layers: Layers | None = None,
+    lip_line: LipLine | None = None,
+) -> Animation:
+    """The same result with other sliders, layers or lips (None: as they are), without inference.
 
+    `lip_line` (`rig.mouth.lip_line`) fits the contacts to a head whose shapes are not the articulation rig's.
     Edited keys keep their values. Where the offset moves, all keys move with it by whole frames. Raises InputError if
     the result does not hold its speech motion.
     """
@@ -131,7 +139,8 @@ def finish(animation: Animation, sliders: Sliders | None = None, layers: Layers 
         free += between_keys(keys.times, missing.astype(np.float32), animation.times)
         shown = edited & (at >= 0) & (at < len(free)) & (np.abs(keys.times * animation.fps - at) < 1e-4)
         free[at[shown]] = keys.controls[shown]
-    return with_contacts(replace(animation, sliders=sliders, layers=layers), free, keys, edited)
+    finished = replace(animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line)
+    return with_contacts(finished, free, keys, edited)
 
 
 def _frames(offset: float, fps: float) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError, KMTalkError
+from .lip_line import LipLine
 from .phones import Alignment, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
 from .sliders import Layers, Sliders, known_fields
@@ -47,7 +48,7 @@ class Animation:
     What finishing it anew needs (`finish`), None where the result comes from elsewhere: `speech` (T, S) float32, the
     completed motion over SPEECH_CONTROLS before the sliders; `free` (T, C) float32, `controls` before the contacts were
     held; `edited` (m,) bool, the keys that are the animator's; `prosody` (N, 2) float16 at `feature_rate` Hz. `sliders`
-    and `layers` are how it was finished.
+    and `layers` are how it was finished, `lip_line` is that of the head it was finished for (None: the rig's).
     """
 
     fps: float
@@ -66,6 +67,7 @@ class Animation:
     prosody: np.ndarray | None = field(default=None)
     sliders: Sliders = field(default=Sliders())
     layers: Layers = field(default=Layers())
+    lip_line: LipLine | None = field(default=None)
     vertices: np.ndarray | None = field(default=None)
     faces: np.ndarray | None = field(default=None)
 
@@ -104,6 +106,8 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
     if animation.free is not None and animation.speech is not None:
         assert animation.edited is not None and animation.prosody is not None
         settings = {"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)}
+        if animation.lip_line is not None:
+            settings["lip_line"] = asdict(animation.lip_line)
         held = np.flatnonzero((animation.free != animation.controls).any(1))
         arrays |= {
             "speech": animation.speech.astype(np.float32, copy=False),
@@ -180,6 +184,7 @@ def _finishing(z: Mapping[str, np.ndarray]) -> dict:
         "prosody": z["prosody"],
         "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
         "layers": Layers(**known_fields(Layers, settings["layers"])),
+        "lip_line": LipLine(**settings["lip_line"]) if "lip_line" in settings else None,
     }
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..lip_line import LipLine
 from .articulation import Rig
 from .frame import head_frame
 
 PAIRS = ((61, 67), (62, 66), (63, 65))  # inner landmarks of the upper and the lower lip, one above the other
 LIP_MM = 7.0  # around the middle of the lower lip's inner edge: what of it may touch the teeth
 INCISORS_MM = 12.0  # to either side of the middle
+NOTHING_MM = 0.05
 FRAMES = 512  # at once
 
 
@@ -110,6 +112,12 @@ def mouth_of(rig: Rig, faces: np.ndarray) -> Mouth:
         teeth = on_surface(rig.neutral, faces[inside])
     shapes = dict(zip(rig.control_names, rig.shapes, strict=True))
     return measure_mouth(rig.neutral, shapes, a.vertex_of[a.marks], teeth)
+
+
+def lip_line(mouth: Mouth) -> LipLine:
+    """How these lips part in their middle, for the contact step."""
+    opening = {name: float(mm) for name, mm in zip(mouth.control_names, mouth.opening.mean(1), strict=True)}
+    return LipLine(float(mouth.rest.mean()), {name: mm for name, mm in opening.items() if abs(mm) > NOTHING_MM})
 
 
 def on_surface(vertices: np.ndarray, faces: np.ndarray, steps: int = 6) -> np.ndarray:
