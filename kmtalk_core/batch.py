@@ -11,14 +11,20 @@ import io
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .errors import InputError, KMTalkError
+from .errors import Cancelled, InputError, KMTalkError
 from .motion import written_whole
+
+if TYPE_CHECKING:
+    from .audio import Sound
+    from .phones import Alignment
 
 TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
@@ -171,7 +177,10 @@ def run_batch(
     waiting = [(index, line) for index, line in enumerate(lines) if index not in reports]
     path = folder / "report.csv"
     try:
-        for index, report in animate_all(waiting, folder, workers):
+        aligned, failed = align_together(waiting, progress)
+        reports |= failed
+        waiting = [(index, line) for index, line in waiting if index not in failed]
+        for index, report in animate_all(waiting, folder, workers, aligned):
             reports[index] = report
             progress(len(reports) / len(lines), f"{len(reports)} of {len(lines)}: {report.out} {report.status}")
     finally:
@@ -179,11 +188,49 @@ def run_batch(
     return Outcome(tuple(reports[index] for index in sorted(reports)), path)
 
 
-def animate_all(waiting: Sequence[tuple[int, Line]], folder: Path, workers: int) -> Iterator[tuple[int, Report]]:
+def align_together(
+    waiting: Sequence[tuple[int, Line]], progress: Callable[[float, str], None]
+) -> tuple[dict[int, Alignment], dict[int, Report]]:
+    """Lines for whisper-mfa by one run of each tool, which take long to start: alignments, and what failed."""
+    from .audio import load_sound
+    from .localization.transcript import read_transcript
+    from .localization.whisper_mfa import localize_many
+
+    chosen = [(index, line) for index, line in waiting if line.localizer == "whisper-mfa" and not line.alignment]
+    failed: dict[int, Report] = {}
+    ready: dict[int, tuple[Callable[[], Sound], str | None]] = {}
+    for index, line in chosen:
+        try:
+            text = read_transcript(line.transcript_file) if line.transcript_file else line.transcript
+            if not load_sound(line.audio).is_silent:  # silence needs no aligner
+                ready[index] = (partial(load_sound, line.audio), text)
+        except KMTalkError as error:
+            failed[index] = Report(str(line.audio), line.out, "failed", error=str(error))
+    if not ready:
+        return {}, failed
+    try:
+        found = localize_many(list(ready.values()), lambda share, doing: progress(0.0, doing))
+    except Cancelled:
+        raise
+    except KMTalkError as error:
+        found = [error] * len(ready)
+    aligned: dict[int, Alignment] = {}
+    for (index, _), alignment in zip(ready.items(), found, strict=True):
+        if isinstance(alignment, KMTalkError):
+            line = dict(chosen)[index]
+            failed[index] = Report(str(line.audio), line.out, "failed", error=str(alignment))
+        else:
+            aligned[index] = alignment
+    return aligned, failed
+
+
+def animate_all(
+    waiting: Sequence[tuple[int, Line]], folder: Path, workers: int, aligned: Mapping[int, Alignment]
+) -> Iterator[tuple[int, Report]]:
     """Yield (index, report) as the lines finish, in any order."""
     done: set[int] = set()
     try:
-        for index, report in in_pool(waiting, folder, workers):
+        for index, report in in_pool(waiting, folder, workers, aligned):
             done.add(index)
             yield index, report
     except BrokenProcessPool:
@@ -191,17 +238,19 @@ def animate_all(waiting: Sequence[tuple[int, Line]], folder: Path, workers: int)
         for index, line in waiting:
             if index not in done:
                 try:
-                    yield from in_pool([(index, line)], folder, 1)
+                    yield from in_pool([(index, line)], folder, 1, aligned)
                 except BrokenProcessPool:
                     crash = "The worker process died (out of memory?); try a shorter sound or fewer workers."
                     yield index, Report(str(line.audio), line.out, "failed", error=crash)
 
 
-def in_pool(waiting: Sequence[tuple[int, Line]], folder: Path, workers: int) -> Iterator[tuple[int, Report]]:
+def in_pool(
+    waiting: Sequence[tuple[int, Line]], folder: Path, workers: int, aligned: Mapping[int, Alignment]
+) -> Iterator[tuple[int, Report]]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(waiting)) or 1, mp_context=context) as pool:
         try:
-            futures = {pool.submit(animate_line, line, folder): index for index, line in waiting}
+            futures = {pool.submit(animate_line, line, folder, aligned.get(index)): index for index, line in waiting}
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BaseException:
@@ -212,8 +261,8 @@ def in_pool(waiting: Sequence[tuple[int, Line]], folder: Path, workers: int) -> 
 _animator = None  # one a process, in workers only
 
 
-def animate_line(line: Line, folder: Path) -> Report:
-    """Animate one line; whatever goes wrong becomes a report. Runs in a worker process."""
+def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> Report:
+    """Animate one line, which may be `aligned` already; what goes wrong becomes a report. Runs in a worker process."""
     global _animator
     from .animator import Animator, Request
     from .audio import load_sound
@@ -230,7 +279,7 @@ def animate_line(line: Line, folder: Path) -> Report:
         out.parent.mkdir(parents=True, exist_ok=True)
         request = Request(
             transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
-            alignment=load_alignment(line.alignment) if line.alignment else None,
+            alignment=load_alignment(line.alignment) if line.alignment else aligned,
             localizer=line.localizer,
             fps=line.fps,
             intensity=line.intensity,

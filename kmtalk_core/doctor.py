@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import __version__
 from .errors import KMTalkError
@@ -34,7 +34,6 @@ PACKAGES = (
     ("pocketsphinx", "pocketsphinx", "aligning transcripts", True),
     ("num2words", "num2words", "numbers in transcripts", True),
     ("torch", "torch", "GPU inference, other checkpoints and training", True),
-    ("openai-whisper", "whisper", "the paper's localization: transcription", True),
     ("bpy", "bpy", "Blender without its window; the demo", True),
 )
 PYTHON = (3, 11)  # the oldest that KMTalk supports
@@ -48,18 +47,39 @@ def examine() -> list[Finding]:
         Finding("Python", sys.version_info >= PYTHON, version, "install Python 3.11 or newer"),
     ]
     findings += [package(*row) for row in PACKAGES]
-    mfa = shutil.which("mfa")
-    findings.append(
-        Finding(
-            "mfa", mfa is not None, mfa or "missing; for the paper's localization: alignment",
-            "install Montreal Forced Aligner with conda (package montreal-forced-aligner) and put `mfa` on the PATH",
-            optional=True,
-        )
-    )  # fmt: skip
+    findings += [whisper_finding(), mfa_finding()]
     findings.append(checked("model", "the shipped weights", model_state))
     if findings_by_part(findings)["torch"].works:
         findings.append(checked("torch device", "GPU inference", torch_device, optional=True))
     return findings
+
+
+def whisper_finding() -> Finding:
+    """Where Whisper is; with it, --localizer whisper is the best there is without a transcript."""
+    from .localization.tools import Tools, find_recognisers
+
+    try:
+        found = find_recognisers(Tools.from_environment())
+    except KMTalkError as error:
+        return Finding("whisper", False, "missing; for --localizer whisper and whisper-mfa", str(error), optional=True)
+    listed = ", ".join(f"{r.engine} {r.version} in {r.python}" for r in found)
+    return Finding("whisper", True, f"{listed}; use it with --localizer whisper", optional=True)
+
+
+def mfa_finding() -> Finding:
+    """Where the Montreal Forced Aligner is, its version and its models."""
+    from .localization.tools import Tools, find_mfa, mfa_models
+
+    tools = Tools.from_environment()
+    try:
+        mfa = find_mfa(tools)
+    except KMTalkError as error:
+        return Finding("mfa", False, "missing; for --localizer whisper-mfa", str(error), optional=True)
+    state = f"{mfa.label}, {mfa.program}"
+    for kind, name in (("dictionary", tools.mfa_dictionary), ("acoustic", tools.mfa_acoustic)):
+        if name not in mfa_models(kind) and not Path(name).expanduser().exists():
+            return Finding("mfa", False, f"{state}, without {name}", f"mfa model download {kind} {name}", optional=True)
+    return Finding("mfa", True, f"{state}, with {tools.mfa_acoustic}", optional=True)
 
 
 def package(distribution: str, module: str, purpose: str, optional: bool) -> Finding:

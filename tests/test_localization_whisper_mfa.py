@@ -1,6 +1,7 @@
 """The paper's way, and Whisper with our own aligner, through the stand-ins for Whisper's and MFA's programs."""
 
 import sys
+import wave
 
 import numpy as np
 import pytest
@@ -85,3 +86,45 @@ def test_long_speech_is_cut_at_pauses():
     assert [len(part.text.split()) for part in parts] == [15, 5]
     assert parts[0].end == parts[1].start == 29.5 and parts[0].start == 0.0
     assert len(utterances_of(Transcript(tuple(words[:5]), "en", "tiny"))) == 1
+
+
+def test_a_batch_aligns_its_lines_together(both, tmp_path, monkeypatch):
+    from kmtalk_core.batch import Line, align_together
+
+    mfa, whisper, _ = both
+    monkeypatch.setenv("KMTALK_MFA", str(mfa.program))
+    monkeypatch.setenv("KMTALK_WHISPER_PYTHON", str(whisper.python))
+    for name in "abc":
+        write_wav(tmp_path / f"{name}.wav", sound_of(1.0))
+    lines = [
+        (0, Line(tmp_path / "a.wav", "a.npz", "big boat", localizer="whisper-mfa")),
+        (1, Line(tmp_path / "b.wav", "b.npz", localizer="whisper-mfa")),
+        (2, Line(tmp_path / "c.wav", "c.npz", localizer="auto")),
+        (3, Line(tmp_path / "gone.wav", "gone.npz", localizer="whisper-mfa")),
+    ]
+    aligned, failed = align_together(lines, lambda share, doing: None)
+    assert {i: [w.label for w in a.words] for i, a in aligned.items()} == {0: ["big", "boat"], 1: ["Big", "boat"]}
+    assert list(failed) == [3] and failed[3].status == "failed" and "gone.wav" in failed[3].error
+    assert [call[0] for call in mfa.calls()] == ["align"]
+
+
+def test_the_doctor_tells_where_the_tools_are(both, monkeypatch):
+    from kmtalk_core.doctor import mfa_finding, whisper_finding
+
+    mfa, whisper, _ = both
+    monkeypatch.setenv("KMTALK_MFA", str(mfa.program))
+    monkeypatch.setenv("KMTALK_WHISPER_PYTHON", str(whisper.python))
+    assert mfa_finding().works and "3.2.1" in mfa_finding().state
+    assert whisper_finding().works and "openai-whisper 9.9" in whisper_finding().state
+    monkeypatch.setenv("KMTALK_MFA_ACOUSTIC", "german_mfa")
+    assert not mfa_finding().works and mfa_finding().remedy == "mfa model download acoustic german_mfa"
+    monkeypatch.setenv("KMTALK_MFA", "/nowhere")
+    assert "no MFA at /nowhere" in mfa_finding().remedy
+
+
+def write_wav(path, sound):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((sound.samples * 32767).astype("<i2").tobytes())

@@ -35,7 +35,13 @@ def run(
     guard = [sys.executable, "-I", __file__, str(folder), *command]
     with said.open("wb") as out, errors.open("wb") as err:
         child = subprocess.Popen(
-            guard, stdin=subprocess.PIPE, stdout=out, stderr=err, env=dict(environment), creationflags=NO_WINDOW
+            guard,
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
+            env=dict(environment),
+            start_new_session=not WINDOWS,  # Ctrl-C and kill reach this process, and the guard by its lifeline
+            creationflags=NO_WINDOW,
         )
         assert child.stdin is not None
         try:
