@@ -125,6 +125,37 @@ def test_complete_says_that_vertices_are_left_out(speech, tmp_path, capsys):
     np.testing.assert_allclose(again, first, atol=1e-6)
 
 
+def test_contacts_are_checked_and_an_opened_p_is_told(result, tmp_path, capsys):
+    assert run("check", result, "--mesh", DEMO_HEAD, "--out", tmp_path / "r.json") == 0
+    assert "contacts are held" in capsys.readouterr().out
+    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert report["contacts"] == report["held"] > 3 and report["measured_on_mesh"]
+    animation = load_animation(result)
+    middle = next((p.start + p.end) / 2 for p in animation.alignment.phones if p.label == "M")
+    controls = animation.keys.controls.copy()
+    key = int(np.abs(animation.keys.times - middle).argmin())
+    names = animation.control_names
+    controls[key, names.index("jawOpen")], controls[key, names.index("mouthClose")] = 0.5, 0.0
+    save_npz({"key_times": animation.keys.times, "key_controls": controls}, tmp_path / "keys.npz")
+    assert run("complete", result, "--keys", tmp_path / "keys.npz", "--out", tmp_path / "b.npz") == 0
+    assert "animator's keys" in capsys.readouterr().err
+    assert run("check", tmp_path / "b.npz") == 1
+    line, _ = capsys.readouterr().out.splitlines()
+    assert "M of 'my'" in line.replace("'My'", "'my'") and "by the animator's key" in line and "mm apart" in line
+    assert run("check", tmp_path / "b.npz", "--out", tmp_path / "r.txt") == 2
+
+
+def test_sliders_act_and_contacts_stay(speech, result, tmp_path, capsys):
+    sliders = ("--intensity", 1.6, "--jaw", 0.7, "--lips", 1.2, "--smoothing", 0.8, "--offset", 0.05)
+    assert run("animate", speech, "--transcript", TEXT, *sliders, "--out", tmp_path / "a.npz") == 0
+    assert run("check", tmp_path / "a.npz") == 0
+    slid, plain = load_animation(tmp_path / "a.npz"), load_animation(result)
+    assert slid.sliders.smoothing == 0.8 and slid.sliders.offset == 0.05
+    jaw = plain.control_names.index("jawOpen")
+    assert np.abs(np.diff(slid.controls[:, jaw], 2)).mean() < np.abs(np.diff(plain.controls[:, jaw], 2)).mean()
+    assert run("animate", speech, "--smoothing", 3, "--out", tmp_path / "b.npz") == 2
+
+
 def test_export_reaches_the_file(result, tmp_path):
     assert run("export", result, "--out", tmp_path / "a.csv") == 0
     assert len((tmp_path / "a.csv").read_text().splitlines()) == len(load_animation(result).times) + 1
