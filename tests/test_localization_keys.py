@@ -137,3 +137,34 @@ def test_the_part_from_a_time_on_counts_from_there():
         ("late", 0.4, 1.0),
     ]
     assert (part.duration, part.source, part.warnings) == (1.5, "test", ("A note.",))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", range(2))
+def test_density_is_the_share_of_keys_that_stays(rule, seed):
+    alignment = random_alignment(seed)
+    every = key_instants(alignment, rule)
+    for density in (0.0, 0.1, 0.5, 0.9):
+        some = key_instants(alignment, rule, density=density)
+        assert len(some.times) == pytest.approx(max(density * len(every.times), 2), abs=2)
+        assert (some.times[0], some.times[-1]) == (every.times[0], every.times[-1])
+        if rule != "uniform":
+            assert set(some.times) <= set(every.times)
+
+
+def test_fewer_keys_keep_the_closures_longest_and_spread():
+    alignment = random_alignment(3)
+    every, some = key_instants(alignment, "both"), key_instants(alignment, "both", density=0.3)
+    closed = at(every, alignment, "P")
+    assert closed and set(closed) <= set(at(some, alignment, "P")) | {t for t in closed if t not in apexes(every)}
+    gaps = np.diff(some.times)
+    assert gaps.max() < 12 * gaps.mean()
+
+
+def apexes(instants):
+    return {float(t) for t, kind in zip(instants.times, instants.kind, strict=True) if kind == "apex"}
+
+
+def test_density_out_of_range(alignment):
+    with pytest.raises(InputError, match=r"key density is 1\.5; choose 0"):
+        key_instants(alignment, density=1.5)

@@ -96,7 +96,8 @@ def likeness(segment: str) -> tuple[float, ...]:
 
 def nearest(segment: str) -> str:
     """The phone of PHONES whose lips and jaw a segment has."""
-    return to_arpabet([_WRITTEN.get(segment, segment)])[0][0]
+    # A label that ARPABET lacks comes first, so that y is read as IPA.
+    return to_arpabet(["ə", _WRITTEN.get(segment, segment)])[0][1]
 
 
 def _distance(segment: str, phone: str) -> float:

@@ -26,8 +26,10 @@ SWITCH = -1.5
 CLOSURE_BIAS = 1.0
 CONTACT_BIAS = 1.5
 FLOOR = -10.0  # no frame speaks more than this against a phone
-MISFIT = -3.0  # mean log-posterior, against the likeliest phone, below which a word is doubted
-LONG_WORD = 4  # phones; shorter words are often swallowed although they are meant
+# Mean log-posterior, against the likeliest phone: right words of real speech are below in 3 of 1,000 cases, ...
+MISFIT, SHORT_MISFIT = -3.5, -5.0
+LONG_WORD = 4  # phones; shorter words are often slurred or swallowed although they are meant
+TEXT_MISFIT = -1.3  # ... right texts of at least 5 words never
 
 Posteriors = Callable[[Sound], tuple[np.ndarray, float]]
 
@@ -98,7 +100,7 @@ def align_posterior(
             phones.append(Phone(script.phones[s.column], start, end))
             if s.word is not None:
                 of_word.setdefault(s.word, []).append(s)
-    warnings = _doubts(script, of_word) if of_word else ()
+    warnings = _doubts(script, of_word, _replaced(found)) if of_word else ()
     return Alignment.from_segments(phones, _words(script, of_word, rate), sound.duration, ALIGNED, warnings)
 
 
@@ -121,20 +123,30 @@ def _fit(segments: Sequence[Segment]) -> float:
     return sum(s.fit * (s.end - s.start) for s in segments) / max(sum(s.end - s.start for s in segments), 1e-9)
 
 
-def _doubts(script: Script, of_word: dict[int, list[Segment]]) -> tuple[str, ...]:
+def _replaced(found: Sequence[Segment]) -> set[int]:
+    """The numbers of the words in whose place there are other sounds."""
+    words = [s.word for s in found if s.word is not None]
+    places: set[int] = set()
+    for before, here, after in zip([-1, *words], words, [*words[1:], -1], strict=False):
+        if here == -1 and after != -1:
+            places.update(range(before + 1, after))
+    return places
+
+
+def _doubts(script: Script, of_word: dict[int, list[Segment]], replaced: set[int]) -> tuple[str, ...]:
     """What the user should know about words that were not heard, or do not sound as written."""
     fits = [_fit(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
-    heard = [fit for fit in fits if fit is not None]
-    if len(heard) < 0.5 * len(fits) or np.mean(heard) < MISFIT:
+    heard = [segment for segments in of_word.values() for segment in segments]
+    if len(of_word) < 0.5 * len(fits) or _fit(heard) < TEXT_MISFIT:
         return ("The transcript does not seem to fit the sound; correct it, or leave it empty to work without one.",)
-    wrong = [
-        index
-        for (index, ways), fit in zip(script.spoken, fits, strict=True)
-        if (fit is None and len(ways[0]) >= LONG_WORD) or (fit is not None and fit < MISFIT)
-    ]
-    lost = [fit is None for fit in fits]
-    # Two short words that are lost together are no longer slurred.
-    wrong += [script.spoken[i + k][0] for i in range(len(fits) - 1) if lost[i] and lost[i + 1] for k in (0, 1)]
+    wrong = []
+    for number, ((index, ways), fit) in enumerate(zip(script.spoken, fits, strict=True)):
+        long = len(ways[0]) >= LONG_WORD
+        # Two short words that are lost together, or next to other sounds, are no longer slurred.
+        together = number in replaced or None in fits[max(number - 1, 0) : number] + fits[number + 1 : number + 2]
+        lost = fit is None and (long or together)
+        if lost or (fit is not None and fit < (MISFIT if long else SHORT_MISFIT)):
+            wrong.append(index)
     return doubtful_passages(script.labels, wrong)
 
 
