@@ -33,10 +33,10 @@ OPENNESS = {
     "Y": 0.3, "K": 0.35, "G": 0.35, "NG": 0.35, "T": 0.2, "D": 0.2, "N": 0.2, "S": 0.2, "Z": 0.2, "TH": 0.25,
     "DH": 0.25, "SH": 0.2, "ZH": 0.2, "CH": 0.2, "JH": 0.2, "F": 0.08, "V": 0.08, "M": 0.0, "B": 0.0, "P": 0.0,
 }  # fmt: skip
-OPEN = frozenset("AA AE AY AW AO".split())
-NARROW = frozenset("S Z SH CH JH T D N UW IY F V".split())
-ROUND = frozenset("UW OW W UH".split())
-SPREAD = frozenset("IY EH AE EY IH S Z".split())
+OPEN = frozenset(["AA", "AE", "AY", "AW", "AO"])
+NARROW = frozenset(["S", "Z", "SH", "CH", "JH", "T", "D", "N", "UW", "IY", "F", "V"])
+ROUND = frozenset(["UW", "OW", "W", "UH"])
+SPREAD = frozenset(["IY", "EH", "AE", "EY", "IH", "S", "Z"])
 
 # iBUG-68 landmarks.
 INNER_LIPS = ((61, 67), (62, 66), (63, 65))
@@ -128,7 +128,6 @@ def figures(clips: Sequence[Observed]) -> Figures:
                     if phone.label in group:
                         found.append(float(values[middle].mean()))
     correlation, lag = zip(*(_follows(c) for c in clips), strict=True)
-    blinks = sum(int(((c.lids[1:] < 0.5) & (c.lids[:-1] >= 0.5)).sum()) for c in clips)
     return {
         "aperture90": aperture,
         "bilabial": _mean(sealed),
@@ -140,7 +139,23 @@ def figures(clips: Sequence[Observed]) -> Figures:
         "lag_ms": float(np.nanmedian(lag)) if not np.isnan(lag).all() else np.nan,
         "jitter": _mean([above(np.diff(c.gap), c.fps, JITTER_ABOVE) for c in clips]),
         "lip_speed": float(np.percentile(np.concatenate([c.speed.ravel() for c in clips]), 99.9)),
-        "blinks": blinks / (sum(c.duration for c in clips) / 60),
+        "blinks": sum(map(_blinks, clips)) / (sum(c.duration for c in clips) / 60),
+    }
+
+
+# Of sound in which nobody speaks: standard deviation and maximum of the gap, mm; share of frames with a gap above
+# OPEN_MM; blinks a minute.
+STILLNESS = ("gap_std", "gap_max", "open_share", "blinks")
+OPEN_MM = 2.0
+
+
+def stillness(c: Observed) -> Figures:
+    """The figures of STILLNESS."""
+    return {
+        "gap_std": float(c.gap.std()),
+        "gap_max": float(c.gap.max()),
+        "open_share": float((c.gap > OPEN_MM).mean()),
+        "blinks": _blinks(c) / (c.duration / 60),
     }
 
 
@@ -176,6 +191,10 @@ def _follows(c: Observed) -> tuple[float, float]:
     inside = slice(edge, -edge)
     best = max(shifts, key=lambda s: np.corrcoef(np.roll(target, s)[inside], c.gap[inside])[0, 1])
     return float(np.corrcoef(target, c.gap)[0, 1]), best / c.fps * 1000
+
+
+def _blinks(c: Observed) -> int:
+    return int(((c.lids[1:] < 0.5) & (c.lids[:-1] >= 0.5)).sum())
 
 
 def _within(c: Observed, start: float, end: float) -> np.ndarray:
