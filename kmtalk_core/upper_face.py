@@ -26,7 +26,7 @@ DURATION_SPREAD = 0.12  # of one blink's durations against another's, as a share
 BLINK_SEARCH = 0.9  # s around the drawn instant within which the best moment is taken
 BLINK_STEP = 0.02  # s between the moments that are tried
 PHRASE_END = 0.25  # s around the end of a phrase that invite a blink
-PARTIAL_SHARE, PARTIAL_DEPTH = 0.12, (0.6, 0.85)
+PARTIAL_SHARE, PARTIAL_DEPTH = 0.12, (0.72, 0.9)  # less would look sleepy
 DOUBLE_SHARE, DOUBLE_AFTER = 0.06, (0.36, 0.46)  # s from one closing to the next
 
 BROW_GAP = 1.1  # s, shortest distance between raised brows
