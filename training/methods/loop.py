@@ -124,14 +124,13 @@ def validate(
     method: Method, stage: str, data: DataSet, keys: KeyChoice, options: Training, processes: Processes
 ) -> float:
     """The mean loss of the validation clips, each by itself; it leaves no trace in the training."""
-    training = method.training
     method.eval()
     total, clips = 0.0, data.split("val")
     for index, clip in enumerate(clips):
         _seed(0, stage, index, 0)
         with _autocast(processes.device, options.precision):
             total += float(method.loss(stage, collate(data, [clip], keys).to(processes.device))[0])
-    method.train(training)
+    _learn(method, stage)
     return total / len(clips)
 
 
@@ -169,13 +168,16 @@ def is_complete(stage: str, run: Path) -> bool:
 
 
 def _only_trains(method: Method, stage: str) -> list[nn.Parameter]:
-    """The parameters of a stage. Only its modules are in training mode, and only they get gradients."""
+    """The parameters of a stage; its modules are in training mode afterwards, all others in evaluation mode."""
+    _learn(method, stage)
+    modules = method.trained(stage)
+    return list({id(p): p for m in modules for p in m.parameters() if p.requires_grad}.values())
+
+
+def _learn(method: Method, stage: str) -> None:
     method.eval()
-    parameters: dict[int, nn.Parameter] = {}
     for module in method.trained(stage):
         module.train()
-        parameters |= {id(p): p for p in module.parameters() if p.requires_grad}
-    return list(parameters.values())
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
