@@ -55,7 +55,7 @@ class SpokenText:
 
 # What is not said: [sighs], (beat), {music}, <i>, *coughs*, and the speaker's name that begins a line of a script.
 _DIRECTION = re.compile(
-    r"\[[^\]]*\]|\((?![\d\s.-]*\d[\d\s.-]*\))[^)]*\)|\{[^}]*\}|(?<!\*)\*(?!\*)[^*\n]*\*(?!\*)|^\s*[A-Z][A-Z .'’-]+:",
+    r"\[[^\]]*\]|\((?!\d[\d .-]{1,8}\))[^)]*\)|\{[^}]*\}|(?<!\*)\*(?!\*)[^*\n]*\*(?!\*)|^[ \t]*[A-Z][A-Z .'’-]+:",
     re.MULTILINE,
 )
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>")
