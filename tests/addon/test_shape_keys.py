@@ -76,6 +76,8 @@ def test_built_shape_keys_are_the_rigs_whatever_the_transform(bare_head, demo_me
         assert np.abs(expected).max() > 1e-2 * size
     assert [block.name for block in bare_head.data.shape_keys.key_blocks] == ["Basis", *added]
     assert "Neck" in bare_head.vertex_groups
+    sliders = {block.name: block.slider_min for block in bare_head.data.shape_keys.key_blocks}
+    assert sliders["headYaw"] == -1.0 and sliders["jawOpen"] == 0.0
     assert not shape_keys.needs_rig(bare_head)
 
 
