@@ -30,6 +30,7 @@ def model():
         ("NASA", ("N AE S AH", "EH N EY EH S EY")),
         ("DVDs", ("D IY V IY D IY Z",)),
         ("XQZ", ("EH K S K Y UW Z IY",)),
+        ("PDFs", ("P IY D IY EH F S", "P IY D IY EH F Z")),
         ("FBI's", ("EH F B IY AY Z",)),
         ("UNESCO", ("Y UW N EH S K OW", "Y UW EH N IY EH S S IY OW")),
         ("a.", ("EY",)),

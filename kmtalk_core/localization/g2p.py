@@ -69,7 +69,7 @@ def pronunciations(word: str) -> tuple[str, ...]:
         letters, ending = re.fullmatch(r"([A-Z]+)('?s?)", word).groups()  # type: ignore[union-attr]
         spelled = " ".join(_known(f"{c.lower()}.")[0] if dictionary() else _guess(c.lower()) for c in letters)
         spelled += " Z" if ending else ""
-        whole = _known(word.lower()) or _known(letters.lower())
+        whole = _known(word.lower()) or tuple(w + _plural(w) if ending else w for w in _known(letters.lower()))
         # What nobody wrote down is spelled, unless it is long and has vowels enough to be read: UNESCO.
         readable = len(letters) >= 5 and re.fullmatch(r"(?:[^AEIOUY]{0,2}[AEIOUY]{1,2})+[^AEIOUY]{0,2}", letters)
         return tuple(dict.fromkeys((*whole, spelled, *([_guess(word.lower())] if readable and not whole else []))))
