@@ -53,7 +53,7 @@ RIG_PARTING = {
     "mouthFunnel": 8.0, "mouthLowerDownLeft": 2.6, "mouthLowerDownRight": 2.6, "mouthUpperUpLeft": 2.1,
     "mouthUpperUpRight": 2.1,
 }  # fmt: skip
-PRESS_LATE = 3  # lips meet before they press: the power of the ease with which they do
+PRESS_LATE = 5  # lips meet before they press: the power of the ease with which they do
 WEAK_MM = 2.0  # shapes that move less do not close a mouth
 USUAL_OPENING = 8.0  # mm, of open vowels
 
@@ -78,7 +78,7 @@ def contact_strength(sliders: Sliders) -> float:
 
 def contact_ramp(sliders: Sliders) -> float:
     """s into and out of a contact: more where the motion is to be calm, or has further to go."""
-    return RAMP * (1 + 0.5 * sliders.smoothing) * max(1.0, 1 + 0.25 * (sliders.intensity * sliders.jaw - 1))
+    return RAMP * (1 + 0.5 * sliders.smoothing) * max(1.0, 1 + 0.35 * (sliders.intensity * sliders.jaw - 1))
 
 
 def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> KeyMotions:
