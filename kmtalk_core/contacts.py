@@ -78,7 +78,8 @@ def contact_strength(sliders: Sliders) -> float:
 
 def contact_ramp(sliders: Sliders) -> float:
     """s into and out of a contact: more where the motion is to be calm, or has further to go."""
-    return RAMP * (1 + 0.5 * sliders.smoothing) * max(1.0, 1 + 0.35 * (sliders.intensity * sliders.jaw - 1))
+    size = min(max(sliders.intensity * sliders.jaw, 1.0), 2.0)
+    return RAMP * (1 + 0.5 * sliders.smoothing) * (1 + 0.35 * (size - 1))
 
 
 def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> KeyMotions:
