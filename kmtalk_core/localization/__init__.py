@@ -13,11 +13,12 @@ from ..errors import InputError, KMTalkError
 from ..phones import SILENCE, Alignment, Phone
 from .child import Progress
 from .tongues import ANY_LANGUAGE, ENGLISH, check_language
+from .tools import Tools
 
 if TYPE_CHECKING:
     from .posterior import Script
 
-LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper-mfa", "uniform")
+LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 
 Posteriors = Callable[[Sound], tuple[np.ndarray, float]]
 """Sound → log-posteriors (n, 40) float32 over phones.PHONES, and their rate in Hz."""
@@ -32,12 +33,14 @@ def localize(
     posteriors: Posteriors | None = None,
     progress: Progress | None = None,
     language: str = "en",
+    tools: Tools | None = None,
 ) -> Alignment:
     """Find the phones of `sound`, and its words where the localizer knows them.
 
     `posterior` uses the model's phone `posteriors`: forced alignment of a transcript, else the likeliest phones. `auto`
     does the same, or where there are no posteriors lets PocketSphinx align or recognise, as `pocketsphinx` always does.
-    `whisper-mfa` is the paper's way; `uniform` finds no phones (`keys.key_instants` then takes every third frame).
+    `whisper` does as `auto` with the text that Whisper hears; `whisper-mfa` is the paper's way, and `tools` says which
+    Whisper and MFA; `uniform` finds no phones (`keys.key_instants` then takes every third frame).
     `language`: that of the transcript, one of languages.LANGUAGES; `any` uses the sound alone. PocketSphinx knows
     English only. `progress` gets the share done, 0…1, and what is being done; it may raise Cancelled. What the user
     should know is in the result's `warnings`. Raises KMTalkError where a localizer cannot work here, InputError for an
@@ -55,7 +58,14 @@ def localize(
     if localizer == "whisper-mfa":
         from .whisper_mfa import localize_whisper_mfa
 
-        return localize_whisper_mfa(sound, text or None, progress)
+        return localize_whisper_mfa(sound, text or None, progress, language, tools)
+    if localizer == "whisper" and not text:
+        from .whisper_mfa import localize_whisper
+
+        def by_text(heard: str, spoken: str, progress: Progress | None) -> Alignment:
+            return localize(sound, heard, "auto", posteriors, progress, spoken)
+
+        return localize_whisper(sound, by_text, language, progress, tools)
     if language == ANY_LANGUAGE:
         text = ""
     if localizer == "pocketsphinx" or posteriors is None:
