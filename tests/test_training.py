@@ -35,6 +35,8 @@ warmup = 2
 weight_decay = 0.0
 prosody_weight = 0.3
 real_share = 0.5
+mel_warp = 0.1
+mel_tilt = 1.0
 mel_mask = 4
 time_mask = 0.05
 [lkma]
