@@ -4,7 +4,7 @@ full                    as a user gets it
 bare rules              the articulation synthesizer that training learns from, on the same phones, no networks
 sound withheld          LKMA and CMC see the clip's mean audio feature at all times: phones alone guide them
 phones withheld         LKMA is not told the phones: the sound alone guides it (the key instants stay)
-neither                 both withheld
+both withheld           neither sound nor phones: what remains is where the keys are
 uniform key motions     a third of the frames instead of the phones' apexes (the paper's ablation)
 without contacts        neither the seal of key motions nor the contact step at the end
 """
@@ -33,7 +33,7 @@ from .measures import figures
 from .stage import FPS, Motion, Take, animator, watch_table
 from .table import AIMS, head, record, row
 
-WITHHELD = {"sound withheld": (True, False), "phones withheld": (False, True), "neither": (True, True)}
+WITHHELD = {"sound withheld": (True, False), "phones withheld": (False, True), "both withheld": (True, True)}
 VARIANTS = ("full", "bare rules", *WITHHELD, "uniform key motions", "without contacts")
 
 

@@ -19,7 +19,7 @@ from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignme
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
 from .clips import Clip
-from .stage import FPS, Motion
+from .stage import FPS, Motion, System
 
 SMOOTHING = 0.05  # s, standard deviation: about what animators blend visemes with
 RULE_SMOOTHING = 0.03  # s: enough against jitter, as the closures are added after it
@@ -67,7 +67,7 @@ class LoudnessJaw:
         return Motion(jaw[:, None], ("jawOpen",))
 
 
-BASELINES = {
+BASELINES: dict[str, System] = {
     "loudness moves the jaw": LoudnessJaw(),
     "visemes, stepped": Visemes(),
     "visemes, smoothed": Visemes(SMOOTHING),

@@ -29,14 +29,14 @@ from kmtalk_core.rig.profiles import find_landmarks
 from .clips import ROOT, SETS, Clip, load_clips
 from .judge import add_common, guarded
 from .measures import OPEN, observe
-from .raster import YAW, Painter, View
+from .raster import YAW, Painter, View, material_colours
 from .stage import FLAME_HEAD, FPS, KMTalk, landmarks_of
 
 OUT = ROOT / "runs" / "sheets"
-LONGEST = 12.0  # s of a clip that are shown
+LONGEST = 10.0  # s of a clip that are shown
 CLIPS = 6
 AROUND = 3  # frames before and after an event
-CELL, FILM = 132, 360  # pixels
+CELL, FILM = 132, 256  # pixels
 LABEL = 26
 # What is looked at, and how many of each in a clip.
 EVENTS = (
@@ -104,7 +104,7 @@ def draw_one(job: Job) -> list[Path]:
     vertices = rig.vertices(motion.controls[:frames], motion.names)
     neutral = rig.neutral[marks] * 1000.0
     seen = observe(landmarks_of(motion, job.head)[:frames], neutral, FPS, job.clip.phones, frames / FPS)
-    painter = Painter(mesh, marks)
+    painter = Painter(mesh, marks, material_colours(job.head))
     name = f"{job.clip.path.stem}_{job.head.stem}{'' if job.transcript else '_without'}"
     written = [job.out / f"{name}.png"]
     rest = rig.neutral[marks]

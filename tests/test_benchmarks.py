@@ -13,7 +13,7 @@ from benchmarks import ablations, conditions, model_card, reference
 from benchmarks.baselines import LoudnessJaw, closedness, viseme_curves
 from benchmarks.clips import DEV, SHARED, Clip, load_clips, save_clips
 from benchmarks.measures import OPENNESS, above, auc, figures, observe, stillness
-from benchmarks.raster import Painter, View
+from benchmarks.raster import Painter, View, material_colours
 from benchmarks.sheets import choose, events
 from benchmarks.stage import FLAME_HEAD, FPS, Take, landmark_rig, landmarks_of, watch, watch_all
 from benchmarks.table import AIMS, FIGURES, read_records, record, row
@@ -276,7 +276,9 @@ def test_the_model_card_gets_what_was_measured(tmp_path):
 
 def test_the_painter_hides_what_is_behind():
     mesh = load_mesh(DEMO_HEAD)
-    painter = Painter(mesh, find_landmarks(mesh))
+    colours = material_colours(DEMO_HEAD)
+    assert len(np.unique(colours, axis=0)) > 8
+    painter = Painter(mesh, find_landmarks(mesh), colours)
     centre = mesh.vertices.mean(0)
     front, back = (painter.paint(mesh.vertices, View(yaw, centre, 0.3), 64) for yaw in (0.0, 180.0))
     assert front.shape == (64, 64, 3) and (front[0, 0] == back[0, 0]).all()
