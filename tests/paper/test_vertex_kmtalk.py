@@ -52,16 +52,18 @@ def test_speech_features_are_the_same_alone_and_in_a_batch(interpolate, norm):
         assert torch.allclose(alone[0], together[row, :n], atol=1e-5)
 
 
-def test_speech_features_follow_the_sound_in_time():
-    encoder = SpeechEncoder(SpeechConfig("", SPEECH, "none", "after"), 30.0).eval()
-    silent = torch.zeros(1, 32000)
-    clicked = silent.clone()
-    clicked[0, 16000:16400] = 1.0
-    hidden = [encoder(Speech(x, torch.tensor([32000])))[0][0] for x in (silent, clicked)]
+@pytest.mark.parametrize("interpolate", ["before", "after"])
+def test_speech_features_follow_the_sound_in_time(interpolate):
+    torch.manual_seed(0)
+    encoder = SpeechEncoder(SpeechConfig("", SPEECH, "none", interpolate), 30.0).eval()
+    speech = random_speech([32000])
+    changed = speech.samples.clone()
+    changed[0, 16000:16400] *= -1
+    with torch.no_grad():
+        hidden = [encoder(Speech(x, speech.lengths))[0][0] for x in (speech.samples, changed)]
     change = (hidden[0] - hidden[1]).norm(dim=1)
-    # Attention spreads a little of it everywhere; most is where the click is, 1 s in.
-    assert abs(float((change * torch.arange(61) / 30).sum() / change.sum()) - 1.0) < 0.2
-    assert 0.9 <= float(change.argmax()) / 30 <= 1.15
+    assert abs(float(change.argmax()) / 30 - 16200 / 16000) < 0.05
+    assert change.max() > 3 * change[:20].max()
 
 
 def test_hubert_serves_too():
@@ -229,7 +231,7 @@ def test_one_sentence_is_learned_by_heart(prepared):
     """Both modules together come down to a small part of the motion's size."""
     data = DataSet(prepared)
     clip = data.split("train")[0]
-    clip = type(clip)(clip.name, clip.subject, 30, 1, clip.text)
+    clip = type(clip)(clip.name, clip.subject, 24, 1, clip.text)
     batch = collate(data, [clip], KeyChoice())
     torch.manual_seed(0)
     tables = {**TABLES, "network": {**TABLES["network"], "d_model": 32}}
@@ -238,8 +240,8 @@ def test_one_sentence_is_learned_by_heart(prepared):
     for stage in ("lkma", "cmc"):
         trained = [p for m in method.trained(stage) for p in m.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trained, 5e-3)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200)
-        for _ in range(200):
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 150)
+        for _ in range(150):
             optimizer.zero_grad()
             method.loss(stage, batch)[0].backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
