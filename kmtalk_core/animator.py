@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from .audio import Sound
 from .checkpoint import Checkpoint, load_checkpoint
-from .completion import complete_through, recomplete
+from .completion import complete_through, recomplete, same_keys
 from .contacts import seal_lips
 from .errors import InputError, KMTalkError
-from .finish import free_keys, freely_moving, with_contacts
+from .finish import finish, free_keys, freely_moving, with_contacts
 from .localization import localize
 from .localization.corrections import Correction, corrected
 from .localization.keys import key_instants
@@ -28,6 +28,7 @@ from .pitch import pitch_contour
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .sliders import Layers, Sliders
+from .splice import spliced
 
 Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 
@@ -187,6 +188,31 @@ class Animator:
         free = recomplete(animation.times, animation.free, before, after, complete, CONTEXT).astype(np.float32)
         progress(1.0, "done")
         return with_contacts(animation, free, keys, edited)
+
+    def correct(
+        self, animation: Animation, sound: Sound, request: Request, progress: Progress = silent_progress
+    ) -> Animation:
+        """Apply `request.corrections` to a result of the same `sound`: only what is near them is made anew.
+
+        Of the request its language, key rule and key density count too; all else is as in the result, whose edited keys
+        stay. Raises InputError if the result is another model's, or was made without what finishing needs.
+        """
+        if animation.speech is None or animation.free is None or animation.edited is None:
+            raise InputError("This result was made without what corrections need; generate it again.")
+        wish = replace(
+            request,
+            alignment=animation.alignment,
+            fps=animation.fps,
+            **{f.name: getattr(animation.sliders, f.name) for f in fields(animation.sliders)},
+            **{f.name: getattr(animation.layers, f.name) for f in fields(animation.layers)},
+        )
+        fresh = self.animate(sound, wish, _section(progress, 0.0, 0.9))
+        if animation.lip_line is not None:
+            fresh = finish(fresh, lip_line=animation.lip_line)
+        result, keys = spliced(animation, fresh)
+        if keys is result.keys or len(same_keys(result.keys, keys)[0]) == len(keys.times) == len(result.keys.times):
+            return result
+        return self.complete(result, keys, _section(progress, 0.9, 1.0))
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.samples, self._rate, progress)

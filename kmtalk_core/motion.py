@@ -77,8 +77,8 @@ class Animation:
         return np.rint(self.keys.times * self.fps).astype(np.int64)
 
 
-def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
-    """Write OUT.npz whole or not at all; the same animation gives the same bytes."""
+def save_animation(animation: Animation, path: str | os.PathLike[str], compressed: bool = True) -> None:
+    """Write OUT.npz whole or not at all; the same animation gives the same bytes. Uncompressed is much faster."""
     phones, words = animation.alignment.phones, animation.alignment.words
     arrays: dict[str, np.ndarray] = {
         "fps": np.float64(animation.fps),  # type: ignore[dict-item]
@@ -120,7 +120,7 @@ def save_animation(animation: Animation, path: str | os.PathLike[str]) -> None:
     if animation.vertices is not None and animation.faces is not None:
         arrays["vertices"] = animation.vertices.astype(np.float32, copy=False)
         arrays["faces"] = animation.faces.astype(np.int32)
-    save_npz(arrays, path)
+    save_npz(arrays, path, compressed)
 
 
 def load_animation(path: str | os.PathLike[str]) -> Animation:
@@ -258,7 +258,7 @@ def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is not a readable .npz file; it may be damaged or of another format.") from None
 
 
-def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> None:
+def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str], compressed: bool = True) -> None:
     """Write an .npz whole or not at all, the same bytes for the same arrays (no time stamps)."""
     with (
         written_whole(path) as partial,
@@ -266,7 +266,7 @@ def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> 
     ):
         for name, array in arrays.items():
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             with archive.open(info, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 

@@ -7,7 +7,7 @@ a time, and is answered by any number of `progress` events and then one `result`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -33,8 +33,9 @@ class Animate:
     """Animate `duration` seconds of the file `audio` from `start` on (to its end if None) into `out` (OUT.npz).
 
     `fps` is the rate of the frames per second of *sound*. The key motions come out on whole frames, where an animator
-    wants them. `alignment` is the path of a TextGrid that is used instead of localization; like `start`,
-    its times count from the beginning of the file.
+    wants them. `alignment` is the path of another tool's alignment that is used instead of localization. Like `start`,
+    its times and those of `corrections` (arguments of localization.corrections.Correction) count from the beginning of
+    the file; corrections are left out if the file has another checksum than `corrections_of`.
     """
 
     op: ClassVar[str] = "animate"
@@ -45,9 +46,17 @@ class Animate:
     transcript: str | None = None
     alignment: str | None = None
     localizer: str = "auto"
+    language: str = "en"
+    corrections: Sequence[Mapping[str, Any]] = ()
+    corrections_of: str | None = None
     fps: float = 30.0
     key_rule: str = "apexes"
+    key_density: float = 1.0
     intensity: float = 1.0
+    jaw: float = 1.0
+    lips: float = 1.0
+    smoothing: float = 0.0
+    offset: float = 0.0
     upper_face: float = 1.0
     head: float = 1.0
     expression: str = "neutral"
@@ -66,6 +75,26 @@ class Complete:
 
 
 @dataclass(frozen=True)
+class Correct:
+    """Apply `corrections` to the OUT.npz `animation` of `duration` s of `audio` from `start` on, into `out`.
+
+    Words near them are aligned again and the motion near them is made anew; the rest stays. Times count from the
+    beginning of the file.
+    """
+
+    op: ClassVar[str] = "correct"
+    animation: str
+    audio: str
+    out: str
+    corrections: Sequence[Mapping[str, Any]]
+    start: float = 0.0
+    duration: float | None = None
+    language: str = "en"
+    key_rule: str = "apexes"
+    key_density: float = 1.0
+
+
+@dataclass(frozen=True)
 class BuildRig:
     """Build the articulation rig of `mesh` (.npz with `vertices` (V, 3) and `faces` (F, 3)).
 
@@ -77,7 +106,7 @@ class BuildRig:
     out: str
 
 
-Request = Ping | Quit | Animate | Complete | BuildRig
+Request = Ping | Quit | Animate | Complete | Correct | BuildRig
 
 
 @dataclass(frozen=True)
@@ -110,7 +139,7 @@ class Failure:
 
 Answer = Progress | Result | Failure
 
-_REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, BuildRig)}
+_REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, Correct, BuildRig)}
 _ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Progress, Result, Failure)}
 
 

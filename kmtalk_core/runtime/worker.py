@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from .. import __version__
-from ..errors import KMTalkError
+from ..errors import InputError, KMTalkError
 from ..motion import Animation, load_animation, load_keys, save_animation, save_npz
 from .protocol import (
     Animate,
     Answer,
     BuildRig,
     Complete,
+    Correct,
     Failure,
     Ping,
     Progress,
@@ -37,6 +38,8 @@ from .protocol import (
 
 if TYPE_CHECKING:
     from ..animator import Animator
+    from ..audio import Sound
+    from ..localization.corrections import Correction
 
 Report = Callable[[float, str], None]
 
@@ -88,6 +91,8 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
             animation = load_animation(request.animation)
             keys = load_keys(request.keys, animation.control_names)
             save_animation(_animator().complete(animation, keys, progress=report), request.out)
+        case Correct():
+            save_animation(_corrected(request, report), request.out)
         case BuildRig():
             _build_rig(request, report)
         case Ping():
@@ -102,18 +107,26 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
     report(0.0, "reading the sound")
     alignment = None
     if request.alignment is not None:
-        from ..localization.textgrid import load_alignment
+        from ..localization.importers import load_alignment
 
-        # Its times count from the file's beginning.
-        alignment = load_alignment(Path(request.alignment)).from_time(request.start)
+        # Its times count from the file's beginning. Moho's .dat files count frames of the scene.
+        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start)
     sound = load_sound(request.audio, request.start, request.duration)
+    corrections, warnings = _corrections_of(request, sound)
     wish = Wish(
-        transcript=request.transcript,
+        transcript=_said(request, sound.duration),
         alignment=alignment,
         localizer=request.localizer,
+        language=request.language,
+        corrections=corrections,
         fps=request.fps,
         key_rule=request.key_rule,
+        key_density=request.key_density,
         intensity=request.intensity,
+        jaw=request.jaw,
+        lips=request.lips,
+        smoothing=request.smoothing,
+        offset=request.offset,
         upper_face=request.upper_face,
         head=request.head,
         expression=request.expression,
@@ -121,7 +134,61 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
         seed=request.seed,
     )
     animation = _animator().animate(sound, wish, progress=report)
-    return animation, list(dict.fromkeys((*sound.warnings, *animation.alignment.warnings)))
+    return animation, list(dict.fromkeys((*sound.warnings, *warnings, *animation.alignment.warnings)))
+
+
+def _corrected(request: Correct, report: Report) -> Animation:
+    from ..animator import Request as Wish
+    from ..audio import load_sound
+
+    report(0.0, "reading the sound")
+    sound = load_sound(request.audio, request.start, request.duration)
+    before = load_animation(request.animation)
+    if before.audio_sha256 != sound.sha256:
+        raise InputError("The strip plays another sound than when it was animated; generate it again.")
+    wish = Wish(
+        corrections=_shifted(request.corrections, request.start, sound.duration),
+        language=request.language,
+        key_rule=request.key_rule,
+        key_density=request.key_density,
+    )
+    return _animator().correct(before, sound, wish, report)
+
+
+def _corrections_of(request: Animate, sound: Sound) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
+    """The corrections that lie within what is heard of `sound`, and a warning if they are of another one."""
+    if not request.corrections:
+        return (), ()
+    if request.corrections_of not in (None, sound.sha256):
+        return (), (
+            "The corrections were made for another sound, so they were left out; remove them, or correct anew.",
+        )
+    return _shifted(request.corrections, request.start, sound.duration), ()
+
+
+def _shifted(corrections: Sequence[Mapping[str, Any]], start: float, duration: float) -> tuple[Correction, ...]:
+    """Corrections with times from the file's beginning → those within `duration` s from `start` on, from there."""
+    from ..localization.corrections import Correction
+
+    found = []
+    for given in corrections:
+        times = {name: given[name] - start for name in ("at", "start", "end") if given.get(name) is not None}
+        if min(times.values()) >= 0 and max(times.values()) < duration:
+            found.append(Correction(**{**given, **times}))
+    return tuple(found)
+
+
+def _said(request: Animate, duration: float) -> str | None:
+    """The transcript; of subtitles only what is heard in the part that the request is of."""
+    if request.transcript is None or (request.start == 0 and request.duration is None):
+        return request.transcript
+    from ..localization.transcript import subtitles
+
+    cues = subtitles(request.transcript)
+    if cues is None:
+        return request.transcript
+    end = request.start + duration
+    return "\n".join(cue.text for cue in cues if request.start < (cue.start + cue.end) / 2 < end) or None
 
 
 def _build_rig(request: BuildRig, report: Report) -> None:

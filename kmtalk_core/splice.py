@@ -1,0 +1,92 @@
+"""A result in which some words were corrected: new motion near what changed, the former motion everywhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .easing import smoothstep
+from .finish import with_contacts
+from .motion import Animation, KeyMotions
+from .phones import Alignment, Phone
+
+AROUND = 0.25  # s beside the phones that changed within which the motion is new: as far as they colour others
+BLEND = 0.12  # s beyond, of the way back to the former motion
+
+
+def changed_span(before: Alignment, after: Alignment) -> tuple[float, float] | None:
+    """From and to which time (s) two alignments of one sound have other phones; None if they have the same."""
+    first = 0
+    while first < min(len(before.phones), len(after.phones)) and _same(before.phones[first], after.phones[first]):
+        first += 1
+    if first == len(before.phones) == len(after.phones):
+        return None
+    last = 1
+    while last <= min(len(before.phones), len(after.phones)) - first and _same(
+        before.phones[-last], after.phones[-last]
+    ):
+        last += 1
+    starts = [a.phones[min(first, len(a.phones) - 1)].start for a in (before, after)]
+    ends = [a.phones[max(len(a.phones) - last, 0)].end for a in (before, after)]
+    return min(starts), max(ends)
+
+
+def spliced(before: Animation, after: Animation) -> tuple[Animation, KeyMotions]:
+    """`before` with the motion of `after` where their phones differ, and the keys with those that were edited.
+
+    Both are of the same sound, rate, sliders and layers and can be finished. Frames farther than AROUND + BLEND from
+    the change are bit for bit those of `before`. The keys (second) hold every edited key of `before`; completing the
+    result (first) with them brings the edits that lie in the new motion back.
+    """
+    span = changed_span(before.alignment, after.alignment)
+    assert before.edited is not None and before.speech is not None and before.free is not None
+    assert after.speech is not None and after.free is not None
+    if span is None:
+        return replace(before, alignment=after.alignment), before.keys
+    offset = before.sliders.offset
+    low, high = span[0] - AROUND + offset, span[1] + AROUND + offset
+    weight = smoothstep((before.times - (low - BLEND)) / BLEND) * smoothstep((high + BLEND - before.times) / BLEND)
+    mixed, new = (weight > 0) & (weight < 1), weight >= 1
+
+    def blended(old: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+        out = old.copy()
+        out[new] = fresh[new]
+        share = weight[mixed, None].astype(np.float32)
+        out[mixed] = old[mixed] * (1 - share) + fresh[mixed] * share
+        return out
+
+    there = (before.keys.times > low - BLEND) & (before.keys.times < high + BLEND)
+    stays = ~there | (~before.edited & ((before.keys.times < low) | (before.keys.times > high)))
+    fresh = (after.keys.times >= low) & (after.keys.times <= high)
+    keys = _merged(
+        KeyMotions(before.keys.times[stays], before.keys.controls[stays]),
+        KeyMotions(after.keys.times[fresh], after.keys.controls[fresh]),
+        before.fps,
+    )
+    edited = np.isin(keys.times, before.keys.times[stays & before.edited])
+    bare = replace(
+        before,
+        alignment=after.alignment,
+        features=after.features,
+        speech=blended(before.speech, after.speech),
+        prosody=after.prosody,
+        keys=keys,
+    )
+    result = with_contacts(bare, blended(before.free, after.free), keys, edited)
+    inside = there & before.edited
+    theirs = KeyMotions(before.keys.times[inside], before.keys.controls[inside])
+    return result, _merged(result.keys, theirs, before.fps)
+
+
+def _merged(one: KeyMotions, other: KeyMotions, fps: float) -> KeyMotions:
+    """All keys of both; on the same frame that of `other`."""
+    alone = np.array([not len(other.times) or np.abs(other.times - t).min() * fps > 0.5 for t in one.times], bool)
+    times = np.concatenate([one.times[alone], other.times])
+    controls = np.concatenate([one.controls[alone], other.controls])
+    order = np.argsort(times)
+    return KeyMotions(times[order], controls[order])
+
+
+def _same(a: Phone, b: Phone) -> bool:
+    return a.label == b.label and abs(a.start - b.start) < 1e-6 and abs(a.end - b.end) < 1e-6
