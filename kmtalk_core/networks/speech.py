@@ -196,12 +196,17 @@ def _load(kind: Any, config: SpeechConfig) -> Any:
             raise InputError("[speech] needs a source (folder or hub id) or an architecture with its model_type.")
         wanted = transformers.AutoConfig.for_model(**{**config.architecture, **steady})
         return kind.from_config(wanted)
-    local = Path(config.source).is_dir()
-    quiet = logging.getLogger("transformers.modeling_utils")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)  # a recogniser's head is left out of its encoder, and said so at length
+    loggers = [logging.getLogger(name) for name in ("transformers.modeling_utils", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:  # that a recogniser's head is left out, and every retry, is said at length
+        logger.setLevel(logging.CRITICAL)
     try:
-        return kind.from_pretrained(config.source, local_files_only=local or not config.download, **steady)
+        try:
+            return kind.from_pretrained(config.source, local_files_only=True, **steady)
+        except OSError:
+            if Path(config.source).is_dir() or not config.download:
+                raise
+        return kind.from_pretrained(config.source, **steady)
     except (OSError, ValueError) as error:
         said = str(error).strip().splitlines()[0][:160]
         raise InputError(
@@ -209,4 +214,5 @@ def _load(kind: Any, config: SpeechConfig) -> Any:
             " or a hub id while online."
         ) from None
     finally:
-        quiet.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
