@@ -13,12 +13,16 @@ from kmtalk_core.localization.posterior import align_posterior, english_script
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
 
 RATE = 50.0
-SAID = "SIL 15 K 4 AE 8 T 4 SIL 6 S 6 IY 9 SIL 4 D 4 AO 8 G 5 SIL 20 M 6 AE 8 N 7 SIL 15".split()  # cat see dog man
+# cat see dog man: phones and their frames
+SAID = (
+    *("SIL", 15, "K", 4, "AE", 8, "T", 4, "SIL", 6, "S", 6, "IY", 9, "SIL", 4),
+    *("D", 4, "AO", 8, "G", 5, "SIL", 20, "M", 6, "AE", 8, "N", 7, "SIL", 15),
+)
 
 
 @pytest.fixture(scope="module")
 def log_posteriors():
-    labels = [PHONE_INDEX[p] for p, n in zip(SAID[::2], SAID[1::2], strict=True) for _ in range(int(n))]
+    labels = [PHONE_INDEX[p] for p, n in zip(SAID[::2], SAID[1::2], strict=True) for _ in range(n)]
     logits = np.random.default_rng(0).normal(0.0, 0.5, (len(labels), len(PHONES)))
     logits[np.arange(len(labels)), labels] += 7.0
     return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)

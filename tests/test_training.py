@@ -51,6 +51,7 @@ vel_weight = 1.0
 lip_weight = 1.0
 withheld = 0.1
 confused = 0.1
+misheard = 0.5
 [cmc]
 steps = 6
 batch = 2
@@ -61,6 +62,7 @@ weight_decay = 0.0
 rec_weight = 1.0
 vel_weight = 1.0
 lip_weight = 1.0
+misheard = 0.5
 key_noise = 0.02
 edits = 0.5
 """
@@ -118,7 +120,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(corpus, tmp_path, monke
 
     options = {"batch": 2, "learning_rate": 1e-3, "warmup": 1, "weight_decay": 0.0, "withheld": 0.5, "confused": 0.1}
     options |= {"rec_weight": 1.0, "vel_weight": 1.0, "lip_weight": 1.0, "steps": 6}
-    sampler = MotionSampler(training, encode_all(model(), training), 0.8, styles=False)
+    sampler = MotionSampler(training, encode_all(model(), training), 0.8, styles=False, misheard=0.5)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir(), parts.mkdir()
     straight = model()

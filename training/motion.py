@@ -17,6 +17,7 @@ from torch import Tensor
 from kmtalk_core.completion import between_keys
 from kmtalk_core.conditioning import UNKNOWN, phone_context, unknown_context
 from kmtalk_core.localization.keys import KeyInstants, key_instants
+from kmtalk_core.localization.posterior import free_phones
 from kmtalk_core.networks.kmtalk import KMTalk
 from kmtalk_core.phones import Alignment, Phone
 from kmtalk_core.runtime.inference import at_times
@@ -28,6 +29,7 @@ from .losses import completion_loss, key_motion_loss, lip_matrix
 
 FRAME_RATES = (24.0, 25.0, 30.0, 30.0, 48.0, 60.0)  # Hz, one drawn per batch
 KEY_RULES = ("apexes", "apexes", "boundaries", "both")
+REAL_SHARE = 0.5  # of the crops that come from real speech
 THINNED = 0.2  # share of crops from which a random part of the keys is dropped
 LATEST_START = 10.0  # s: crops are placed at random times, so that time encodings of long pieces are known
 LEAST_WEIGHT = 0.3  # weight of frames whose phone label is least certain
@@ -48,12 +50,26 @@ class Batch:
     timing: np.ndarray  # (B, m, 4)
 
 
-class MotionSampler:
-    """Draws batches; `audio` holds the features A (N, d) float16 of each utterance by name."""
+@dataclass(frozen=True)
+class Encoded:
+    """What the trained encoder makes of an utterance: the features A (N, d) float16, and the phones that it hears."""
 
-    def __init__(self, utterances: list[Utterance], audio: dict[str, np.ndarray], seconds: float, styles: bool) -> None:
-        self._crops = CropSampler(utterances, seconds, 0.5)
-        self._audio, self._seconds, self._styles = audio, seconds, styles
+    audio: np.ndarray
+    heard: Alignment
+
+
+class MotionSampler:
+    """Draws batches of `utterances`; `encoded` has each of them by name.
+
+    In the share `misheard` of the crops, key instants and phones are those that the encoder hears, as in use without
+    a transcript: the motion to learn stays that of the phones that were said.
+    """
+
+    def __init__(
+        self, utterances: list[Utterance], encoded: dict[str, Encoded], seconds: float, styles: bool, misheard: float
+    ) -> None:
+        self._crops = CropSampler(utterances, seconds, REAL_SHARE)
+        self._encoded, self._seconds, self._styles, self._misheard = encoded, seconds, styles, misheard
 
     def draw(self, size: int, rng: np.random.Generator) -> Batch:
         fps = float(rng.choice(FRAME_RATES))
@@ -86,7 +102,8 @@ class MotionSampler:
         u, first = self._crops.draw(rng)
         start = first / FEATURE_RATE
         duration = min(self._seconds, u.duration - start)
-        crop = cut_alignment(u.alignment, start, duration)
+        known = self._encoded[u.name].heard if rng.random() < self._misheard else u.alignment
+        crop = cut_alignment(known, start, duration)
         instants = key_instants(crop, str(rng.choice(KEY_RULES)), fps)
         if rng.random() < THINNED:
             instants = thin(instants, rng.uniform(0.3, 0.9), rng)
@@ -98,7 +115,7 @@ class MotionSampler:
         phones, timing = phone_context(crop, instants)
         certain = np.interp(times, feature_times, u.weights.astype(np.float64))
         return {
-            "audio": at_times(self._audio[u.name], FEATURE_RATE, times),
+            "audio": at_times(self._encoded[u.name].audio, FEATURE_RATE, times),
             "motion": motion,
             "weights": np.maximum(certain, LEAST_WEIGHT).astype(np.float32),
             "key_frames": np.minimum(np.rint(instants.times * fps).astype(np.int64), len(times) - 1),
@@ -124,13 +141,16 @@ def thin(instants: KeyInstants, share: float, rng: np.random.Generator) -> KeyIn
     return KeyInstants(*(getattr(instants, name)[keep] for name in instants.__dataclass_fields__))
 
 
-def encode_all(model: KMTalk, utterances: list[Utterance]) -> dict[str, np.ndarray]:
-    """A (N, d) float16 of every utterance, by name; as in use, the encoder is not told where the speech is."""
+def encode_all(model: KMTalk, utterances: list[Utterance]) -> dict[str, Encoded]:
+    """Every utterance by name as the encoder has it; as in use, it is not told where the speech is."""
+    encoded = {}
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        return {
-            u.name: model.encoder(torch.from_numpy(u.mel.astype(np.float32))[None])[0][0].float().numpy().astype("f2")
-            for u in utterances
-        }
+        for u in utterances:
+            audio, logits, _ = (x[0].float() for x in model.encoder(torch.from_numpy(u.mel.astype(np.float32))[None]))
+            phones = free_phones(torch.log_softmax(logits, -1).numpy(), FEATURE_RATE, 0.0, u.duration)
+            heard = Alignment.from_segments(phones, (), u.duration, "posterior")
+            encoded[u.name] = Encoded(audio.numpy().astype(np.float16), heard)
+    return encoded
 
 
 def train_lkma(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], run: Path, seed: int) -> None:

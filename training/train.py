@@ -52,10 +52,11 @@ def train(config_file: Path, corpus: Path, run: Path, out: Path, stages: tuple[s
         train_encoder(model, training, validation, options["encoder"], run, seed)
     else:
         _restore(model.encoder, run / "encoder.pt")
-    audio = encode_all(model, training) if {"lkma", "cmc"} & set(stages) else {}
+    encoded = encode_all(model, training) if {"lkma", "cmc"} & set(stages) else {}
     for stage, train_it in (("lkma", train_lkma), ("cmc", train_cmc)):
         if stage in stages:
-            sampler = MotionSampler(training, audio, options[stage]["crop"], styles=stage == "cmc")
+            of_stage = options[stage]
+            sampler = MotionSampler(training, encoded, of_stage["crop"], stage == "cmc", of_stage["misheard"])
             train_it(model, sampler, options[stage], run, seed)
         else:
             _restore(getattr(model, stage), run / f"{stage}.pt")
