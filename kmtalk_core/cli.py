@@ -461,11 +461,16 @@ def load_head(path: Path) -> tuple[Mesh, Rig]:
 
 
 def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callable[[float, str], None]) -> Animation:
-    """Add the head's vertices of every frame, in its own units and vertex order."""
+    """Add the head's vertices of every frame, in its own units and vertex order; its lips make the contacts."""
     import numpy as np
+
+    from .finish import finish
+    from .rig.mouth import lip_line, mouth_of
 
     mesh, rig = head
     progress(0.0, "moving the vertices")
+    if animation.speech is not None:
+        animation = finish(animation, lip_line=lip_line(mouth_of(rig, mesh.faces)))
     shape = (len(animation.times), *mesh.vertices.shape)
     out = None
     if 4 * math.prod(shape) > LARGE:

@@ -3,28 +3,30 @@
 The networks come within a millimetre or two, and sliders, expressions and completion between keys may part what was
 closed. So each contact is held at the very end for as long as speech holds it: the motion is blended into the nearest
 pose that makes it, and out again (JALI, Edwards et al. 2016: bilabials always close, labiodentals always touch). Keys
-that the animator has edited are not touched.
+that the animator has edited are not touched. Lips that the neutral pose leaves apart come together in pauses, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
-from .lip_line import RIG_OPENING, LipLine
+from .lip_line import PRESSING, RIG_OPENING, LipLine
 from .localization.keys import KeyInstants
 from .motion import KeyMotions
-from .phones import BILABIALS, Alignment
+from .phones import BILABIALS, SILENCE, Alignment
 from .rig.controls import SPEECH_CONTROLS
 from .sliders import Sliders
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
-RAMP = 0.08  # s into a contact and out of it
+REST = "rest"  # and of lips that lie together while nothing is said
+RAMP = 0.06  # s into a contact and out of it
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
-HOLD = {"P": (0.25, 0.5), "B": (0.25, 0.55), "M": (0.35, 0.65), "F": (0.35, 0.65), "V": (0.35, 0.65)}
+HOLD = {"P": (0.3, 0.45), "B": (0.3, 0.5), "M": (0.4, 0.6), "F": (0.4, 0.6), "V": (0.4, 0.6)}
 
 _JAW, _CLOSE = SPEECH_CONTROLS.index("jawOpen"), SPEECH_CONTROLS.index("mouthClose")
 # What parts the lips beside their middle, where no closing helps: none of it within a closure.
@@ -32,7 +34,6 @@ PARTING = (
     "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
 )  # fmt: skip
 _PARTING = [SPEECH_CONTROLS.index(name) for name in PARTING]
-PRESSING = ("mouthPressLeft", "mouthPressRight")  # at 1 brings lips together that are parted at rest
 # The most of each that a closure bears (lips that roll or shift sideways do not meet), and a touch of the teeth.
 IN_CLOSURE = {
     "jawOpen": 0.4, "jawForward": 0.5, "jawLeft": 0.3, "jawRight": 0.3, "mouthRollLower": 0.15, "mouthRollUpper": 0.3,
@@ -121,6 +122,22 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, 
     return apart
 
 
+def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
+    """The pauses in which the lips can come together and part again, ascending; the motion goes on beyond its ends."""
+    found = []
+    phones = alignment.phones
+    for silent, run in groupby(range(len(phones)), key=lambda index: phones[index].label == SILENCE):
+        members = list(run)
+        first, last = members[0], members[-1]
+        if not silent:
+            continue
+        start = phones[first].start + offset + ramp if first else -np.inf
+        end = phones[last].end + offset - ramp if last < len(phones) - 1 else np.inf
+        if start <= end:
+            found.append(Contact(REST, first, start, end, ramp, ramp))
+    return found
+
+
 def _nearest(times: np.ndarray, low: float, high: float) -> float:
     frame = np.clip(np.rint((low + high) / 2 / (times[1] - times[0])), 0, len(times) - 1)
     return float(times[int(frame)])
@@ -144,29 +161,47 @@ def hold_contacts(
     0…1: below 1 contacts are only approached; `ramp`: s into and out of them.
     """
     out = motion.copy()
-    contacts = find_contacts(alignment, times, offset, ramp)
     theirs = _edited_groups(key_times, edited)
+    press = (lips or LipLine()).resting_press
+    if press:
+        free = _freedom(times, find_rests(alignment, offset, ramp), alignment, offset, theirs, strength)
+        pressing = [list(control_names).index(name) for name in PRESSING]
+        resting = np.maximum(out[:, pressing], np.float32(press))
+        out[:, pressing] += (1 - free).astype(np.float32)[:, None] * (resting - out[:, pressing])
+    contacts = find_contacts(alignment, times, offset, ramp)
     for kind in (TEETH, LIPS):
-        free = np.ones(len(times))  # 0 where a contact is held, 1 where none is near
-        for contact in contacts:
-            if contact.kind == kind:
-                phone = alignment.phones[contact.phone]
-                here = slice(
-                    int(np.searchsorted(times, contact.start - contact.rise)),
-                    int(np.searchsorted(times, contact.end + contact.fall, side="right")),
-                )
-                weight = _ease((times[here] - contact.start) / contact.rise + 1)
-                weight *= _ease((contact.end - times[here]) / contact.fall + 1)
-                for group in theirs:
-                    if group[1] < contact.start - contact.rise or group[2] > contact.end + contact.fall:
-                        continue
-                    weight *= 1 - _governed(times[here], contact, (phone.start + offset, phone.end + offset), group)
-                free[here] *= 1 - strength * weight
+        free = _freedom(times, [c for c in contacts if c.kind == kind], alignment, offset, theirs, strength)
         near = np.flatnonzero(free < 1)
         out[near] = _approached(
             out[near], contact_pose(out[near], control_names, kind, lips), free[near], control_names
         )
     return out
+
+
+def _freedom(
+    times: np.ndarray,
+    contacts: Sequence[Contact],
+    alignment: Alignment,
+    offset: float,
+    theirs: Sequence[tuple[float, float, float, float]],
+    strength: float,
+) -> np.ndarray:
+    """(T,): 0 where one of `contacts` is held, 1 where none is near or the animator's keys govern."""
+    free = np.ones(len(times))
+    for contact in contacts:
+        phone = alignment.phones[contact.phone]
+        here = slice(
+            int(np.searchsorted(times, contact.start - contact.rise)),
+            int(np.searchsorted(times, contact.end + contact.fall, side="right")),
+        )
+        weight = _ease((times[here] - contact.start) / contact.rise + 1)
+        weight *= _ease((contact.end - times[here]) / contact.fall + 1)
+        for group in theirs:
+            if group[1] < contact.start - contact.rise or group[2] > contact.end + contact.fall:
+                continue
+            weight *= 1 - _governed(times[here], contact, (phone.start + offset, phone.end + offset), group)
+        free[here] *= 1 - strength * weight
+    return free
 
 
 def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
@@ -204,9 +239,16 @@ def _opening(motion: np.ndarray, column: Mapping[str, int]) -> np.ndarray:
     return out
 
 
-def lips_apart(motion: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
-    """(T,) mm between the lips of the articulation rig for `motion` (T, C), estimated from the controls alone."""
-    return np.maximum(_opening(motion, {name: index for index, name in enumerate(control_names)}), 0.0)
+def lips_apart(motion: np.ndarray, control_names: Sequence[str], lips: LipLine | None = None) -> np.ndarray:
+    """(T,) mm between such `lips` (None: those of the articulation rig) for `motion` (T, C), from the controls alone."""
+    column = {name: index for index, name in enumerate(control_names)}
+    if lips is None:
+        return np.maximum(_opening(motion, column), 0.0)
+    apart = np.full(len(motion), lips.rest)
+    for name, mm in lips.opening.items():
+        if name in column:
+            apart += mm * motion[:, column[name]]
+    return np.maximum(apart, 0.0)
 
 
 def lip_from_teeth(motion: np.ndarray, control_names: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,8 @@ RIG_OPENING = {
     "jawOpen": 28.3, "mouthClose": -28.3, "jawForward": 1.0, "cheekPuff": 0.6, "mouthShrugUpper": 3.4,
     "mouthShrugLower": -3.5, "mouthRollUpper": -0.6, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2,
 }  # fmt: skip
+PRESSING = ("mouthPressLeft", "mouthPressRight")  # at 1 brings lips together that are parted at rest
+AJAR_MM = 0.3  # lips that are less apart are together
 
 
 @dataclass(frozen=True)
@@ -21,3 +23,9 @@ class LipLine:
 
     rest: float = 0.0
     opening: Mapping[str, float] = field(default_factory=lambda: dict(RIG_OPENING))
+
+    @property
+    def resting_press(self) -> float:
+        """0…1: how much of mouthPress brings lips together that are apart at rest; 0 where they are not."""
+        press = -sum(self.opening.get(name, 0.0) for name in PRESSING)
+        return min(self.rest / press, 1.0) if self.rest > AJAR_MM and press > AJAR_MM else 0.0

@@ -73,7 +73,7 @@ def contact_report(animation: Animation, mouth: Mouth | None = None) -> ContactR
     With `mouth` (rig.mouth) the distances are those on that mesh; teeth that it lacks are estimated.
     """
     names, times, offset = animation.control_names, animation.times, animation.sliders.offset
-    estimated = lips_apart(animation.controls, names)
+    estimated = lips_apart(animation.controls, names, animation.lip_line)
     apart = {LIPS: estimated, TEETH: lip_from_teeth(animation.controls, names)}
     if mouth is not None:
         apart[LIPS] = mouth.lip_gap(animation.controls, names).max(1)
