@@ -70,6 +70,7 @@ class Contact:
     end: float
     rise: float = RAMP
     fall: float = RAMP
+    last: int | None = None  # the last phone, where there are several
 
 
 def contact_strength(sliders: Sliders) -> float:
@@ -134,7 +135,7 @@ def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) ->
         start = phones[first].start + offset + ramp if first else -np.inf
         end = phones[last].end + offset - ramp if last < len(phones) - 1 else np.inf
         if start <= end:
-            found.append(Contact(REST, first, start, end, ramp, ramp))
+            found.append(Contact(REST, first, start, end, ramp, ramp, last))
     return found
 
 
@@ -189,7 +190,8 @@ def _freedom(
     """(T,): 0 where one of `contacts` is held, 1 where none is near or the animator's keys govern."""
     free = np.ones(len(times))
     for contact in contacts:
-        phone = alignment.phones[contact.phone]
+        begin = alignment.phones[contact.phone].start + offset
+        finish = alignment.phones[contact.phone if contact.last is None else contact.last].end + offset
         here = slice(
             int(np.searchsorted(times, contact.start - contact.rise)),
             int(np.searchsorted(times, contact.end + contact.fall, side="right")),
@@ -199,7 +201,7 @@ def _freedom(
         for group in theirs:
             if group[1] < contact.start - contact.rise or group[2] > contact.end + contact.fall:
                 continue
-            weight *= 1 - _governed(times[here], contact, (phone.start + offset, phone.end + offset), group)
+            weight *= 1 - _governed(times[here], contact, (begin, finish), group)
         free[here] *= 1 - strength * weight
     return free
 
@@ -240,7 +242,7 @@ def _opening(motion: np.ndarray, column: Mapping[str, int]) -> np.ndarray:
 
 
 def lips_apart(motion: np.ndarray, control_names: Sequence[str], lips: LipLine | None = None) -> np.ndarray:
-    """(T,) mm between such `lips` (None: those of the articulation rig) for `motion` (T, C), from the controls alone."""
+    """(T,) mm between such `lips` (None: the articulation rig's) for `motion` (T, C), from the controls alone."""
     column = {name: index for index, name in enumerate(control_names)}
     if lips is None:
         return np.maximum(_opening(motion, column), 0.0)
