@@ -250,3 +250,35 @@ def test_the_right_side_opens_more():
     controls = np.concatenate([curves(SENTENCE, 30.0, style=Style(seed=seed))[1] for seed in range(20)])
     left, right = (controls[:, COLUMN[f"mouthLowerDown{side}"]].sum() for side in ("Left", "Right"))
     assert 1.01 < right / left < 1.15
+
+
+def test_sibilants_keep_the_jaw_up_until_they_end():
+    times, controls = curves(speech("S:0.1 OW:0.2"))
+    jaw = controls[:, COLUMN["jawOpen"]]
+    assert jaw[np.argmin(np.abs(times - 0.6))] < 0.35 * jaw.max()
+    before_t = curves(speech("T:0.1 OW:0.2"))[1][:, COLUMN["jawOpen"]]
+    assert jaw[np.argmin(np.abs(times - 0.6))] < 0.6 * before_t[np.argmin(np.abs(times - 0.6))]
+
+
+@pytest.mark.parametrize("label", sorted(BILABIALS))
+def test_lips_do_not_part_between_a_pause_and_a_closure(label):
+    times, controls = curves(speech(f"AA:0.15 SIL:0.3 {label}:0.08 AA:0.15"))
+    closed = (times > 0.87) & (times < 0.98)
+    assert gap(controls)[closed].max() < 0.01
+    times, controls = curves(speech("AA:0.15 M:0.08"))
+    assert gap(controls)[times > 0.69].max() < 0.01
+
+
+def test_rounding_lasts_until_its_vowel_ends_before_f():
+    times, controls = curves(speech("D UW:0.15 F:0.09 ER"))
+    pucker = controls[:, COLUMN["mouthPucker"]]
+    assert pucker[np.argmin(np.abs(times - (0.74 - 0.02)))] > 0.75 * pucker.max()
+    assert pucker[np.argmin(np.abs(times - 0.785))] < 0.35 * pucker.max()
+
+
+def test_the_tip_of_the_tongue_rises_further_from_an_open_jaw():
+    (times, open_jaw), (_, closed) = curves(speech("AA:0.12 L AA:0.12")), curves(speech("IY:0.12 L IY:0.12"))
+    at = np.argmin(np.abs(times - 0.665))
+    jaw, tip = COLUMN["jawOpen"], COLUMN["tongueTipUp"]
+    assert open_jaw[at, jaw] > closed[at, jaw] + 0.05
+    assert open_jaw[at, tip] > closed[at, tip] + 0.05

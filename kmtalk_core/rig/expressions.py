@@ -28,6 +28,8 @@ CONTOUR_JAW = (0.0, 0.0, 0.04, 0.12, 0.3, 0.62, 0.86, 0.97, 1.0)
 CORNER_JAW = 0.38  # at the corners of the mouth
 CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
 ROLL_TO_TEETH = 0.6  # the mouthRollLower of f and v
+TUCK_MM = 2.6  # how far over the upper incisors' edge the lower lip then reaches
+TONGUE_RISE_MM = 15.0  # the tip at tongueTipUp 1
 EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
 BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves with them
 LIP_DEPTH_MM = 12.0  # how far behind the inner lips these may touch
@@ -108,10 +110,12 @@ def tongue_shape(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
     zero = np.zeros_like(t)
     if control == "tongueOut":
         # Over the lower teeth and the lip, which the jaw carries along with the tongue.
-        return np.stack([zero, 10 * smoothstep((t - 0.35) / 0.65), 30 * smoothstep(t)], axis=1)
+        return np.stack([zero, 9 * smoothstep((t - 0.35) / 0.65), 24 * smoothstep(t)], axis=1)
     if control == "tongueTipUp":
-        tip = smoothstep((t - 0.45) / 0.55)
-        return np.stack([zero, 9 * tip, -1.5 * tip], axis=1)
+        # High enough for a tongue that an open jaw has lowered, and forward to the backs of the upper incisors, where
+        # it is seen below their edge.
+        tip = smoothstep((t - 0.55) / 0.45)
+        return np.stack([zero, TONGUE_RISE_MM * tip, 6 * tip], axis=1)
     body = np.exp(-(((t - 0.42) / 0.26) ** 2))
     return np.stack([zero, 8 * body, -2 * body], axis=1)
 
@@ -221,6 +225,8 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
         return np.select([upper_in, upper_out, lower_in, lower_out], [ui, uo, li, lo])
 
     oval = _oval(u)
+    hole = np.exp(-((u / 0.55) ** 2)) * mid  # rounder than the opening of the jaw
+    bow = (a.p[[62, 66], 1].mean() - a.p[[60, 64], 1].mean()) / k  # a rounded mouth has its corners at one level
     side = np.exp(-(((np.abs(u) - 0.45) / 0.35) ** 2)) * np.minimum(1, mid * 2)  # peaks beside the middle
 
     def aside(way: int) -> np.ndarray:
@@ -231,12 +237,14 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
     return {
         "jawOpen": move(-2.5 * way * corner, 0, -1.0 * corner),
         "mouthFunnel": move(
-            -0.36 * x / k, rings(3.6, 2.6, -4.6, -3.4) * oval, (1 - corner) * rings(5.5, 4.2, 5.5, 3.6) + 5.0 * corner
+            np.where(inner, -0.40, -0.36) * x / k,
+            rings(3.6, 2.6, -4.6, -3.0) * hole + 0.4 * bow * corner,
+            (1 - corner) * rings(5.5, 4.2, 5.5, 3.6) + 5.0 * corner,
         ),
         "mouthPucker": move(
-            -0.44 * x / k,
-            rings(0, 0.8, 0, -0.8) * mid + 0.5 * mid,
-            (1 - corner) * rings(7.0, 4.8, 7.0, 4.8) + 8.0 * corner,
+            np.where(inner, -0.50, -0.44) * x / k,
+            rings(0, 1.0, 0, -0.4) * mid - 2.0 + bow * corner,
+            (1 - corner) * rings(8.6, 6.4, 8.6, 6.4) + 8.4 * corner,
         ),
         "mouthLeft": aside(1),
         "mouthRight": aside(-1),
@@ -247,7 +255,7 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
         "mouthPress": _seal(a, lips)
         + move(0.6 * way * corner, rings(0, -1.2, 0, 1.4) * mid, rings(-0.8, -0.4, -0.8, -0.4) * mid),
         "mouthRollLower": np.where(lower_in, oval, 0)[:, None] * _to_incisors(a)
-        + move(0, rings(0.3, 0.3, 0, 4.5) * mid, rings(0, 0, 0, -3.0) * mid),
+        + move(0, rings(0.3, 0.3, 0, 5.5) * mid, rings(0, 0, 0, -3.6) * mid),
         "mouthRollUpper": move(0, rings(-0.6, -3.0, 0, 0) * mid, rings(-4.0, -2.0, 0, 0) * mid),
         "mouthShrugUpper": move(0, rings(3.5, 3.8, 0, 0) * mid, rings(2.5, 1.5, 0, 0) * mid),
         "mouthShrugLower": move(0, rings(0, 0, 3.5, 3.8) * mid, rings(0, 0, 2.5, 1.5) * mid),
@@ -263,7 +271,10 @@ def _oval(u: np.ndarray) -> np.ndarray:
 
 
 def _to_incisors(a: Anatomy) -> np.ndarray:
-    """(3,) where mouthRollLower takes the lower lip's edge: at ROLL_TO_TEETH it touches the upper incisors' edge."""
+    """(3,) where mouthRollLower takes the lower lip's edge: at ROLL_TO_TEETH it lies on the upper incisors.
+
+    TUCK_MM of them disappear behind it: less would leave the slit of s.
+    """
     default = np.array([0.0, 1.5, -7.0])
     teeth = [a.points[part.vertices] for part in a.parts if part.role == "teeth_upper"]
     if not teeth:
@@ -272,7 +283,7 @@ def _to_incisors(a: Anatomy) -> np.ndarray:
     front = arch[:, 2].max()
     incisors = arch[(np.abs(arch[:, 0] - a.p[66, 0]) < 8) & (arch[:, 2] > front - 4)]
     edge = incisors[incisors[:, 1] < incisors[:, 1].min() + 1.5]
-    target = np.array([a.p[66, 0], edge[:, 1].min() + 1.0, edge[:, 2].max() + 0.2])
+    target = np.array([a.p[66, 0], edge[:, 1].min() + TUCK_MM, edge[:, 2].max() + 0.5])
     spread = np.array([0.0, 3.0, 3.0])
     return np.clip((target - a.p[66]) / ROLL_TO_TEETH, default - spread, default + spread)
 

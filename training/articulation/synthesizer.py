@@ -11,7 +11,7 @@ from scipy.sparse import csc_matrix
 from scipy.special import expit
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.phones import BILABIALS, LABIODENTALS, SILENCE, VOWELS, Alignment
+from kmtalk_core.phones import BILABIALS, LABIODENTALS, SILENCE, VOWELS, Alignment, Phone
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
 from .style import Style
@@ -21,13 +21,19 @@ from .targets import (
     DIPHTHONGS,
     DOMINANCE,
     FIRST_SHARE,
+    HOLD_SHARE,
     ROUNDED,
     ROUNDED_LEAD,
     ROWS,
+    SIBILANT_HOLD,
+    SIBILANTS,
     STRESS_GAIN,
     SYNERGIES,
     TARGETS,
     TIME_CONSTANT,
+    TIP_AT_REST,
+    TIP_CONTACT,
+    TIP_PER_JAW,
 )
 
 SHORT_PAUSE, LONG_PAUSE = 0.05, 0.30  # s; over this range a pause grows from little influence to a closed mouth
@@ -41,7 +47,10 @@ RAMP = 0.095  # s from parted lips to contact, and back
 SEAL_SLACK, SEAL_HOLD = 0.07, 0.015
 TOUCH_SLACK, TOUCH_HOLD = 0.12, 0.01
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
+# Lips that are closed in a pause stay so into a p, b, m after it, from so many s before it, and after a final m.
+PAUSE_SEAL = 0.12
 TOUCH_CLOSE, TOUCH_ROLL = 0.85, 0.58  # f, v: how far the lower lip follows the upper teeth, and curls over its own
+ROUND_TO_TOUCH = 3  # power of the ramp with which rounding gives way to f, v: most of it in the last 40 ms
 SOFT_LIMIT = 0.85  # controls above this are compressed, so that they never exceed 1
 RIGHTWARD = 0.8  # how far the mean speaker leans to the right, in standard deviations of the asymmetry (NS06)
 OPENERS = ("mouthLowerDown", "mouthUpperUp", "mouthStretch")  # what the right side does more of; smiles don't
@@ -49,7 +58,10 @@ PHONE_SPREAD = 0.07  # standard deviation of a target between two utterances of 
 
 
 class Segments(NamedTuple):
-    """Phones prepared for blending, (S,) each: row of the table, start and end s, gain, dominance factor, rounded."""
+    """Phones prepared for blending, (S,) each: row of the table, start and end s, gain, dominance factor, rounded.
+
+    `held` is how long the jaw stays after the end, s.
+    """
 
     row: np.ndarray
     start: np.ndarray
@@ -57,6 +69,7 @@ class Segments(NamedTuple):
     gain: np.ndarray
     weight: np.ndarray
     rounded: np.ndarray
+    held: np.ndarray
 
 
 def synthesize(
@@ -101,6 +114,8 @@ def synthesize(
     for follower, leader, share in SYNERGIES:
         curves[follower] = share * curves[leader]
 
+    curves["tongueTipUp"] *= (TIP_AT_REST + TIP_PER_JAW * curves["jawOpen"]) / TIP_CONTACT
+
     _close_lips(curves, times, alignment)
     _vary(curves, drift[1:], style)
     return _by_side(curves, drift, rng, style)
@@ -131,7 +146,9 @@ def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None) -
             parts.append((ROWS[label], start, end, gain, label in ROUNDED))
     row, starts, ends, gains, rounded = (np.array(column) for column in zip(*parts, strict=True))
     pause = np.clip((ends - starts - SHORT_PAUSE) / (LONG_PAUSE - SHORT_PAUSE), PAUSE_FLOOR, 1.0)
-    return Segments(row, starts, ends, gains, np.where(row == ROWS[SILENCE], pause, gains), rounded)
+    room = HOLD_SHARE * np.append((ends - starts)[1:], 0.0)  # of the phone after it, whatever its length
+    held = np.where(np.isin(row, [ROWS[label] for label in SIBILANTS]), np.minimum(SIBILANT_HOLD, room), 0.0)
+    return Segments(row, starts, ends, gains, np.where(row == ROWS[SILENCE], pause, gains), rounded, held)
 
 
 def _pairs(times: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -149,8 +166,9 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
     (a difference of logistic functions): equal dominances add up to 1 everywhere, and a short phone weighs less than a
     long one, which is undershoot. How fast one phone gives way to the next doesn't depend on their dominances.
     """
-    longest = FORGOTTEN * max(TIME_CONSTANT.values()) / style.effort + ROUNDED_LEAD
+    longest = FORGOTTEN * max(TIME_CONSTANT.values()) / style.effort + ROUNDED_LEAD + SIBILANT_HOLD
     frames, events, offsets = _pairs(times, s.start - longest, s.end + longest)
+    later = np.concatenate([[0.0], s.held[:-1]])  # the phone after a sibilant lowers the jaw later
     since_start, since_end = times[frames] - s.start[events], times[frames] - s.end[events]
     spread = np.clip(rng.normal(size=(len(s.row), len(COLUMNS))), -2, 2) * PHONE_SPREAD * style.variation
     targets = TARGETS[s.row] * (1 + spread)
@@ -159,7 +177,8 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
     for articulator, (name, columns) in enumerate(ARTICULATORS.items()):
         constant = TIME_CONSTANT[name] / style.effort
         lead = ROUNDED_LEAD * s.rounded[events] if name == "shape" else 0.0
-        present = expit((since_start + lead) / constant) - expit(since_end / constant)
+        lag, hold = (later[events], s.held[events]) if name == "jaw" else (0.0, 0.0)
+        present = expit((since_start + lead - lag) / constant) - expit((since_end - hold) / constant)
         weight = present * (DOMINANCE[s.row, articulator] * s.weight)[events]
         goal = targets[:, column : column + len(columns)]
         if name in ("jaw", "lips"):
@@ -174,19 +193,28 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
 def _gate(times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack: float, hold: float) -> np.ndarray:
     """Closedness (T,) in 0…1: 1 in the middle of the phones of `labels`, with raised cosines before and after."""
     contacts = []
-    for closed, run in groupby(alignment.phones, key=lambda phone: phone.label in labels):
+    runs = [(key, list(run)) for key, run in groupby(alignment.phones, key=lambda phone: phone.label in labels)]
+    for i, (closed, phones) in enumerate(runs):
         if closed:  # neighbours with the same contact share one (JALI)
-            phones = list(run)
             start = np.array([phone.start for phone in phones])
             length = [(phone.end - phone.start) * (1 - RELEASE_SHARE.get(phone.label, 0.0)) for phone in phones]
             middle, half = start + np.divide(length, 2), np.maximum(np.subtract(length, slack), hold) / 2
-            contacts.append(((middle - half).min(), (middle + half).max()))
+            before = _pause(runs[i - 1][1][-1]) if i else PAUSE_SEAL
+            after = _pause(runs[i + 1][1][0]) if i + 1 < len(runs) else PAUSE_SEAL
+            first = start[0] - before if labels == BILABIALS and before else (middle - half).min()
+            last = phones[-1].end + after if phones[-1].label == "M" and after else (middle + half).max()
+            contacts.append((first, last))
     starts, ends = np.array(contacts).reshape(-1, 2).T
     frames, events, _ = _pairs(times, starts - RAMP, ends + RAMP)
     distance = np.maximum(np.maximum(starts[events] - times[frames], times[frames] - ends[events]), 0.0)
     opened = np.ones(len(times))
     np.multiply.at(opened, frames, 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / RAMP, 1.0)))
     return 1 - opened
+
+
+def _pause(phone: Phone) -> float:
+    """How far a closure of the lips reaches into this neighbour, s: lips that rest on each other don't part for it."""
+    return min(PAUSE_SEAL, (phone.end - phone.start) / 2) if phone.label == SILENCE else 0.0
 
 
 def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Alignment) -> None:
@@ -202,8 +230,10 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
     for name in ("mouthUpperUp", "tongueOut", "noseSneer"):
         curves[name] *= parted
     curves["mouthLowerDown"] *= parted * (1 - touch)
-    curves["mouthFunnel"] *= parted * (1 - 0.8 * touch)
-    curves["mouthPucker"] *= 1 - 0.6 * touch  # lips that are pushed forward don't reach the teeth
+    # Lips that are pushed forward don't reach the teeth: drawn back in f, v only, not in the round vowel before them.
+    drawn = touch**ROUND_TO_TOUCH
+    curves["mouthFunnel"] *= parted * (1 - 0.8 * drawn)
+    curves["mouthPucker"] *= 1 - 0.6 * drawn
     tucked = touch * (1 - 0.9 * seal)  # a lip that is tucked for f, v stays so by a little under a seal next to it
     touch *= parted
     curves["mouthStretch"] *= 1 - 0.4 * seal

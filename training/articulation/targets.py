@@ -44,6 +44,9 @@ COLUMNS = tuple(name for columns in ARTICULATORS.values() for name in columns)
 TIME_CONSTANT = {"jaw": 0.026, "lips": 0.020, "shape": 0.024, "tongue": 0.015}
 # Rounded phones begin so much earlier, s (BBH; JALI: lip-heavy visemes start early).
 ROUNDED_LEAD = 0.06
+# Sibilants keep the jaw up until they end, s: it begins to fall then (LBJ: the jaw is highest in them), not before.
+SIBILANT_HOLD = 0.032
+HOLD_SHARE = 0.35  # of the next phone at most
 
 # Targets of the columns, then the dominance (CM93) of jaw, lips, shape and tongue. A dominance below 0.3 leaves the
 # articulator to the neighbours: tongue-only consonants don't shape the lips (JALI), k, g, ng, h leave the jaw (KLLK).
@@ -63,7 +66,7 @@ TABLE: dict[str, tuple[float, ...]] = {
     "IY":    (0.09, 0.00,  0.26, 0.16,  0.00, 0.00, 0.30, 0.17,  0.00, 0.00, 0.75,  1.20, 1.00, 1.00, 1.00),
     "ER":    (0.15, 0.10,  0.18, 0.08,  0.16, 0.20, 0.00, 0.00,  0.00, 0.25, 0.50,  1.00, 0.90, 1.00, 1.00),
     "UH":    (0.17, 0.03,  0.12, 0.04,  0.16, 0.45, 0.00, 0.00,  0.00, 0.00, 0.45,  1.00, 0.90, 1.20, 0.80),
-    "UW":    (0.07, 0.05,  0.02, 0.00,  0.12, 0.76, 0.00, 0.00,  0.00, 0.00, 0.60,  1.20, 1.00, 2.00, 0.80),
+    "UW":    (0.07, 0.05,  0.02, 0.00,  0.22, 0.76, 0.00, 0.00,  0.00, 0.00, 0.60,  1.20, 1.00, 2.00, 0.80),
     "OW":    (0.29, 0.03,  0.14, 0.04,  0.28, 0.52, 0.00, 0.00,  0.00, 0.00, 0.30,  1.20, 1.00, 2.00, 0.80),
     # glides and liquids
     "W":     (0.05, 0.05,  0.00, 0.00,  0.06, 0.80, 0.00, 0.00,  0.00, 0.00, 0.45,  1.00, 1.50, 3.00, 0.80),
@@ -100,10 +103,15 @@ DIPHTHONGS = {"AY": ("AA", "EH"), "AW": ("AA", "OW"), "OY": ("AO", "IH"), "EY": 
 FIRST_SHARE = 0.70
 # fmt: on
 
+SIBILANTS = ("S", "Z", "SH", "ZH", "CH", "JH")
 ROUNDED = frozenset({"AO", "OW", "UW", "UH", "W", "R", "ER", "SH", "ZH", "CH", "JH"})
 # Stress (CMU dictionary: 0 none, 1 primary, 2 secondary; -1 unknown) → factor of a vowel's opening and its dominance.
 # Unstressed vowels are reduced (L63), stressed ones lower the jaw further (dJ95).
 STRESS_GAIN = np.array([0.85, 1.08, 1.0, 1.0])
+
+# The tip of the tongue rises to teeth that don't move, from a jaw that does: at the target of full contact, the control
+# that reaches them from a closed jaw, and what it needs more for each jawOpen.
+TIP_CONTACT, TIP_AT_REST, TIP_PER_JAW = 0.85, 0.38, 1.55
 
 # Controls that follow others because the same muscles move them: (follower, leader, share).
 SYNERGIES = (
