@@ -148,6 +148,25 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(corpus, tmp_path, monke
         assert torch.equal(a, b), name
 
 
+def test_one_command_makes_corpus_and_weights(tmp_path, monkeypatch):
+    from training import make
+    from training.corpus import voices
+
+    if reason := voices.available("espeak"):
+        pytest.skip(reason)
+    config = tmp_path / "tiny.toml"
+    config.write_text(CONFIG)
+    monkeypatch.setattr(voices, "ENGINES", ("espeak",))
+    monkeypatch.setattr("training.train.CONFIG", config)
+    out = tmp_path / "tiny.npz"
+    command = ["make", "--work", str(tmp_path / "work"), "--hours", "0.01", "--out", str(out)]
+    monkeypatch.setattr("sys.argv", command)
+    assert make.main() == 0
+    assert Animator(out).model.startswith("tiny-")
+    monkeypatch.setattr("sys.argv", [*command, "--real-speech", str(tmp_path)])
+    assert make.main() == 2
+
+
 def test_an_empty_corpus_is_one_sentence(tmp_path, capsys):
     from training.train import main
 
