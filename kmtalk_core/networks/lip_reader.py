@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .layers import TimeEncoding
-from .speech import sampled
+from .method import Batch
+from .sequence_losses import ctc, latent
+from .speech import Recogniser, sampled
 
 # The vocabulary where a transcript is the target: 0 is CTC's blank, | stands between words.
 CHARACTERS = ("", "|", "'", *"abcdefghijklmnopqrstuvwxyz")
@@ -83,3 +85,18 @@ class LipReader(nn.Module):
             x, x, src_key_padding_mask=padding, tgt_key_padding_mask=padding, memory_key_padding_mask=padding
         )
         return read, self.head(read)
+
+
+def lip_losses(
+    recogniser: Recogniser, reader: LipReader, text: str, motion: Tensor, lips: Tensor, batch: Batch
+) -> tuple[Tensor, Tensor]:
+    """L_lat and L_ctc of eq. (2), from the `lips` (n,) of `motion` (B, N, C) in units; `text` as configured."""
+    heard, counts, tokens = recogniser(batch.speech)
+    read, logits = reader(motion.unflatten(-1, (-1, 3))[:, :, lips].flatten(2), batch.mask.sum(1), counts)
+    real = torch.arange(heard.shape[1], device=heard.device)[None] < counts[:, None]
+    if text == "recogniser":
+        targets = nn.utils.rnn.pad_sequence(tokens, batch_first=True)
+        lengths, blank = torch.tensor([len(t) for t in tokens], device=heard.device), recogniser.blank
+    else:
+        targets, lengths, blank = batch.text, batch.text_lengths, 0
+    return latent(read.float(), heard.float(), real), ctc(logits, counts, targets, lengths, blank)

@@ -27,7 +27,12 @@ from ..errors import InputError
 from .speech import Speech
 
 # Name in a configuration → module and class; imported on demand.
-METHODS = {"kmtalk": "kmtalk_core.networks.vertex_kmtalk:VertexKMTalk"}
+METHODS = {
+    "kmtalk": "kmtalk_core.networks.vertex_kmtalk:VertexKMTalk",
+    "faceformer": "kmtalk_core.networks.peers.faceformer:FaceFormer",
+    "codetalker": "kmtalk_core.networks.peers.codetalker:CodeTalker",
+    "selftalk": "kmtalk_core.networks.peers.selftalk:SelfTalk",
+}
 GEOMETRY_ARRAYS = ("lips", "upper_face", "faces")
 
 
@@ -116,8 +121,17 @@ class Method(nn.Module, ABC):
         """
 
     @abstractmethod
-    def infer(self, speech: Speech, template: Tensor, style: Tensor, times: Tensor, keys: Keys | None = None) -> Tensor:
-        """Motion (B, N, C) at `times` (B, N). `keys`: instants or whole key motions, for methods that take them."""
+    def infer(
+        self,
+        speech: Speech,
+        template: Tensor,
+        style: Tensor,
+        times: Tensor,
+        keys: Keys | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Motion (B, N, C) at `times` (B, N), real where `mask` is True (None: everywhere). `keys`: instants or whole
+        key motions, for methods that take them."""
 
     def key_motions(self, speech: Speech, template: Tensor, style: Tensor, keys: Keys) -> Tensor:
         """K (B, m, C) at the key instants: by default what `infer` gives there (the paper's Table 3 and Table 5)."""

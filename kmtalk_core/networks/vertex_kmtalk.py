@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .kmtalk import MotionCompletion
 from .layers import CrossAttentionLayer, EncoderLayer, TimeEncoding
-from .lip_reader import CHARACTERS, LipReader, LipReadingConfig
+from .lip_reader import CHARACTERS, LipReader, LipReadingConfig, lip_losses
 from .method import Batch, Geometry, Keys, Method, Stage, options_of
-from .sequence_losses import ctc, latent, reconstruction, velocity
+from .sequence_losses import reconstruction, velocity
 from .speech import Recogniser, Speech, SpeechConfig, SpeechEncoder, sampled
 
 TICKS = 1e5  # a second: instants closer than one tick are the same
@@ -117,6 +117,7 @@ class VertexKMTalk(Method):
 
     stages = (Stage("lkma"), Stage("cmc"), Stage("joint", after=("lkma", "cmc")))
     training_only = ("recogniser.", "lip_reader.")
+    lips: Tensor
 
     def __init__(self, config: Mapping[str, Any], geometry: Geometry) -> None:
         super().__init__(config, geometry)
@@ -260,24 +261,11 @@ class VertexKMTalk(Method):
         error = pseudo_complete - batch.motion
         parts = {"rec": reconstruction(error, batch.mask), "vel": velocity(error, batch.mask)}
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"]
-        if self.lip_reader is not None:
-            parts["lat"], parts["ctc"] = self._lip_losses(pseudo_complete, batch)
+        if self.recogniser is not None and self.lip_reader is not None and self._config.lip_reading is not None:
+            text, moved = self._config.lip_reading.text, pseudo_complete / self.geometry.unit
+            parts["lat"], parts["ctc"] = lip_losses(self.recogniser, self.lip_reader, text, moved, self.lips, batch)
             total = total + weights.lat * parts["lat"] + weights.ctc * parts["ctc"]
         return total, parts, keys
-
-    def _lip_losses(self, motion: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """L_lat and L_ctc of eq. (2), from the lips of the pseudo-complete sequence."""
-        assert self.recogniser is not None and self.lip_reader is not None and self._config.lip_reading is not None
-        heard, counts, tokens = self.recogniser(batch.speech)
-        lips = motion.unflatten(-1, (-1, 3))[:, :, self.lips].flatten(2) / self.geometry.unit
-        read, logits = self.lip_reader(lips, batch.mask.sum(1), counts)
-        real = torch.arange(heard.shape[1], device=heard.device)[None] < counts[:, None]
-        if self._config.lip_reading.text == "recogniser":
-            text = nn.utils.rnn.pad_sequence(tokens, batch_first=True)
-            lengths, blank = torch.tensor([len(t) for t in tokens], device=heard.device), self.recogniser.blank
-        else:
-            text, lengths, blank = batch.text, batch.text_lengths, 0
-        return latent(read.float(), heard.float(), real), ctc(logits, counts, text, lengths, blank)
 
     def _cmc_loss(self, batch: Batch, keys: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """L_CMC = L_rec + L_vel, eq. (6), here in units of the geometry: Adam does not mind a constant factor, but in

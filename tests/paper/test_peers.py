@@ -1,0 +1,206 @@
+"""The peers in tiny sizes: published masks, batches, gradients, training, key motions plugged into completion."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import SPEECH, TABLES, toml
+
+from kmtalk_core.errors import InputError
+from kmtalk_core.networks.method import Geometry, Keys, make_method
+from kmtalk_core.networks.peers.codetalker import Quantizer
+from kmtalk_core.networks.peers.parts import biased_causal_mask, periodic_encoding
+from training import evaluate
+from training.dataset import DataSet, KeyChoice, collate
+from training.train import main as train_main
+
+GEOMETRY = Geometry(90, 30.0, np.arange(8), np.arange(20, 30), ("a", "b"), 0.002)
+TINY = {"d_model": 16, "heads": 2, "dropout": 0.0}
+SOUND = {"source": "", "architecture": SPEECH, "trainable": "all"}
+PEERS = {
+    "faceformer": {"network": {**TINY, "period": 10}, "speech": SOUND},
+    "codetalker": {
+        "network": {**TINY, "layers": 1, "period": 10},
+        "codebook": {
+            "layers": 1, "heads": 2, "feed_forward": 32, "codes": 8, "faces": 2, "code_dim": 8, "dropout": 0.0,
+        },
+        "speech": SOUND,
+    },
+    "selftalk": {"network": TINY, "speech": SOUND, "lip_reading": TABLES["lip_reading"]},
+}  # fmt: skip
+
+
+def make(name, data):
+    torch.manual_seed(0)
+    method = make_method(name, PEERS[name], data.geometry())
+    for layer in ("out", "to_code"):  # zero at first; as after some training
+        if hasattr(method, layer):
+            torch.nn.init.normal_(getattr(method, layer).weight, std=0.3)
+    return method
+
+
+def short(clip, frames):
+    return type(clip)(clip.name, clip.subject, frames, 1, clip.text)
+
+
+@pytest.fixture
+def data(prepared):
+    return DataSet(prepared)
+
+
+def test_masks_are_the_published_ones():
+    """Transcribed from init_biased_mask of FaceFormer's code, of which the slopes for 4 heads are 2^-2, 2^-4, …"""
+    heads, frames, period = 4, 40, 5
+    start = 2 ** (-(2 ** -(math.log2(heads) - 3)))
+    slopes = [start * start**i for i in range(heads)]
+    flipped = [-(n // period) for n in range(frames)][::-1]
+    mask = biased_causal_mask(heads, frames, period)
+    for head in range(heads):
+        for i in range(frames):
+            assert mask[head, i, : i + 1].tolist() == pytest.approx([slopes[head] * b for b in flipped[-(i + 1) :]])
+            assert (mask[head, i, i + 1 :] == -math.inf).all()
+    encoding = periodic_encoding(12, 8, 5)
+    assert torch.equal(encoding[:5], encoding[5:10]) and encoding[1, :2].tolist() == pytest.approx(
+        [math.sin(1), math.cos(1)]
+    )
+
+
+def test_vectors_become_their_nearest_code_and_gradients_pass():
+    quantizer = Quantizer(3, 2, 0.25)
+    with torch.no_grad():
+        quantizer.codebook.weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+    z = torch.tensor([[0.9, 0.1], [0.1, 0.2]], requires_grad=True)
+    codes, loss, index = quantizer(z)
+    assert index.tolist() == [1, 0] and torch.allclose(codes, quantizer.codebook.weight[[1, 0]])
+    assert loss.item() == pytest.approx(1.25 * float(torch.tensor([0.01, 0.01, 0.01, 0.04]).mean()))
+    codes.sum().backward()
+    assert torch.equal(z.grad, torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_gradients_reach_every_parameter_of_a_stage_and_no_other(data, name):
+    batch = collate(data, [short(clip, 8) for clip in data.split("train")[:2]], KeyChoice())
+    method = make(name, data)
+    for stage in method.stages:
+        trained = {id(p) for m in method.trained(stage.name) for p in m.parameters() if p.requires_grad}
+        method.zero_grad()
+        method.loss(stage.name, batch)[0].backward()
+        for key, p in method.named_parameters():
+            if key.endswith("codebook.weight"):  # codes that nothing is near to have no gradient
+                continue
+            reached = p.grad is not None and bool(p.grad.abs().sum() > 0)
+            # A constant added to all keys of attention changes nothing; cross-attention to one frame has one weight.
+            invariant = "k_proj.bias" in key or ("multihead_attn" in key and "in_proj" in key)
+            assert reached == (id(p) in trained) or invariant, (stage.name, key)
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_a_batch_is_the_mean_of_its_clips(data, name):
+    first, second = data.split("train")[:2]
+    clips = [short(first, 12), short(second, 7)]
+    together, alone = collate(data, clips, KeyChoice()), [collate(data, [c], KeyChoice()) for c in clips]
+    method = make(name, data).eval()
+    with torch.no_grad():
+        for stage in method.stages:
+            loss, _ = method.loss(stage.name, together)
+            apart = [method.loss(stage.name, one)[0] for one in alone]
+            assert torch.isclose(loss, (apart[0] + apart[1]) / 2, rtol=1e-4)
+        both = method.infer(
+            together.speech, together.template, together.style, together.times, together.keys, together.mask
+        )
+        for row, one in enumerate(alone):
+            motion = method.infer(one.speech, one.template, one.style, one.times)
+            n = motion.shape[1]
+            assert motion.abs().max() > 0
+            assert torch.allclose(motion[0], both[row, :n], atol=1e-4 * float(motion.abs().max()))
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_peers_train_from_a_configuration_and_are_evaluated(prepared, tmp_path, name):
+    recipe = tmp_path / "peer.toml"
+    text = f'name = "{name}"\nmethod = "{name}"\n[training]\nepochs = 1\nbatch = 2\n'
+    for table, options in PEERS[name].items():
+        text += f"\n[{table}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in options.items())
+    recipe.write_text(text)
+    run = tmp_path / "run"
+    assert train_main(["--config", str(recipe), "--data", str(prepared), "--run", str(run), "--device", "cpu"]) == 0
+    told = ["--checkpoint", str(run / f"{name}.npz"), "--data", str(prepared), "--out", str(tmp_path / "report")]
+    assert evaluate.main(told) == 0
+    assert f"| {name}" in (tmp_path / "report" / "table.md").read_text()
+
+
+def test_teacher_forcing_gives_the_true_past(data):
+    """With the true past that it would have made itself, FaceFormer makes the same."""
+    batch = collate(data, [short(data.split("train")[0], 6)], KeyChoice())
+    free = make("faceformer", data).eval()
+    tables = {**PEERS["faceformer"], "network": {**PEERS["faceformer"]["network"], "teacher_forcing": True}}
+    forced = make_method("faceformer", tables, data.geometry()).eval()
+    forced.load_state_dict(free.state_dict())
+    with torch.no_grad():
+        # The first token of generation is the speaker alone, where teacher forcing has the embedding of no motion.
+        forced.past.bias.zero_()
+        free.past.bias.zero_()
+        made = free.infer(batch.speech, batch.template, batch.style, batch.times)
+        itself = type(batch)(**{**vars(batch), "motion": made})
+        assert float(forced.loss("motion", itself)[0]) == pytest.approx(0.0, abs=1e-8)
+        assert float(forced.loss("motion", batch)[0]) > 1e-4
+
+
+def test_codetalker_learns_a_sentence_in_two_stages(data):
+    """The codebook first, then codes from the sound: generation comes close to what the codebook can say."""
+    batch = collate(data, [short(data.split("train")[0], 16)], KeyChoice())
+    method = make("codetalker", data)
+    for stage, steps in (("codebook", 40), ("query", 40)):
+        trained = [p for m in method.trained(stage) for p in m.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trained, 3e-3)
+        first = None
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = method.loss(stage, batch)[0]
+            first = loss.item() if first is None else first
+            loss.backward()
+            optimizer.step()
+        assert loss.item() < 0.6 * first, stage
+
+
+def test_key_motions_of_any_method_go_through_completion(data):
+    """The paper's Table 5: key motions of a peer, completed by KMTalk; what it is given matters."""
+    batch = collate(data, [short(data.split("test")[0], 20)], KeyChoice())
+    kmtalk = make_method("kmtalk", {k: v for k, v in TABLES.items() if k != "lip_reading"}, data.geometry()).eval()
+    torch.nn.init.normal_(kmtalk.cmc.out.weight, std=0.3)
+    told = (batch.speech, batch.template, batch.style)
+    with torch.no_grad():
+        results = []
+        for name in PEERS:
+            keys = make(name, data).eval().key_motions(*told, batch.keys)
+            assert keys.shape == (*batch.keys.times.shape, batch.motion.shape[2])
+            results.append(kmtalk.infer(*told, batch.times, Keys(batch.keys.times, batch.keys.mask, keys)))
+    assert not torch.allclose(results[0], results[1]) and not torch.allclose(results[1], results[2])
+
+
+def test_strange_tables_are_refused(data):
+    with pytest.raises(InputError, match=r"no table \[losses\]"):
+        make_method("faceformer", {**PEERS["faceformer"], "losses": {}}, data.geometry())
+
+
+@pytest.mark.parametrize("name", PEERS)
+def test_presets_are_what_the_papers_say(name):
+    from pathlib import Path
+
+    from training.methods.config import read_recipe
+
+    configs = Path(__file__).parents[2] / "training" / "configs"
+    for data, vertices in (("vocaset", 5023), ("biwi", 23370), ("synthetic", 800)):
+        recipe = read_recipe(configs / f"{name}_{data}.toml")
+        assert (recipe.name, recipe.method) == (f"{name}-{data}", name)
+        if data == "synthetic":
+            continue
+        assert (recipe.training.batch, recipe.training.learning_rate) == (1, 1e-4)
+        width = recipe.tables["network"]["d_model"]
+        assert (
+            width
+            == {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024)}[name][vertices > 6000]
+        )
+    small = read_recipe(configs / f"{name}_synthetic.toml")
+    assert sum(p.numel() for p in make_method(name, small.tables, GEOMETRY).parameters()) < 5e6
