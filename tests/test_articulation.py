@@ -282,3 +282,11 @@ def test_the_tip_of_the_tongue_rises_further_from_an_open_jaw():
     jaw, tip = COLUMN["jawOpen"], COLUMN["tongueTipUp"]
     assert open_jaw[at, jaw] > closed[at, jaw] + 0.05
     assert open_jaw[at, tip] > closed[at, tip] + 0.05
+
+
+def test_the_tongue_comes_out_only_between_parted_teeth():
+    for text in ("TH:0.1 IH", "S TH:0.06 S", "AA DH:0.05 AA"):
+        _, controls = curves(speech(text))
+        out = controls[:, COLUMN["tongueOut"]] > 0.15
+        assert out.any()
+        assert controls[out, COLUMN["jawOpen"]].min() > 0.02

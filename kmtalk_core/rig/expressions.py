@@ -30,6 +30,7 @@ CLOSED_JAW = 0.22  # at sealed lips, when the jaw is open behind them
 ROLL_TO_TEETH = 0.6  # the mouthRollLower of f and v
 TUCK_MM = 2.6  # how far over the upper incisors' edge the lower lip then reaches
 TONGUE_RISE_MM = 15.0  # the tip at tongueTipUp 1
+TONGUE_THINS = 0.6  # share of the height of its front that tongueOut takes
 EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
 BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves with them
 LIP_DEPTH_MM = 12.0  # how far behind the inner lips these may touch
@@ -109,8 +110,10 @@ def tongue_shape(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
     t = (points[:, 2] - back) / max(front - back, 1e-9)
     zero = np.zeros_like(t)
     if control == "tongueOut":
-        # Over the lower teeth and the lip, which the jaw carries along with the tongue.
-        return np.stack([zero, 9 * smoothstep((t - 0.35) / 0.65), 24 * smoothstep(t)], axis=1)
+        # Over the lower teeth and the lip, which the jaw carries along, and thinner, to pass under the upper teeth.
+        front = smoothstep((t - 0.35) / 0.65)
+        thinner = TONGUE_THINS * (np.median(points[t > 0.6, 1]) - points[:, 1])
+        return np.stack([zero, (8 + thinner) * front, 24 * smoothstep(t)], axis=1)
     if control == "tongueTipUp":
         # High enough for a tongue that an open jaw has lowered, and forward to the backs of the upper incisors, where
         # it is seen below their edge.

@@ -30,6 +30,7 @@ from .targets import (
     STRESS_GAIN,
     SYNERGIES,
     TARGETS,
+    TEETH_PARTED,
     TIME_CONSTANT,
     TIP_AT_REST,
     TIP_CONTACT,
@@ -115,6 +116,7 @@ def synthesize(
         curves[follower] = share * curves[leader]
 
     curves["tongueTipUp"] *= (TIP_AT_REST + TIP_PER_JAW * curves["jawOpen"]) / TIP_CONTACT
+    curves["tongueOut"] *= 1 - np.exp(-((curves["jawOpen"] / TEETH_PARTED) ** 2))
 
     _close_lips(curves, times, alignment)
     _vary(curves, drift[1:], style)
