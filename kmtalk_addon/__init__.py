@@ -12,7 +12,7 @@ import bpy
 if importlib.util.find_spec("kmtalk_core") is None:
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from . import operators, panels, preferences, properties, session
+from . import live, operators, panels, preferences, properties, session
 
 classes = (*properties.classes, *preferences.classes, *operators.classes, *panels.classes)
 
@@ -22,11 +22,13 @@ def register() -> None:
     for cls in classes:
         bpy.utils.register_class(cls)
     properties.add()
+    live.register()
 
 
 def unregister() -> None:
     """The inverse of `register`; also ends the worker."""
     session.current.stop()
+    live.unregister()
     properties.remove()
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

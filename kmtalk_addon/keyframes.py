@@ -124,7 +124,8 @@ def read(
     frames = np.unique(np.concatenate(marked))
     frames = frames[(frames >= first - SAME_FRAME) & (frames <= last + SAME_FRAME)]
     frames = frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
-    if not len(frames):
+    unshown = ~_inside(line, key_frames(line, animation))
+    if not len(frames) and not unshown.any():
         raise InputError("All key motions are gone; keep at least one, or generate again.")
     times, before = _times(frames - first, line, animation.keys.times)
     controls = np.empty((len(frames), len(animation.control_names)), np.float32)
@@ -134,7 +135,10 @@ def read(
         else:
             controls[:, column] = np.interp(times, animation.times, animation.controls[:, column])
             controls[before >= 0, column] = animation.keys.controls[before[before >= 0], column]
-    return KeyMotions(times, controls)
+    # What an offset has pushed beyond the line's ends is no less a key motion.
+    times = np.concatenate([times, animation.keys.times[unshown]])
+    order = np.argsort(times)
+    return KeyMotions(times[order], np.concatenate([controls, animation.keys.controls[unshown]])[order])
 
 
 def count_marked_at(
@@ -145,6 +149,41 @@ def count_marked_at(
     return int(
         np.isin(np.rint(frames / SAME_FRAME), np.rint(np.concatenate([np.zeros(0), *marked]) / SAME_FRAME)).sum()
     )
+
+
+def lie_shifted(
+    obj: bpy.types.Object,
+    action: bpy.types.Action,
+    names: Mapping[str, str],
+    line: Line,
+    animation: Animation,
+    shift: float,
+) -> bool:
+    """Whether the animator has moved the keyframes of a line `shift` frames from where they were written."""
+    frames = key_frames(line, animation)
+    return bool(shift) and count_marked_at(obj, action, names, frames + shift) > count_marked_at(
+        obj, action, names, frames
+    )
+
+
+def sample(
+    obj: bpy.types.Object,
+    action: bpy.types.Action,
+    names: Mapping[str, str],
+    line: Line,
+    animation: Animation,
+    shift: float = 0.0,
+) -> np.ndarray:
+    """(T, C) float32: what the curves show on every frame of the line, edits included, in the order of `animation`.
+
+    A control without an F-curve is as in `animation`.
+    """
+    frames = line.first_frame + shift + np.arange(len(animation.times), dtype=np.float64)
+    out = animation.controls.astype(np.float32)
+    for control, curve in _curves(obj, action, names).items():
+        if control in animation.control_names:
+            out[:, animation.control_names.index(control)] = _values(curve, _points(curve)[0], frames)
+    return out
 
 
 def key_frames(line: Line, animation: Animation) -> np.ndarray:
@@ -160,14 +199,20 @@ def clear(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, s
 
 def _columns(line: Line, animation: Animation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames (n,), values (n, C) and keyframe types (n,): every frame of the motion, and the key motions in between."""
-    at_keys = key_frames(line, animation)
+    inside = _inside(line, key_frames(line, animation))
+    at_keys = key_frames(line, animation)[inside]
     completed = line.first_frame + np.arange(len(animation.times))
     free = (_nearest(at_keys, completed)[1] > SAME_FRAME) & (completed <= line.last_frame)
     frames = np.concatenate([completed[free], at_keys])
-    values = np.concatenate([animation.controls[free], animation.keys.controls])
+    values = np.concatenate([animation.controls[free], animation.keys.controls[inside]])
     types = np.repeat([GENERATED, KEYFRAME], [free.sum(), len(at_keys)])
     order = np.argsort(frames, kind="stable")
     return frames[order], values[order], types[order]
+
+
+def _inside(line: Line, frames: np.ndarray) -> np.ndarray:
+    """Which of `frames` lie within the line."""
+    return (frames >= line.first_frame - SAME_FRAME) & (frames <= line.last_frame + SAME_FRAME)
 
 
 def _edited(
@@ -187,6 +232,8 @@ def _edited(
 
 
 def _replace(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> None:
+    if _revalued(curve, line, frames, values, types):
+        return
     count, points = len(frames), curve.keyframe_points
     new = {
         "co": np.stack([frames, values], axis=1),
@@ -205,9 +252,34 @@ def _replace(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np
             continue
         column = np.asarray(new.get(name, np.zeros((count, width))), kind)
         if kept:
-            column = np.concatenate([kept[name].reshape(others, -1), column.reshape(count, -1)])
+            column = np.concatenate([kept[name].reshape(others, width), column.reshape(count, width)])
         points.foreach_set(name, np.ascontiguousarray(column, kind).ravel())
     curve.update()
+
+
+def _revalued(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> bool:
+    """Only set the values where the line's keyframes are these already: much faster, and selections stay."""
+    points = curve.keyframe_points
+    if not len(points):
+        return False
+    flat, kinds = np.empty(len(points) * 2, np.float32), np.empty(len(points), np.int32)
+    left, right = np.empty(len(points), np.int32), np.empty(len(points), np.int32)
+    points.foreach_get("co", flat)
+    points.foreach_get("type", kinds)
+    points.foreach_get("handle_left_type", left)
+    points.foreach_get("handle_right_type", right)
+    xy = flat.reshape(-1, 2)
+    own = np.flatnonzero(_inside(line, xy[:, 0].astype(np.float64)))
+    if len(own) != len(frames) or (np.diff(xy[:, 0]) <= 0).any():
+        return False
+    alike = (np.abs(xy[own, 0] - frames) < SAME_FRAME) & (kinds[own] == types)
+    if not alike.all() or (left[own] != AUTO_CLAMPED).any() or (right[own] != AUTO_CLAMPED).any():
+        return False
+    if not np.array_equal(xy[own, 1], values.astype(np.float32)):
+        xy[own, 1] = values
+        points.foreach_set("co", flat)
+        curve.update()
+    return True
 
 
 def _other_keyframes(curve: bpy.types.FCurve, first: float, last: float) -> dict[str, np.ndarray]:
@@ -236,13 +308,13 @@ def _points(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray]:
     return xy[order], types[order]
 
 
-def _values(curve: bpy.types.FCurve, xy: np.ndarray, frames: np.ndarray) -> list[float]:
+def _values(curve: bpy.types.FCurve, xy: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """The value of a keyframe where there is one, of the curve elsewhere."""
     place = np.clip(np.searchsorted(xy[:, 0], frames - SAME_FRAME), 0, len(xy) - 1)
-    return [
-        xy[k, 1] if abs(xy[k, 0] - frame) <= SAME_FRAME else curve.evaluate(frame)
-        for k, frame in zip(place, frames, strict=True)
-    ]
+    values = xy[place, 1]
+    for index in np.flatnonzero(np.abs(xy[place, 0] - frames) > SAME_FRAME):
+        values[index] = curve.evaluate(frames[index])
+    return values
 
 
 def _times(offsets: np.ndarray, line: Line, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,40 +1,52 @@
-"""The two things that KMTalk does in Blender, as `job.Steps`: generate lip sync, and complete it again after edits."""
+"""What KMTalk does in Blender, as `job.Steps`: generate lip sync, complete it again after edits, correct its words."""
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, KeyMotions, load_animation, save_npz
-from kmtalk_core.runtime.protocol import Animate, BuildRig, Complete
+from kmtalk_core.motion import Animation, KeyMotions, load_animation, save_animation, save_npz
+from kmtalk_core.runtime.protocol import Animate, BuildRig, Complete, Correct
+from kmtalk_core.sliders import Layers, Sliders
 
-from . import keyframes, shape_keys
+from . import corrections, keyframes, live, shape_keys, takes
 from .job import Steps
-from .strip import Line, choose_strip, read_line, scene_rate, sound_file, sound_path, text_beside
+from .strip import Line, choose_strip, read_line, scene_rate, sound_file, what_is_said
+from .takes import find_take, read_take
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to animate a line; None as `transcript` means the .txt file beside the sound, if there is one."""
+    """How to animate a line, as in `kmtalk_core.runtime.protocol.Animate`.
+
+    None as `transcript` means what the strip says: its text, name, or the file beside the sound.
+    """
 
     transcript: str | None = None
     alignment: str | None = None
     localizer: str = "auto"
+    language: str = "en"
     key_rule: str = "apexes"
+    key_density: float = 1.0
     intensity: float = 1.0
+    jaw: float = 1.0
+    lips: float = 1.0
+    smoothing: float = 0.0
+    offset: float = 0.0
     upper_face: float = 1.0
     head: float = 1.0
     expression: str = "neutral"
     expression_strength: float = 1.0
     seed: int = 0
+    tools: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,36 +61,41 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     """Animate the shape keys of `obj` with what `strip` plays, at its place in time.
 
     Shape keys are built if the mesh has none for speech. Other keyframes than those of this line stay as they are.
+    What the user has corrected in the strip's words and phones counts, applied already or not.
     """
     shape_keys.check_mesh(obj)
     line = read_line(scene, strip)
-    mesh, path = obj.name, sound_path(strip)
+    mesh, strip_name = obj.name, strip.name
+    corrected = corrections.with_pending(strip, obj)
+    given = {f.name: getattr(options, f.name) for f in fields(options)}
     with _folder() as folder, sound_file(strip) as audio:
         built = None
         if shape_keys.needs_rig(obj):
             shape_keys.save_mesh(obj, folder / "mesh.npz")
             yield BuildRig(str(folder / "mesh.npz"), str(folder / "rig.npz"))
             built = shape_keys.load_shapes(_mesh(mesh), folder / "rig.npz")
+        elif shape_keys.own_shapes(obj):
+            shape_keys.save_mesh(obj, folder / "mesh.npz", with_shapes=True)
+            given["mesh"] = str(folder / "mesh.npz")
+        given["transcript"] = options.transcript or what_is_said(strip).text
         details = yield Animate(
             audio=audio,
             out=str(folder / "out.npz"),
             start=line.start,
             duration=line.duration,
-            transcript=options.transcript or text_beside(path),
-            alignment=options.alignment,
-            localizer=options.localizer,
             fps=line.frames_per_second_of_sound,
-            key_rule=options.key_rule,
-            intensity=options.intensity,
-            upper_face=options.upper_face,
-            head=options.head,
-            expression=options.expression,
-            expression_strength=options.expression_strength,
-            seed=options.seed,
+            corrections=corrected.listed,
+            corrections_of=corrected.audio_sha256,
+            **given,
         )
         animation = load_animation(folder / "out.npz")
         result = (folder / "out.npz").read_bytes()
-    return apply(_mesh(mesh), line, animation, result, tuple(details["warnings"]), built)
+    outcome = apply(_mesh(mesh), line, animation, result, tuple(details["warnings"]), built)
+    if (strip := _strip(scene, strip_name)) is not None:
+        takes.set_on(strip, animation)
+        if corrected.listed:
+            corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
+    return outcome
 
 
 def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> Steps[Outcome]:
@@ -86,34 +103,45 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
 
     If the strip was moved, the animation follows it. An empty `strip_name` means the active or only strip.
     """
-    take, action = find_take(scene, strip_name, obj)
-    line, before = read_take(take)
-    take_name, mesh = take.name, obj.name
-    names, _ = shape_keys.drivable(obj)
-    moved = _moved(scene, take_name, line)
-    shift = moved.first_frame - line.first_frame
-    where_written = keyframes.key_frames(line, before)
-    # The keyframes lie where they were written, unless the animator has moved them along with the strip.
-    count = [keyframes.count_marked_at(obj, action, names, where_written + by) for by in (0, shift)]
-    with_strip = count[1] > count[0]
-    keys = keyframes.read(obj, action, names, line, before, shift if with_strip else 0)
     with _folder() as folder:
-        (folder / "before.npz").write_bytes(take.result)
-        save_npz(
-            {
-                "key_times": keys.times,
-                "key_controls": keys.controls,
-                "control_names": np.array(before.control_names, dtype=str),
-            },
-            folder / "keys.npz",
+        edited = _edited(scene, strip_name, obj)
+        yield from _completed(edited, folder)
+        animation, result = load_animation(folder / "out.npz"), (folder / "out.npz").read_bytes()
+    return _put_back(edited, animation, result, edited.warnings)
+
+
+def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
+    """Apply what was edited in the words and phones of a line: only what is near them is aligned and moved anew.
+
+    Of the options the language, key rule and key density count. The corrections stay with the strip.
+    """
+    take, _ = find_take(scene, strip_name, obj)
+    strip = choose_strip(scene, take.name)
+    line = takes.read_line(take)
+    pending = corrections.pending(take)
+    if not pending:
+        raise InputError("No word or phone has been changed; change a text or a time first.")
+    with _folder() as folder, sound_file(strip) as audio:
+        edited = _edited(scene, take.name, obj)
+        yield from _completed(edited, folder)
+        yield Correct(
+            animation=str(folder / "out.npz"),
+            audio=audio,
+            out=str(folder / "corrected.npz"),
+            corrections=pending,
+            start=line.start,
+            duration=line.duration,
+            language=options.language,
+            key_rule=options.key_rule,
+            key_density=options.key_density,
         )
-        yield Complete(str(folder / "before.npz"), str(folder / "keys.npz"), str(folder / "out.npz"))
-        animation = load_animation(folder / "out.npz")
-        result = (folder / "out.npz").read_bytes()
-    obj = _mesh(mesh)
-    if shift and not with_strip:
-        keyframes.clear(obj, keyframes.ensure_action(obj), names, line)
-    return apply(obj, moved, animation, result, ())
+        animation = load_animation(folder / "corrected.npz")
+        result = (folder / "corrected.npz").read_bytes()
+    outcome = _put_back(edited, animation, result, ())
+    if (strip := _strip(scene, edited.take)) is not None:
+        stored = corrections.stored(strip)
+        corrections.store(strip, corrections.Stored(animation.audio_sha256, (*stored.listed, *pending)))
+    return Outcome(f"{len(pending)} corrected; {outcome.summary}", outcome.warnings)
 
 
 def apply(
@@ -134,75 +162,106 @@ def apply(
         warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
     action = keyframes.ensure_action(obj)
     keyframes.write(obj, action, names, line, animation)
-    poses = np.concatenate([animation.controls, animation.keys.controls])
-    reach = zip(poses.min(0).tolist(), poses.max(0).tolist(), strict=True)
-    shape_keys.make_room(obj, {names[c]: r for c, r in zip(animation.control_names, reach, strict=True) if c in names})
+    shape_keys.make_room_for(obj, names, animation)
     take = action.kmtalk_takes.get(line.strip) or action.kmtalk_takes.add()
     take.name = line.strip
-    take.line = json.dumps(asdict(line))
-    take.result = result
-    take.warnings = "\n".join(warnings)
-    take.key_count = len(animation.keys.times)
-    bpy.context.scene.frame_set(bpy.context.scene.frame_current)
+    take.result, take.finished = result, b""
+    take.warnings = "\n".join(dict.fromkeys(warnings))
+    takes.remember(take, line, animation)
+    live.show(bpy.context.scene)
     summary = f"{take.key_count} key motions on frames {line.first_frame} to {line.last_frame} of {obj.name}"
     return Outcome(summary + (f", {len(added)} shape keys built" if added else ""), warnings)
 
 
-def find_take(
-    scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object | None
-) -> tuple[bpy.types.PropertyGroup, bpy.types.Action]:
-    """What is remembered of the strip's line, and KMTalk's Action that holds it. Raises InputError if there is none."""
-    obj = shape_keys.check_mesh(obj)
-    action = keyframes.own_action(obj)
-    if action is None:
-        raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
-    takes = action.kmtalk_takes
-    try:
-        name = choose_strip(scene, strip_name).name
-        named = bool(strip_name)
-    except InputError:
-        name, named = strip_name, False
-    # The only take is meant where no strip is named, or one that has another name by now.
-    take = takes.get(name) or (takes[0] if len(takes) == 1 and not named else None)
-    if take is None:
-        raise InputError(f"The strip {name} has not been animated on {obj.name}; generate it first.")
-    return take, action
-
-
-def read_take(take: bpy.types.PropertyGroup) -> tuple[Line, Animation]:
-    """What the strip played when `take` was generated, and the result as computed last."""
-    with _folder() as folder:
-        (folder / "take.npz").write_bytes(take.result)
-        return Line(**json.loads(take.line)), load_animation(folder / "take.npz")
-
-
 def edited_keys(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> bool:
-    """Whether the animator has edited the key motions of the strip's line since they were computed."""
+    """Whether the animator has edited key motions of the strip's line."""
     try:
         take, action = find_take(scene, strip_name, obj)
-        line, before = read_take(take)
+        line, before = takes.read_line(take), takes.shown(take)
         keys = keyframes.read(obj, action, shape_keys.drivable(obj)[0], line, before)
     except InputError:
         return False
-    return not _same(keys, before.keys)
+    return bool(live.edits(before, keys).any()) or len(keys.times) < len(before.keys.times)
 
 
-def _same(a: KeyMotions, b: KeyMotions) -> bool:
-    return np.array_equal(a.times, b.times) and np.allclose(a.controls, b.controls, rtol=0, atol=1e-6)
+@dataclass(frozen=True)
+class _Edited:
+    """A line to be completed: `before`, finished with the sliders as they are, has the key motions as computed, `keys`
+    those of now."""
+
+    mesh: str
+    take: str
+    left: live.AsLeft
+    before: Animation
+    keys: KeyMotions
+    warnings: tuple[str, ...]
 
 
-def _moved(scene: bpy.types.Scene, strip_name: str, line: Line) -> Line:
-    """`line` where its strip is now; where it was, if the strip is gone."""
+def _edited(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> _Edited:
+    take, action = find_take(scene, strip_name, obj)
+    strip = _strip(scene, take.name)
+    line, base = read_take(take)
+    _check_pace(scene, strip, line)
+    left = live.as_left(scene, strip, obj, take, action)
+    before = _as_worn(base, takes.settings_on(strip) if strip is not None else None)
+    times, controls = left.keys.times.copy(), left.keys.controls.copy()
+    for index in np.flatnonzero(~left.edited):  # as finished, like the keys of `before`
+        place = int(np.abs(base.keys.times - times[index]).argmin())
+        times[index], controls[index] = before.keys.times[place], before.keys.controls[place]
+    shift = round(before.sliders.offset * base.fps) - round(base.sliders.offset * base.fps)
+    times[left.edited] += shift / base.fps
+    return _Edited(obj.name, take.name, left, before, KeyMotions(times, controls), tuple(take.warnings.splitlines()))
+
+
+def _as_worn(base: Animation, settings: tuple[Sliders, Layers] | None) -> Animation:
+    if settings is None or base.speech is None or settings == (base.sliders, base.layers):
+        return base
+    from kmtalk_core.finish import finish
+
+    return finish(base, *settings)
+
+
+def _completed(edited: _Edited, folder: Path) -> Steps[None]:
+    """Leaves the line, completed through its keys, as out.npz in `folder`."""
+    save_animation(edited.before, folder / "before.npz", compressed=False)
+    save_npz(
+        {
+            "key_times": edited.keys.times,
+            "key_controls": edited.keys.controls,
+            "control_names": np.array(edited.before.control_names, dtype=str),
+        },
+        folder / "keys.npz",
+        compressed=False,
+    )
+    yield Complete(str(folder / "before.npz"), str(folder / "keys.npz"), str(folder / "out.npz"))
+
+
+def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tuple[str, ...]) -> Outcome:
+    obj = _mesh(edited.mesh)
+    if edited.left.left_behind:
+        keyframes.clear(obj, keyframes.ensure_action(obj), shape_keys.drivable(obj)[0], edited.left.line)
+    return apply(obj, edited.left.now, animation, result, warnings)
+
+
+def _check_pace(scene: bpy.types.Scene, strip: bpy.types.Strip | None, line: Line) -> None:
+    """Raise InputError if frames and seconds are no longer to each other as when the line was animated."""
     if abs(scene_rate(scene) - line.fps) > 1e-6:
         raise InputError(f"The scene no longer runs at {line.fps:g} frames a second; set that again or generate anew.")
+    if strip is None:
+        return
     try:
-        now = read_line(scene, choose_strip(scene, strip_name))
+        now = read_line(scene, strip)
     except InputError:
-        return line
+        return
     if abs(now.speed - line.speed) > 1e-6:
-        raise InputError(f"The strip {strip_name} has another speed than when it was animated; generate it again.")
-    shift = round(now.origin - line.origin)
-    return replace(line, origin=line.origin + shift, first_frame=line.first_frame + shift)
+        raise InputError(f"The strip {strip.name} has another speed than when it was animated; generate it again.")
+
+
+def _strip(scene: bpy.types.Scene, name: str) -> bpy.types.Strip | None:
+    try:
+        return choose_strip(scene, name)
+    except InputError:
+        return None
 
 
 def _mesh(name: str) -> bpy.types.Object:

@@ -1,18 +1,21 @@
 """The operators: poll with a reason, take a snapshot of the properties, call, report."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import KMTalkError
+from kmtalk_core.sliders import Layers, Sliders
 
-from . import compat, lipsync, shape_keys
+from . import compat, corrections, lipsync, live, shape_keys, takes
 from .job import Steps
-from .preferences import python_path
+from .live import redraw
+from .preferences import python_path, tools
 from .session import current
-from .strip import choose_strip
+from .strip import choose_strip, sound_path
 
 POLL_INTERVAL = 0.05  # s
 
@@ -23,19 +26,18 @@ def chosen_mesh(context: bpy.types.Context) -> bpy.types.Object | None:
 
 
 def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.Options:
-    """The panel's settings as they are now. Texts win over typed transcripts."""
+    """The panel's settings as they are now."""
     settings, said = context.scene.kmtalk, strip.kmtalk
+    sliders, layers = takes.settings_on(strip)
     return lipsync.Options(
-        transcript=(said.text.as_string() if said.text else said.transcript).strip() or None,
         alignment=bpy.path.abspath(said.alignment) or None,
         localizer=settings.localizer,
+        language=settings.language,
         key_rule=settings.key_rule,
-        intensity=settings.intensity,
-        upper_face=settings.upper_face,
-        head=settings.head,
-        expression=settings.expression,
-        expression_strength=settings.expression_strength,
-        seed=settings.seed,
+        key_density=round(settings.key_density, 6),
+        tools=tools(context),
+        **asdict(sliders),
+        **asdict(layers),
     )
 
 
@@ -71,7 +73,7 @@ class Working:
             return {"CANCELLED"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        redraw(context)
+        redraw()
         context.workspace.status_text_set(f"KMTalk: {current.message} ({current.fraction:.0%}), Esc cancels")
         try:
             if not current.job.poll():
@@ -89,7 +91,7 @@ class Working:
     def put_away(self, context: bpy.types.Context) -> None:
         context.window_manager.event_timer_remove(self._timer)
         context.workspace.status_text_set(None)
-        redraw(context)
+        redraw()
 
     def finish(self, outcome: lipsync.Outcome) -> set[str]:
         current.job = None
@@ -138,11 +140,191 @@ class KMTALK_OT_complete(Working, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         scene = compat.sequencer_scene(context)
-        return can_work(cls, lambda: lipsync.find_take(scene, context.scene.kmtalk.strip, chosen_mesh(context)))
+        return can_work(cls, lambda: takes.find_take(scene, context.scene.kmtalk.strip, chosen_mesh(context)))
 
     def steps(self, context: bpy.types.Context) -> Steps[lipsync.Outcome]:
         scene = compat.sequencer_scene(context)
         return lipsync.complete(scene, context.scene.kmtalk.strip, chosen_mesh(context))
+
+
+class KMTALK_OT_correct(Working, bpy.types.Operator):
+    """Align what you have changed in words and phones again; the motion changes near it and nowhere else"""
+
+    bl_idname = "kmtalk.correct"
+    bl_label = "Apply Corrections"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: _corrected_take(context))
+
+    def steps(self, context: bpy.types.Context) -> Steps[lipsync.Outcome]:
+        scene = compat.sequencer_scene(context)
+        strip, mesh = _strip_and_mesh(context)
+        return lipsync.correct(scene, strip.name, mesh, options_of(context, strip))
+
+
+class OnTake:
+    """An operator on the line that was animated, which needs no worker: `work` does it."""
+
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: _take(context))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.work(context, *_take(context))
+        except Exception as error:
+            self.report({"ERROR"}, current.explain(error))
+            return {"CANCELLED"}
+        redraw()
+        return {"FINISHED"}
+
+    def work(self, context: bpy.types.Context, take: bpy.types.PropertyGroup, action: bpy.types.Action) -> None:
+        raise NotImplementedError
+
+
+class KMTALK_OT_check_contacts(OnTake, bpy.types.Operator):
+    """Look again which lip contacts the face misses, with the keyframes as they are now"""
+
+    bl_idname = "kmtalk.check_contacts"
+    bl_label = "Check Contacts"
+
+    def work(self, context, take, action):
+        scene = compat.sequencer_scene(context)
+        strip = next((strip for strip in compat.all_strips(scene) if strip.name == take.name), None)
+        takes.remember_missed(take, live.on_curves(scene, strip, chosen_mesh(context), take, action))
+        self.report({"INFO"}, take.contacts)
+
+
+class KMTALK_OT_add_word(OnTake, bpy.types.Operator):
+    """Add a word that was not heard, at the current frame"""
+
+    bl_idname = "kmtalk.add_word"
+    bl_label = "Add Word"
+
+    def work(self, context, take, action):
+        scene = compat.sequencer_scene(context)
+        with current.fill_in():
+            corrections.add_word(take, max(0.0, live.second_at(scene, take, scene.frame_current_final)))
+
+
+class KMTALK_OT_remove_word(OnTake, bpy.types.Operator):
+    """Remove the chosen word: nothing is said there"""
+
+    bl_idname = "kmtalk.remove_word"
+    bl_label = "Remove Word"
+
+    def work(self, context, take, action):
+        if 0 <= take.word < len(take.words):
+            if take.words[take.word].heard:
+                take.words[take.word].name = ""
+            else:
+                take.words.remove(take.word)
+
+
+class KMTALK_OT_revert(OnTake, bpy.types.Operator):
+    """Take back what was changed in words and phones and is not applied yet"""
+
+    bl_idname = "kmtalk.revert"
+    bl_label = "Revert"
+
+    def work(self, context, take, action):
+        corrections.revert(take)
+
+
+class KMTALK_OT_time_here(OnTake, bpy.types.Operator):
+    """Set this time to the current frame"""
+
+    bl_idname = "kmtalk.time_here"
+    bl_label = "To Current Frame"
+
+    tier: EnumProperty(items=(("words", "Word", ""), ("phones", "Phone", "")), options={"HIDDEN"})
+    edge: EnumProperty(items=(("start", "Start", ""), ("end", "End", "")), options={"HIDDEN"})
+
+    def work(self, context, take, action):
+        scene = compat.sequencer_scene(context)
+        items, index = getattr(take, self.tier), take.word if self.tier == "words" else take.phone
+        if 0 <= index < len(items):
+            setattr(items[index], self.edge, live.second_at(scene, take, scene.frame_current_final))
+
+
+class KMTALK_OT_forget(bpy.types.Operator):
+    """Forget this correction; it has no effect when the line is generated again"""
+
+    bl_idname = "kmtalk.forget"
+    bl_label = "Forget Correction"
+    bl_options: ClassVar = {"UNDO"}
+
+    index: IntProperty(description="Which one; -1: all", default=-1, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        strip = choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
+        kept = corrections.stored(strip)
+        left = () if self.index < 0 else (*kept.listed[: self.index], *kept.listed[self.index + 1 :])
+        corrections.store(strip, corrections.Stored(kept.audio_sha256, left))
+        return {"FINISHED"}
+
+
+class KMTALK_OT_reset_sliders(bpy.types.Operator):
+    """Set all sliders to what they were in the beginning"""
+
+    bl_idname = "kmtalk.reset_sliders"
+    bl_label = "Reset Sliders"
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        strip = choose_strip(scene, context.scene.kmtalk.strip)
+        with current.fill_in():
+            for name, value in (asdict(Sliders()) | asdict(Layers())).items():
+                setattr(strip.kmtalk, name, value)
+        live.bring_up_to_date(scene)
+        return {"FINISHED"}
+
+
+class KMTALK_OT_export_alignment(OnTake, bpy.types.Operator):
+    """Write words and phones with their times, from the beginning of the sound file"""
+
+    bl_idname = "kmtalk.export_alignment"
+    bl_label = "Export Words and Phones"
+    bl_options: ClassVar = set()
+
+    suffix: EnumProperty(
+        name="Format",
+        items=(
+            (".TextGrid", "TextGrid", "For Praat and aligners: words and phones"),
+            (".json", "JSON", "As the Montreal Forced Aligner writes it: words and phones"),
+            (".srt", "Subtitles", "SubRip subtitles: words"),
+        ),
+        options={"HIDDEN"},
+    )
+    filepath: StringProperty(subtype="FILE_PATH")
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
+    filter_glob: StringProperty(default="*.TextGrid;*.json;*.srt", options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        strip = choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
+        self.filepath = str(sound_path(strip).with_suffix(self.suffix))
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def work(self, context, take, action):
+        from kmtalk_core.localization.textgrid import save_alignment
+
+        line, animation = takes.read_take(take)
+        path = Path(bpy.path.ensure_ext(self.filepath, self.suffix))
+        save_alignment(animation.alignment.from_time(-line.start), path)
+        self.report({"INFO"}, f"{path.name} was written")
 
 
 class KMTALK_OT_cancel(bpy.types.Operator):
@@ -169,9 +351,9 @@ class KMTALK_OT_add_sound(bpy.types.Operator):
     bl_options: ClassVar = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(subtype="FILE_PATH")
-    filter_sound: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
-    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_sound: BoolProperty(default=True, options={"HIDDEN"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -199,14 +381,6 @@ def can_work(operator: type[bpy.types.Operator], need) -> bool:
     return current.job is None
 
 
-def redraw(context: bpy.types.Context) -> None:
-    """Show progress in all panels."""
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"}:
-                area.tag_redraw()
-
-
 def _is_sound(path: Path) -> bool:
     sound = bpy.data.sounds.load(str(path))
     try:
@@ -220,4 +394,28 @@ def _strip_and_mesh(context: bpy.types.Context) -> tuple[compat.StripType, bpy.t
     return strip, shape_keys.check_mesh(chosen_mesh(context))
 
 
-classes = (KMTALK_OT_generate, KMTALK_OT_complete, KMTALK_OT_cancel, KMTALK_OT_add_sound)
+def _take(context: bpy.types.Context) -> tuple[bpy.types.PropertyGroup, bpy.types.Action]:
+    return takes.find_take(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))
+
+
+def _corrected_take(context: bpy.types.Context) -> None:
+    _strip_and_mesh(context)
+    if not corrections.pending(_take(context)[0]):
+        raise KMTalkError("No word or phone has been changed; change a text or a time first")
+
+
+classes = (
+    KMTALK_OT_generate,
+    KMTALK_OT_complete,
+    KMTALK_OT_correct,
+    KMTALK_OT_cancel,
+    KMTALK_OT_add_sound,
+    KMTALK_OT_check_contacts,
+    KMTALK_OT_add_word,
+    KMTALK_OT_remove_word,
+    KMTALK_OT_revert,
+    KMTALK_OT_time_here,
+    KMTALK_OT_forget,
+    KMTALK_OT_reset_sliders,
+    KMTALK_OT_export_alignment,
+)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 import bpy
 
 from kmtalk_core.errors import KMTalkError
 
-from . import compat, lipsync, shape_keys
+from . import compat, corrections, live, shape_keys, takes
 from .operators import chosen_mesh
 from .session import current
-from .strip import choose_strip, sound_path, text_beside
+from .strip import choose_strip, sound_path, what_is_said
 
 CHARACTER_WIDTH = 6.5  # pixels, roughly, at a scale of 1
+ROWS = 5  # of a list
 
 
 class KMTalkPanel:
@@ -27,13 +29,17 @@ class KMTalkPanel:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        strip = _chosen_strip(context)
+        strip, take = _chosen_strip(context), _chosen_take(context)
         draw_sound(section(layout, "Sound", "PLAY_SOUND"), context, strip)
         draw_text(section(layout, "Text", "TEXT"), context, strip)
         draw_mesh(section(layout, "Mesh", "MESH_DATA"), context)
-        draw_settings(layout, context, strip)
+        draw_options(layout, context, strip)
         draw_generate(layout, context)
-        draw_edit(layout, context)
+        draw_edit(layout, context, take)
+        draw_sliders(layout, strip)
+        if take is not None:
+            draw_words(layout, context, strip, take)
+            draw_contacts(layout, context, take)
 
 
 class KMTALK_PT_view3d(KMTalkPanel, bpy.types.Panel):
@@ -42,6 +48,35 @@ class KMTALK_PT_view3d(KMTalkPanel, bpy.types.Panel):
 
 class KMTALK_PT_sequencer(KMTalkPanel, bpy.types.Panel):
     bl_space_type = "SEQUENCE_EDITOR"
+
+
+class KMTALK_UL_words(bpy.types.UIList):
+    """Words: frame, text, and how well the sound fits them."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index):
+        row = _segment(layout, context, data, item, "ERROR" if item.doubtful else "BLANK1")
+        share = row.row()
+        share.alignment, share.active, share.ui_units_x = "RIGHT", item.doubtful, 2.2
+        share.label(text=f"{item.confidence:.0%}" if item.confidence < 1 else "")
+
+
+class KMTALK_UL_phones(bpy.types.UIList):
+    """The phones of the chosen word."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index):
+        _segment(layout, context, data, item, "BLANK1")
+
+    def filter_items(self, context, data, property):
+        return [self.bitflag_filter_item if shown else 0 for shown in corrections.phones_of(data)], []
+
+
+class KMTALK_UL_contacts(bpy.types.UIList):
+    """Lip contacts that are missed: frame, phone and word."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property, index):
+        row = layout.row()
+        _frame(row, context, data, item)
+        row.label(text=item.name)
 
 
 def section(layout: bpy.types.UILayout, title: str, icon: str) -> bpy.types.UILayout:
@@ -71,19 +106,24 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy
     if strip is None:
         layout.label(text="Choose a sound first")
         return
-    said = strip.kmtalk
+    said, said_by = strip.kmtalk, what_is_said(strip)
+    alone = context.scene.kmtalk.language == "any"
     column = layout.column(align=True)
     column.use_property_split = False
-    column.active = not said.alignment
+    column.active = not (said.alignment or alone)
     row = column.row(align=True)
-    row.active = said.text is None
-    row.prop(said, "transcript", text="", placeholder="What is said")
+    typed = row.row(align=True)
+    typed.active = said.text is None and not said.use_name
+    typed.prop(said, "transcript", text="", placeholder="What is said")
+    row.prop(said, "use_name", text="", icon="SORTALPHA")
     column.prop(said, "text", text="")
     if said.alignment:
-        sentence(layout, context, "The TextGrid in the settings says it")
-    elif not said.text and not said.transcript:
-        found = text_beside(sound_path(strip))
-        sentence(layout, context, "Text from the .txt beside the sound" if found else "No text: phones are recognised")
+        sentence(layout, context, f"{Path(said.alignment).name} in the options says it")
+    elif alone:
+        sentence(layout, context, "No text is used: phones are recognised")
+    elif said.text is not None or said_by.source != "Typed":
+        sentence(layout, context, said_by.source)
+    layout.prop(context.scene.kmtalk, "language")
 
 
 def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -97,15 +137,17 @@ def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         sentence(layout, context, "Shape keys will be built" if built else f"{count} shape keys will be driven")
 
 
-def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
-    header, body = layout.panel("kmtalk_settings", default_closed=True)
-    header.label(text="Settings")
+def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
+    header, body = layout.panel("kmtalk_options", default_closed=True)
+    header.label(text="Options")
     if body is not None:
+        settings = context.scene.kmtalk
+        for name in ("key_rule", "key_density", "localizer"):
+            body.prop(settings, name)
+        if settings.localizer.startswith("whisper"):
+            sentence(body, context, "Which model: in the add-on's preferences")
         if strip is not None:
             body.prop(strip.kmtalk, "alignment")
-        layers = ("upper_face", "head", "expression", "expression_strength", "seed")
-        for name in ("localizer", "key_rule", "intensity", *layers):
-            body.prop(context.scene.kmtalk, name)
 
 
 def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -122,16 +164,87 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         sentence(column.box(), context, current.error, "ERROR")
 
 
-def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.PropertyGroup | None) -> None:
     column = section(layout, "Edit", "KEYFRAME_HLT")
     column.operator("kmtalk.complete", icon="FILE_REFRESH")
-    try:
-        take, _ = lipsync.find_take(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))
-    except KMTalkError:
+    if take is not None:
+        column.label(text=f"{take.key_count} key motions: {take.name}")
+        for warning in take.warnings.splitlines():
+            sentence(column, context, warning, "ERROR")
+
+
+def draw_sliders(layout: bpy.types.UILayout, strip: bpy.types.Strip | None) -> None:
+    header, body = layout.panel("kmtalk_sliders", default_closed=True)
+    header.label(text="Sliders")
+    if body is None:
         return
-    column.label(text=f"{take.key_count} key motions: {take.name}")
-    for warning in take.warnings.splitlines():
-        sentence(column, context, warning, "ERROR")
+    if strip is None:
+        body.label(text="Choose a sound first")
+        return
+    header.operator("kmtalk.reset_sliders", text="", icon="LOOP_BACK", emboss=False)
+    speech = body.column(align=True)
+    for name in ("intensity", "jaw", "lips", "smoothing", "offset"):
+        speech.prop(strip.kmtalk, name)
+    face = body.column(align=True)
+    face.prop(strip.kmtalk, "expression")
+    strength = face.row()
+    strength.active = strip.kmtalk.expression != "neutral"
+    strength.prop(strip.kmtalk, "expression_strength")
+    for name in ("upper_face", "head", "seed"):
+        face.prop(strip.kmtalk, name)
+
+
+def draw_words(
+    layout: bpy.types.UILayout,
+    context: bpy.types.Context,
+    strip: bpy.types.Strip | None,
+    take: bpy.types.PropertyGroup,
+) -> None:
+    header, body = layout.panel("kmtalk_words", default_closed=True)
+    doubtful = sum(word.doubtful for word in take.words)
+    header.label(text=f"Words and Phones: {doubtful} in doubt" if doubtful else "Words and Phones")
+    if body is None:
+        return
+    if len(take.words):
+        row = body.row()
+        row.template_list("KMTALK_UL_words", "", take, "words", take, "word", rows=ROWS)
+        buttons = row.column(align=True)
+        buttons.operator("kmtalk.add_word", text="", icon="ADD")
+        buttons.operator("kmtalk.remove_word", text="", icon="REMOVE")
+        _times(body, take.words, take.word, "words")
+    else:
+        row = body.row()
+        row.label(text="No words are known")
+        row.operator("kmtalk.add_word", text="", icon="ADD")
+    body.template_list("KMTALK_UL_phones", "", take, "phones", take, "phone", rows=3)
+    if 0 <= take.phone < len(take.phones) and corrections.phones_of(take)[take.phone]:
+        _times(body, take.phones, take.phone, "phones")
+    row = body.row(align=True)
+    row.operator("kmtalk.correct", icon="CHECKMARK")
+    row.operator("kmtalk.revert", text="", icon="LOOP_BACK")
+    if strip is not None:
+        _draw_stored(body, strip)
+    row = body.row(align=True)
+    row.label(text="Export")
+    for suffix, text in ((".TextGrid", "TextGrid"), (".json", "JSON"), (".srt", "Subtitles")):
+        row.operator("kmtalk.export_alignment", text=text).suffix = suffix
+
+
+def draw_contacts(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.PropertyGroup) -> None:
+    header, body = layout.panel("kmtalk_contacts", default_closed=True)
+    missed = len(take.missed)
+    header.label(text=f"Lip Contacts: {missed} missed" if missed else "Lip Contacts")
+    header.operator("kmtalk.check_contacts", text="", icon="FILE_REFRESH", emboss=False)
+    if body is None:
+        return
+    sentence(body, context, take.contacts)
+    if missed:
+        body.template_list("KMTALK_UL_contacts", "", take, "missed", take, "contact", rows=3)
+        if 0 <= take.contact < missed:
+            sentence(body, context, take.missed[take.contact].reason)
+    mesh = chosen_mesh(context)
+    if not take.fitted and mesh is not None and mesh.type == "MESH" and shape_keys.own_shapes(mesh):
+        sentence(body, context, "Estimated: this head's landmarks are not known")
 
 
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
@@ -144,6 +257,51 @@ def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, 
         column.label(text=part, icon="BLANK1" if number and icon != "NONE" else icon)
 
 
+def _segment(layout, context, take, item, icon: str) -> bpy.types.UILayout:
+    """A row of a list for a word or phone, whose text can be edited in place."""
+    row = layout.row(align=True)
+    _frame(row, context, take, item)
+    hint = f"{item.heard} (removed)" if item.heard else "What is said"
+    row.prop(
+        item, "name", text="", emboss=False, icon="GREASEPENCIL" if corrections.is_edited(item) else icon,
+        placeholder=hint,
+    )  # fmt: skip
+    return row
+
+
+def _frame(layout, context, take, item) -> None:
+    column = layout.row()
+    column.ui_units_x = 2.2
+    column.active = False
+    column.label(text=f"{live.frame_of(compat.sequencer_scene(context), take, item.start):.0f}")
+
+
+def _times(layout, items, index: int, tier: str) -> None:
+    """The times of the chosen word or phone, each with a button that takes them from the current frame."""
+    if not 0 <= index < len(items):
+        return
+    row = layout.row(align=True)
+    row.use_property_split = False
+    for edge in ("start", "end"):
+        row.prop(items[index], edge)
+        operator = row.operator("kmtalk.time_here", text="", icon="TRIA_DOWN_BAR")
+        operator.tier, operator.edge = tier, edge
+
+
+def _draw_stored(layout, strip: bpy.types.Strip) -> None:
+    listed = corrections.stored(strip).listed
+    if not listed:
+        return
+    header, body = layout.panel("kmtalk_stored", default_closed=True)
+    header.label(text=f"Corrections of this Strip: {len(listed)}")
+    if body is not None:
+        column = body.column(align=True)
+        for index, correction in enumerate(listed):
+            row = column.row()
+            row.label(text=corrections.sentence(correction))
+            row.operator("kmtalk.forget", text="", icon="X", emboss=False).index = index
+
+
 def _chosen_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
     try:
         return choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
@@ -151,4 +309,11 @@ def _chosen_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
         return None
 
 
-classes = (KMTALK_PT_view3d, KMTALK_PT_sequencer)
+def _chosen_take(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
+    try:
+        return takes.find_take(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))[0]
+    except KMTalkError:
+        return None
+
+
+classes = (KMTALK_UL_words, KMTALK_UL_phones, KMTALK_UL_contacts, KMTALK_PT_view3d, KMTALK_PT_sequencer)

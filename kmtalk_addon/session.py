@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,17 @@ class Session:
     fraction: float = 0.0
     message: str = ""
     error: str = ""
+    quiet: bool = False  # properties are being filled in, which is no wish of the user's
+    slide_seconds: float = 0.0  # how long the sliders' last move took to be worked out
+
+    @contextmanager
+    def fill_in(self) -> Iterator[None]:
+        """Set properties without anything following from it."""
+        before, self.quiet = self.quiet, True
+        try:
+            yield
+        finally:
+            self.quiet = before
 
     def start(self, steps: Steps[Any], python: str) -> Job:
         """Begin work in the warm worker, or in a new one if there is none yet, with the Python at this path."""

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import load_npz, save_npz
+from kmtalk_core.motion import Animation, load_npz, save_npz
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import triangulate
 from kmtalk_core.rig.naming import match_controls
@@ -19,6 +19,8 @@ from kmtalk_core.rig.naming import match_controls
 RIGGED_SHARE = 0.5
 # Custom property of a mesh: the vertices of its 68 iBUG landmarks, for heads whose topology the rig doesn't know.
 LANDMARKS = "kmtalk_landmarks"
+# Custom property of a mesh's shape keys: which of them KMTalk's rig has built.
+BUILT = "kmtalk_built"
 _ARKIT_SPEECH = [name for name in SPEECH_CONTROLS if name in ARKIT_CONTROLS]
 
 
@@ -69,8 +71,18 @@ def drivable(obj: bpy.types.Object) -> tuple[dict[str, str], list[str]]:
     return {control: name for control, name in found.items() if name not in held}, held
 
 
-def save_mesh(obj: bpy.types.Object, path: Path) -> None:
-    """Write the undeformed mesh for the rig: at the size and proportions that the object shows, as triangles."""
+def own_shapes(obj: bpy.types.Object) -> dict[str, str]:
+    """Control → name of the shape key, for those of the mouth that somebody else than KMTalk's rig has made."""
+    keys = obj.data.shape_keys
+    built = set(str(keys.get(BUILT, "")).split("\n")) if keys else set()
+    return {control: name for control, name in controls_of(obj).items() if name not in built and _of_mouth(control)}
+
+
+def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> None:
+    """Write the undeformed mesh for the rig: at the size and proportions that the object shows, as triangles.
+
+    `with_shapes`: and what the shape keys of the mouth do to it, as `control_names` and `shapes` (C, V, 3).
+    """
     mesh = obj.data
     sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
     mesh.polygons.foreach_get("loop_total", sizes)
@@ -85,7 +97,12 @@ def save_mesh(obj: bpy.types.Object, path: Path) -> None:
     arrays = {"vertices": rest_positions(obj) @ to_world.T, "faces": faces}
     if LANDMARKS in mesh:
         arrays["landmarks"] = np.array(mesh[LANDMARKS], np.int64)
-    save_npz(arrays, path)
+    if with_shapes:
+        names = {control: name for control, name in controls_of(obj).items() if _of_mouth(control)}
+        moves = [_displacement(obj, name) @ to_world.T for name in names.values()]
+        arrays["control_names"] = np.array(list(names), dtype=str)
+        arrays["shapes"] = np.array(moves, np.float32).reshape(len(names), -1, 3)
+    save_npz(arrays, path, compressed=False)
 
 
 def load_shapes(obj: bpy.types.Object, path: Path) -> Built:
@@ -114,8 +131,17 @@ def add_missing(obj: bpy.types.Object, built: Built) -> list[str]:
         block.data.foreach_set("co", (rest + shape).astype(np.float32).ravel())
         added.append(block.name)
     obj.active_shape_key_index = active
+    keys = obj.data.shape_keys
+    keys[BUILT] = "\n".join(filter(None, (str(keys.get(BUILT, "")), *added)))
     obj.data.update()
     return added
+
+
+def make_room_for(obj: bpy.types.Object, names: Mapping[str, str], animation: Animation) -> None:
+    """Let every pose of `animation` be shown; `names`: control → name of the shape key that it drives."""
+    poses = np.concatenate([animation.controls, animation.keys.controls])
+    reach = zip(animation.control_names, poses.min(0).tolist(), poses.max(0).tolist(), strict=True)
+    make_room(obj, {names[control]: (low, high) for control, low, high in reach if control in names})
 
 
 def make_room(obj: bpy.types.Object, reach: Mapping[str, tuple[float, float]]) -> None:
@@ -132,10 +158,22 @@ def make_room(obj: bpy.types.Object, reach: Mapping[str, tuple[float, float]]) -
 def rest_positions(obj: bpy.types.Object) -> np.ndarray:
     """(V, 3) vertices of the basis, in the object's own space."""
     keys = obj.data.shape_keys
-    points = keys.reference_key.data if keys else obj.data.vertices
-    flat = np.empty(len(obj.data.vertices) * 3, np.float32)
+    return _positions(keys.reference_key.data if keys else obj.data.vertices)
+
+
+def _displacement(obj: bpy.types.Object, name: str) -> np.ndarray:
+    block = obj.data.shape_keys.key_blocks[name]
+    return _positions(block.data) - _positions(block.relative_key.data)
+
+
+def _positions(points: bpy.types.bpy_prop_collection) -> np.ndarray:
+    flat = np.empty(len(points) * 3, np.float32)
     points.foreach_get("co", flat)
     return flat.reshape(-1, 3).astype(np.float64)
+
+
+def _of_mouth(control: str) -> bool:
+    return control in SPEECH_CONTROLS and not control.startswith("tongue")
 
 
 def _to_world(obj: bpy.types.Object) -> np.ndarray:

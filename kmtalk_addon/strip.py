@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.localization.transcript import read_transcript, transcript_beside
 
 from . import compat
 
@@ -47,6 +47,11 @@ class Line:
     def last_frame(self) -> int:
         """The last frame with motion."""
         return self.first_frame + math.floor(self.duration * self.frames_per_second_of_sound + 1e-6)
+
+    def moved_to(self, origin: float) -> Line:
+        """The same line where the strip's sound begins on another frame, as far as whole frames go."""
+        shift = round(origin - self.origin)
+        return replace(self, origin=self.origin + shift, first_frame=self.first_frame + shift) if shift else self
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:
@@ -83,10 +88,8 @@ def sound_path(strip: Any) -> Path:
 
 def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
     """What `strip` of `scene` plays. Raises InputError if that cannot be known."""
-    at, fps = compat.handles(strip), scene_rate(scene)
+    at, fps, origin = compat.handles(strip), scene_rate(scene), origin_of(scene, strip)
     speed = _speed(scene, strip, at)
-    # As Blender plays it: whole frames of offset, and a delay of the sound track in seconds.
-    origin = at.left - int(at.offset) - at.trim + compat.sound_delay(strip) * fps
     first = max(at.left, math.ceil(origin - 1e-6))
     end = min(at.right, origin + at.trim + at.length)
     if end - first < 1:
@@ -102,6 +105,13 @@ def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
         fps=fps,
         speed=speed,
     )
+
+
+def origin_of(scene: bpy.types.Scene, strip: Any) -> float:
+    """The frame on which the beginning of its sound would fall."""
+    at = compat.handles(strip)
+    # As Blender plays it: whole frames of offset, and a delay of the sound track in seconds.
+    return at.left - int(at.offset) - at.trim + compat.sound_delay(strip) * scene_rate(scene)
 
 
 @contextlib.contextmanager
@@ -121,11 +131,48 @@ def sound_file(strip: Any) -> Iterator[str]:
         yield str(unpacked)
 
 
+@dataclass(frozen=True)
+class Said:
+    """What is said in a strip (`text`, None if nobody says), and in a few words where that was taken from."""
+
+    text: str | None
+    source: str
+
+
+def what_is_said(strip: Any) -> Said:
+    """The text of `strip`: a text of the file, the strip's name, what was typed, or the file beside the sound."""
+    said = strip.kmtalk
+    if said.text is not None:
+        return Said(said.text.as_string().strip() or None, f"The text {said.text.name}")
+    if said.use_name:
+        return Said(text_of_name(strip.name), f"The strip's name: {text_of_name(strip.name) or 'no words'}")
+    if said.transcript.strip():
+        return Said(said.transcript.strip(), "Typed")
+    from kmtalk_core.localization.transcript import transcript_beside
+
+    try:
+        found = transcript_beside(sound_path(strip))
+    except InputError:
+        return Said(None, "Several texts lie beside the sound; choose one in this file's texts")
+    if found is not None and (text := text_beside(sound_path(strip))):
+        return Said(text, f"The file {found.name} beside the sound")
+    return Said(None, "No text: phones are recognised")
+
+
+def text_of_name(name: str) -> str | None:
+    """What a strip's name says, without a sound file's ending and the number that Blender adds."""
+    plain = re.sub(r"\.\d{3}$", "", name)
+    plain = re.sub(r"\.(?:wav|mp3|flac|ogg|aiff?|m4a|aac|mp4|mov|mkv|webm)$", "", plain, flags=re.IGNORECASE)
+    return plain.replace("_", " ").strip() or None
+
+
 def text_beside(path: Path) -> str | None:
     """The transcript that lies beside a sound as .txt, .srt, .vtt or .lab of the same name.
 
     None if there is none, or several, of which only the user knows the right one.
     """
+    from kmtalk_core.localization.transcript import read_transcript, transcript_beside
+
     try:
         found = transcript_beside(path)
         return (read_transcript(found).strip() or None) if found is not None else None

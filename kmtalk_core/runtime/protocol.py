@@ -35,7 +35,9 @@ class Animate:
     `fps` is the rate of the frames per second of *sound*. The key motions come out on whole frames, where an animator
     wants them. `alignment` is the path of another tool's alignment that is used instead of localization. Like `start`,
     its times and those of `corrections` (arguments of localization.corrections.Correction) count from the beginning of
-    the file; corrections are left out if the file has another checksum than `corrections_of`.
+    the file; corrections are left out if the file has another checksum than `corrections_of`. `mesh` is the head, where
+    its mouth has shapes of its own to fit contacts to: an .npz as of BuildRig, with `control_names` (C,) and `shapes`
+    (C, V, 3). `tools` are arguments of localization.tools.Tools; they win over the environment's.
     """
 
     op: ClassVar[str] = "animate"
@@ -62,6 +64,8 @@ class Animate:
     expression: str = "neutral"
     expression_strength: float = 1.0
     seed: int = 0
+    mesh: str | None = None
+    tools: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

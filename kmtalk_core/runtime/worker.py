@@ -11,6 +11,7 @@ import platform
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,7 +20,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError, KMTalkError
-from ..motion import Animation, load_animation, load_keys, save_animation, save_npz
+from ..motion import Animation, load_animation, load_keys, load_npz, save_animation, save_npz
 from .protocol import (
     Animate,
     Answer,
@@ -38,7 +39,9 @@ from .protocol import (
 
 if TYPE_CHECKING:
     from ..animator import Animator
+    from ..animator import Request as Wish
     from ..audio import Sound
+    from ..lip_line import LipLine
     from ..localization.corrections import Correction
 
 Report = Callable[[float, str], None]
@@ -103,6 +106,8 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
 def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
     from ..animator import Request as Wish
     from ..audio import load_sound
+    from ..finish import finish
+    from ..localization.tools import Tools
 
     report(0.0, "reading the sound")
     alignment = None
@@ -132,9 +137,45 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
         expression=request.expression,
         expression_strength=request.expression_strength,
         seed=request.seed,
+        tools=replace(Tools.from_environment(), **request.tools),
     )
-    animation = _animator().animate(sound, wish, progress=report)
+    try:
+        animation = _animator().animate(sound, wish, progress=report)
+    except InputError:
+        if not corrections:
+            raise
+        wish, unfit = _as_far_as_they_fit(sound, wish)
+        warnings = (*warnings, *unfit)
+        animation = _animator().animate(sound, wish, progress=report)
+    if request.mesh is not None and (lips := _lips_of(Path(request.mesh))) is not None:
+        animation = finish(animation, lip_line=lips)
     return animation, list(dict.fromkeys((*sound.warnings, *warnings, *animation.alignment.warnings)))
+
+
+def _as_far_as_they_fit(sound: Sound, wish: Wish) -> tuple[Wish, tuple[str, ...]]:
+    """`wish` with only those of its corrections that still fit what is heard, and a warning for each other one."""
+    alignment = _animator().align(sound, replace(wish, corrections=()))
+    warnings = []
+    for correction in wish.corrections:
+        try:
+            alignment = _animator().align(sound, replace(wish, alignment=alignment, corrections=(correction,)))
+        except InputError as error:
+            warnings.append(f"A correction no longer fits and was left out: {error}")
+    return replace(wish, alignment=alignment, corrections=()), tuple(warnings)
+
+
+def _lips_of(path: Path) -> LipLine | None:
+    """How the lips of a mesh with shapes of its own part; None where its landmarks are not known."""
+    from ..rig.mesh import load_mesh
+    from ..rig.mouth import lip_line, measure_mouth
+    from ..rig.profiles import find_landmarks
+
+    arrays, mesh = load_npz(path), load_mesh(path)
+    shapes = dict(zip((str(name) for name in arrays["control_names"]), arrays["shapes"], strict=True))
+    try:
+        return lip_line(measure_mouth(mesh.vertices, shapes, find_landmarks(mesh)))
+    except InputError:
+        return None
 
 
 def _corrected(request: Correct, report: Report) -> Animation:

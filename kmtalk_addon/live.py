@@ -1,0 +1,263 @@
+"""Sliders that act at once: what was generated is finished anew in Blender's own process, without the networks.
+
+The properties of a strip say how its line is worn; moving one finishes every line that was made from the strip. Where
+that takes long, it waits until the slider rests. Undo may come back to a moment in between, so what lies on the curves
+is compared with the sliders afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from kmtalk_core.completion import same_keys
+from kmtalk_core.motion import Animation, KeyMotions
+from kmtalk_core.sliders import Layers, Sliders
+
+from . import compat, keyframes, shape_keys, takes
+from .session import current
+from .strip import Line, origin_of, sound_strips
+
+AT_ONCE = 0.06  # s that a slider's move may take while it is dragged
+REST = 0.12  # s after which a slider is at rest
+
+
+@dataclass(frozen=True)
+class AsLeft:
+    """A line as the animator has left it.
+
+    Its keyframes were written on `line`; it belongs on `now`, for its strip may have moved; `along` is whether its
+    keyframes were moved with the strip. `keys`: the key motions of its result as computed last (`takes.read_take`)
+    with all edits since; `edited` (m,) bool: which of them are the animator's, then or since.
+    """
+
+    line: Line
+    now: Line
+    along: bool
+    keys: KeyMotions
+    edited: np.ndarray
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether the keyframes still lie where the strip was."""
+        return self.now != self.line and not self.along
+
+
+def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """A property of a strip has changed: finish its lines, now or when the slider rests."""
+    if current.quiet or current.job is not None:
+        return
+    if bpy.app.background or current.slide_seconds <= AT_ONCE:
+        bring_up_to_date(settings.id_data)
+        return
+    if bpy.app.timers.is_registered(_at_rest):
+        bpy.app.timers.unregister(_at_rest)
+    bpy.app.timers.register(_at_rest, first_interval=REST)
+
+
+def bring_up_to_date(scene: bpy.types.Scene) -> None:
+    """Finish every line of `scene` whose sliders were moved since; what cannot be done is said in the panel."""
+    began = time.perf_counter()
+    moved = False
+    try:
+        for strip in sound_strips(scene):
+            for obj, take, action in takes_of(scene, strip):
+                sliders, layers = takes.settings_on(strip)
+                if takes.worn(sliders, layers) != take.worn:
+                    slide(scene, strip, obj, take, action, sliders, layers)
+                    moved = True
+    except Exception as error:  # a traceback in a property's update helps nobody
+        current.explain(error)
+    else:
+        if moved:
+            current.error = ""
+    if moved:
+        current.slide_seconds = time.perf_counter() - began
+    redraw()
+
+
+def takes_of(
+    scene: bpy.types.Scene, strip: bpy.types.Strip
+) -> Iterator[tuple[bpy.types.Object, bpy.types.PropertyGroup, bpy.types.Action]]:
+    """The lines that were made from `strip`, each with a mesh that plays it."""
+    seen = set()
+    for obj in scene.objects:
+        action = keyframes.own_action(obj)
+        take = action.kmtalk_takes.get(strip.name) if action is not None else None
+        if take is not None and action.name not in seen:
+            seen.add(action.name)
+            yield obj, take, action
+
+
+def slide(
+    scene: bpy.types.Scene,
+    strip: bpy.types.Strip | None,
+    obj: bpy.types.Object,
+    take: bpy.types.PropertyGroup,
+    action: bpy.types.Action,
+    sliders: Sliders,
+    layers: Layers,
+) -> None:
+    """Finish a line anew. Keys that the animator has edited, completed already or not, stay as they are."""
+    from kmtalk_core.finish import finish
+
+    left = as_left(scene, strip, obj, take, action)
+    animation = finish(replace(takes.read_take(take)[1], keys=left.keys, edited=left.edited), sliders, layers)
+    names = shape_keys.drivable(obj)[0]
+    if left.left_behind:
+        keyframes.clear(obj, action, names, left.line)
+    keyframes.write(obj, action, names, left.now, animation)
+    shape_keys.make_room_for(obj, names, animation)
+    take.finished = takes.pack(animation)
+    takes.remember(take, left.now, animation)
+    show(scene)
+
+
+def as_left(
+    scene: bpy.types.Scene,
+    strip: bpy.types.Strip | None,
+    obj: bpy.types.Object,
+    take: bpy.types.PropertyGroup,
+    action: bpy.types.Action,
+) -> AsLeft:
+    """Read a line back from its curves. Raises InputError if no key motion is left."""
+    line, base = takes.read_take(take)
+    before = takes.shown(take)
+    now, lies = whereabouts(scene, strip, obj, take, action)
+    keys = keyframes.read(obj, action, shape_keys.drivable(obj)[0], line, before, lies)
+    edited = edits(before, keys)
+    times = keys.times - (_offset_frames(before) - _offset_frames(base)) / base.fps
+    controls = keys.controls.copy()
+    nearest = np.abs(base.keys.times[None] - times[:, None]).argmin(1) if len(base.keys.times) else np.zeros(0, int)
+    untouched = ~edited & (np.abs(base.keys.times[nearest] - times) * base.fps < 0.01)
+    times[untouched] = base.keys.times[nearest[untouched]]
+    controls[untouched] = base.keys.controls[nearest[untouched]]
+    return AsLeft(line, now, bool(lies), KeyMotions(times, controls), edited)
+
+
+def on_curves(
+    scene: bpy.types.Scene,
+    strip: bpy.types.Strip | None,
+    obj: bpy.types.Object,
+    take: bpy.types.PropertyGroup,
+    action: bpy.types.Action,
+) -> Animation:
+    """The line as its curves show it, with edits that were not completed yet."""
+    line, before = takes.read_line(take), takes.shown(take)
+    names = shape_keys.drivable(obj)[0]
+    _, lies = whereabouts(scene, strip, obj, take, action)
+    keys = keyframes.read(obj, action, names, line, before, lies)
+    controls = keyframes.sample(obj, action, names, line, before, lies)
+    return replace(before, controls=controls, keys=keys, edited=edits(before, keys))
+
+
+def edits(before: Animation, keys: KeyMotions) -> np.ndarray:
+    """(m,) bool: which of `keys` are the animator's, in `before` already or since."""
+    in_before, in_after = same_keys(before.keys, keys)
+    edited = np.ones(len(keys.times), bool)
+    edited[in_after] = before.edited[in_before] if before.edited is not None else False
+    return edited
+
+
+def whereabouts(
+    scene: bpy.types.Scene,
+    strip: bpy.types.Strip | None,
+    obj: bpy.types.Object,
+    take: bpy.types.PropertyGroup,
+    action: bpy.types.Action,
+) -> tuple[Line, int]:
+    """Where a line belongs now that its strip may have moved, and how many frames its keyframes have been moved."""
+    line = takes.read_line(take)
+    now = line if strip is None else line.moved_to(origin_of(scene, strip))
+    shift = now.first_frame - line.first_frame
+    names = shape_keys.drivable(obj)[0]
+    return now, shift if keyframes.lie_shifted(obj, action, names, line, takes.shown(take), shift) else 0
+
+
+def frame_of(scene: bpy.types.Scene, take: bpy.types.PropertyGroup, seconds: float) -> float:
+    """The frame on which a second of the line lies now."""
+    line = _line_now(scene, take)
+    return line.first_frame + seconds * line.frames_per_second_of_sound
+
+
+def second_at(scene: bpy.types.Scene, take: bpy.types.PropertyGroup, frame: float) -> float:
+    """The second of the line that lies on `frame` now."""
+    line = _line_now(scene, take)
+    return (frame - line.first_frame) / line.frames_per_second_of_sound
+
+
+def to_word(take: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """A word was chosen: go there."""
+    _go_to(context, take, take.words, take.word)
+
+
+def to_phone(take: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """A phone was chosen: go there."""
+    _go_to(context, take, take.phones, take.phone)
+
+
+def to_contact(take: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """A missed contact was chosen: go there."""
+    _go_to(context, take, take.missed, take.contact)
+
+
+def show(scene: bpy.types.Scene) -> None:
+    """Let the meshes follow their curves."""
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+
+
+def redraw() -> None:
+    """Show in all editors with KMTalk's panel or lane what has changed."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "SEQUENCE_EDITOR", "DOPESHEET_EDITOR"}:
+                area.tag_redraw()
+
+
+def register() -> None:
+    """Follow undo."""
+    for handlers in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
+        handlers.append(_after_undo)
+
+
+def unregister() -> None:
+    """The inverse of `register`."""
+    for handlers in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
+        if _after_undo in handlers:
+            handlers.remove(_after_undo)
+    if bpy.app.timers.is_registered(_at_rest):
+        bpy.app.timers.unregister(_at_rest)
+
+
+def _at_rest() -> None:
+    if current.job is None:
+        bring_up_to_date(compat.sequencer_scene(bpy.context))
+
+
+@persistent
+def _after_undo(*_: object) -> None:
+    if current.job is None:
+        bring_up_to_date(compat.sequencer_scene(bpy.context))
+
+
+def _go_to(context: bpy.types.Context, take: bpy.types.PropertyGroup, items, index: int) -> None:
+    if current.quiet or not 0 <= index < len(items):
+        return
+    scene, item = compat.sequencer_scene(context), items[index]
+    scene.frame_set(round(frame_of(scene, take, (item.start + item.end) / 2)))
+
+
+def _line_now(scene: bpy.types.Scene, take: bpy.types.PropertyGroup) -> Line:
+    line = takes.read_line(take)
+    strip = next((strip for strip in sound_strips(scene) if strip.name == take.name), None)
+    return line if strip is None else line.moved_to(origin_of(scene, strip))
+
+
+def _offset_frames(animation: Animation) -> int:
+    return round(animation.sliders.offset * animation.fps)
