@@ -118,7 +118,7 @@ def tongue_shape(a: Anatomy, control: str, points: np.ndarray) -> np.ndarray:
         # High enough for a tongue that an open jaw has lowered, and forward to the backs of the upper incisors, where
         # it is seen below their edge.
         tip = smoothstep((t - 0.55) / 0.45)
-        return np.stack([zero, TONGUE_RISE_MM * tip, 6 * tip], axis=1)
+        return np.stack([zero, TONGUE_RISE_MM * tip, 10 * tip], axis=1)
     body = np.exp(-(((t - 0.42) / 0.26) ** 2))
     return np.stack([zero, 8 * body, -2 * body], axis=1)
 

@@ -111,7 +111,7 @@ STRESS_GAIN = np.array([0.85, 1.08, 1.0, 1.0])
 
 # The tip of the tongue rises to teeth that don't move, from a jaw that does: at the target of full contact, the control
 # that reaches them from a closed jaw, and what it needs more for each jawOpen.
-TIP_CONTACT, TIP_AT_REST, TIP_PER_JAW = 0.85, 0.38, 1.55
+TIP_CONTACT, TIP_AT_REST, TIP_PER_JAW = 0.85, 0.22, 1.55
 TEETH_PARTED = 0.05  # jawOpen from which on the tongue passes between the teeth
 
 # Controls that follow others because the same muscles move them: (follower, leader, share).
