@@ -199,10 +199,31 @@ def test_auto_prefers_posteriors(sound):
 
 
 def test_a_transcript_of_which_nothing_is_heard_falls_back_with_a_warning(sound):
-    for localizer in ("auto", "pocketsphinx"):
-        alignment = localize(sound, "Привет 你好", localizer, posteriors=fake_posteriors)
+    click = replace(sound, samples=np.full(3000, 0.1, np.float32))
+    for localizer, given in (("auto", sound), ("pocketsphinx", click)):
+        alignment = localize(given, "fifteen pieces", localizer, posteriors=fake_posteriors)
         assert alignment.source == "posterior"
         assert "Nothing of the transcript was heard" in alignment.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "told"),
+    [
+        ("Привет 你好", "en", "“Привет”, “你好” cannot be read out in English and were left out"),
+        ("[laughs] (beat) …", "en", "no words that are said"),
+        ("… ?!", "de", "no words that are said"),
+    ],
+)
+def test_a_transcript_without_words_to_say_is_told(sound, text, language, told):
+    alignment = localize(sound, text, posteriors=fake_posteriors, language=language)
+    assert alignment.source == "posterior" and not alignment.words
+    assert len(alignment.warnings) == 1 and told in alignment.warnings[0]
+
+
+def test_words_that_cannot_be_read_are_told_beside_the_others(sound):
+    alignment = localize(sound, f"{TEXT} привет", "pocketsphinx")
+    assert "“привет” cannot be read out in English and was left out" in alignment.warnings[0]
+    assert len(alignment.words) == len(TEXT.split())
 
 
 def test_a_missing_wheel_is_told(sound, monkeypatch):

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from kmtalk_core.audio import Sound, load_sound
 from kmtalk_core.errors import Cancelled
 from kmtalk_core.localization import localize
 from kmtalk_core.localization.forced import force
-from kmtalk_core.localization.posterior import align_posterior, english_script
+from kmtalk_core.localization.posterior import align_posterior, clock, doubtful_passages, english_script
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
 
@@ -153,6 +154,94 @@ def test_what_the_transcript_lacks_keeps_its_phones(sound, posteriors):
     assert len(missing) > 10
     expected = [(w.label, w.start) for w in right.words if w.start > start + 0.5]
     assert [(w.label, pytest.approx(w.start, abs=0.02)) for w in partial.words][-len(expected) :] == expected
+
+
+def subtitled(right, shift=0.0, size=4):
+    """The words of an alignment as SubRip, some in each subtitle."""
+
+    def stamp(t):
+        return f"00:{int(t // 60):02}:{t % 60:06.3f}".replace(".", ",")
+
+    groups = [right.words[i : i + size] for i in range(0, len(right.words), size)]
+    return "\n\n".join(
+        f"{n}\n{stamp(g[0].start + shift)} --> {stamp(g[-1].end + shift)}\n{' '.join(w.label for w in g)}"
+        for n, g in enumerate(groups, 1)
+    )
+
+
+@pytest.mark.parametrize("shift", [0.0, 7.0])
+def test_subtitles_that_fit_change_nothing_even_if_late(sound, posteriors, shift):
+    right = localize(sound, TEXT, posteriors=posteriors)
+    timed = localize(sound, subtitled(right, shift), posteriors=posteriors)
+    assert timed.warnings == () and timed.phones == right.phones
+
+
+def test_subtitles_of_another_cut_are_told_and_only_their_text_is_used(sound, posteriors):
+    right = localize(sound, TEXT, posteriors=posteriors)
+    blocks = subtitled(right).split("\n\n")
+    hours = [b.replace("00:00:", f"{n % 3:02}:{5 * n:02}:", 2) for n, b in enumerate(blocks)]
+    timed = localize(sound, "\n\n".join(sorted(hours, key=lambda b: b.split("\n")[1])), posteriors=posteriors)
+    assert any("do not fit" in w for w in timed.warnings)
+
+
+def test_subtitles_tell_which_of_two_equal_passages_is_meant(sound, posteriors):
+    """The sound says it twice, the text has only the second time: without times the first would do as well."""
+    log, rate = posteriors(sound)
+    right = localize(sound, TEXT, posteriors=posteriors)
+    half = sound.duration
+    twice = replace(sound, samples=np.concatenate([sound.samples, sound.samples]))
+    both = np.concatenate([log[: round(half * rate)], log])
+
+    def begin(text):
+        return localize(twice, text, posteriors=lambda _: (both, rate)).words[0].start
+
+    assert begin(subtitled(right)) == pytest.approx(right.words[0].start, abs=0.03)
+    later = subtitled(right) + "\n\n" + subtitled(right, half).replace(right.words[0].label, "Hear", 1)
+    assert begin(later) == pytest.approx(right.words[0].start, abs=0.03)
+
+
+def test_bounds_hold_words_softly():
+    """Two equal words of which one is meant: the bounds decide, but no bound tears a word from where it must be."""
+    word = [("K", 5), ("AE", 8), ("T", 5)]
+    log = said([("SIL", 60), *word, ("SIL", 150), *word, ("SIL", 60)])
+    for low in (50.0, 210.0):
+        runs = list(force(log, RATE, columns("K AE T"), bounds=np.array([[low - 10, low + 40]])))
+        begins = next(s.start for s in runs if s.word == 0)
+        assert low - 10 <= begins <= low + 40
+    once = said([("SIL", 60), *word, ("SIL", 150)])
+    runs = list(force(once, RATE, columns("K AE T"), bounds=np.array([[180.0, 200.0]])))
+    assert next(s.start for s in runs if s.word == 0) == pytest.approx(59.5, abs=1)
+
+
+def test_a_long_passage_that_is_not_said_is_passed_over():
+    """More words than a window looks at are missing in the sound."""
+    rng = np.random.default_rng(2)
+    sounds = [p for p in PHONES if p != SILENCE]
+    words = [" ".join(rng.choice(sounds, 4)) for _ in range(900)]
+    segments = [(SILENCE, 20)]
+    for word in words[:80] + words[700:]:
+        segments += [(p, 6) for p in word.split()] + [(SILENCE, 8)]
+    found = {s.word for s in force(np.maximum(said(segments, 0.5), -10.0), RATE, columns(*words))}
+    assert len(found & {*range(80), *range(700, 900)}) > 270
+
+
+def test_speech_that_the_transcript_lacks_is_told_by_its_time(sound, posteriors):
+    right = localize(sound, TEXT, posteriors=posteriors)
+    labels = TEXT.split()
+    partial = localize(sound, " ".join(labels[:5] + labels[10:]), posteriors=posteriors)
+    assert len(partial.warnings) == 1 and "transcript lacks what is said from" in partial.warnings[0]
+    start, end = (float(t) for t in re.findall(r"(\d+\.\d) s", partial.warnings[0])[:2])
+    assert start == pytest.approx(right.words[5].start, abs=0.3) and end == pytest.approx(right.words[9].end, abs=0.3)
+
+
+def test_times_are_written_for_people():
+    assert [clock(t) for t in (3.21, 59.97, 63.2, 3723.25)] == ["3.2 s", "1:00.0", "1:03.2", "1:02:03.2"]
+
+
+def test_long_doubtful_passages_are_cut():
+    labels = [f"w{i}" for i in range(40)]
+    (sentence,) = doubtful_passages(labels, range(5, 35))
+    assert "“w5 w6 w7 … w32 w33 w34”" in sentence
 
 
 def test_another_text_is_noticed(sound, posteriors):

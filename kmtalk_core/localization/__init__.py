@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..audio import Sound
 from ..errors import InputError, KMTalkError
 from ..phones import SILENCE, Alignment, Phone
 from .child import Progress
@@ -16,11 +15,12 @@ from .tongues import ANY_LANGUAGE, ENGLISH, check_language
 from .tools import Tools
 
 if TYPE_CHECKING:
+    from ..audio import Sound  # reads files, which many do not who import from this package
     from .posterior import Script
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 
-Posteriors = Callable[[Sound], tuple[np.ndarray, float]]
+Posteriors = Callable[["Sound"], tuple[np.ndarray, float]]
 """Sound → log-posteriors (n, 40) float32 over phones.PHONES, and their rate in Hz."""
 
 INSTALL = "install the pocketsphinx package (Python 3.11 to 3.13)"
@@ -55,6 +55,35 @@ def localize(
         unheard = "There is nothing to hear in the sound, so the face rests; check that it is the right sound."
         warnings = (unheard,) if sound.is_silent else ()
         return Alignment((Phone(SILENCE, 0.0, sound.duration),), (), sound.duration, label, warnings)
+    if language == ANY_LANGUAGE and localizer != "whisper-mfa":
+        text = ""
+    notes: tuple[str, ...] = ()
+    if text:
+        text, notes = _readable(text, language)
+    found = _found(sound, text, localizer, posteriors, progress, language, tools)
+    return replace(found, warnings=(*notes, *found.warnings)) if notes else found
+
+
+def _readable(text: str, language: str) -> tuple[str, tuple[str, ...]]:
+    """The transcript, none if it has nothing to say, and what the user should know about what cannot be read."""
+    if language != ENGLISH:
+        return (text, ()) if any(c.isalnum() for c in text) else ("", (NO_WORDS,))
+    from .text import spoken_text
+
+    spoken = spoken_text(text)
+    return (text, spoken.warnings) if spoken.words else ("", spoken.warnings or (NO_WORDS,))
+
+
+def _found(
+    sound: Sound,
+    text: str,
+    localizer: str,
+    posteriors: Posteriors | None,
+    progress: Progress | None,
+    language: str,
+    tools: Tools | None,
+) -> Alignment:
+    """`localize` for a sound that is not silent and a checked transcript, empty if there is none."""
     if localizer == "whisper-mfa":
         from .whisper_mfa import localize_whisper_mfa
 
@@ -66,8 +95,6 @@ def localize(
             return localize(sound, heard, "auto", posteriors, progress, spoken)
 
         return localize_whisper(sound, by_text, language, progress, tools)
-    if language == ANY_LANGUAGE:
-        text = ""
     if localizer == "pocketsphinx" or posteriors is None:
         if localizer == "posterior":
             raise KMTalkError("This model has no phone posteriors; choose the localizer pocketsphinx.")
@@ -81,6 +108,7 @@ NOTHING_HEARD = (
     "Nothing of the transcript was heard, so the phones were found from the sound alone; check that the text belongs to"
     " this sound."
 )
+NO_WORDS = "The transcript has no words that are said, so the phones were found from the sound alone."
 
 
 def _by_posteriors(

@@ -23,6 +23,9 @@ SHORTEST_ADVANCE = 0.5  # share of a window that is kept at least, if there is a
 PAUSE = 0.08  # s of silence that a window may be cut in
 FASTEST = 7.0  # words per second that anybody says
 DOUBTED = 3.0  # s before a window's end whose words may be pressed there by what follows
+LOST = 0.2  # share of a window that is in no word, from which on words are looked for farther on, ...
+FARTHEST = 1500  # ... among so many
+SLACK = 5.0  # s outside of a window within which words whose bounds are known are still looked for in it
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Costs:
     skip_more: float = 2.0  # of every further word left out
     filler: float = 15.0  # of a stretch that is in no word
     filler_frame: float = 2.5  # of each of its frames, against the likeliest phone
+    outside: float = 5.0  # of a word that begins outside of its bounds, for each s, ...
+    farthest: float = 12.0  # ... at most: less than leaving it out
 
 
 DEFAULT_COSTS = Costs()
@@ -60,20 +65,32 @@ def force(
     words: Sequence[Sequence[Pronunciation]],
     costs: Costs = DEFAULT_COSTS,
     tell: Callable[[float], None] | None = None,
+    bounds: np.ndarray | None = None,
 ) -> Iterator[Segment]:
     """Yield the segments of `words` in (N, K) log `emissions` at `rate` Hz, in order, covering 0…N frames.
 
     Column 0 is silence. Long sounds are searched window by window; memory does not grow with the length. `tell` gets
-    the share done, 0…1, and may raise.
+    the share done, 0…1, and may raise. `bounds` (words, 2): frames between which each word should begin, softly.
     """
     frames, at, word = len(emissions), 0, 0
     window = round(WINDOW * rate)
     while at < frames:
         final = frames - at <= window * 1.25
         end = frames if final else at + window
-        candidates = words[word : word + int((end - at) / rate * FASTEST) + 20]
-        complete = final and len(candidates) == len(words) - word
-        runs = _Search(emissions[at:end], candidates, costs).path(complete)
+        reach = int((end - at) / rate * FASTEST) + 20
+        if bounds is not None:
+            # Words that must have been before this window are lost, those that must be after it wait.
+            word += _leading(bounds[word:, 1] < at - SLACK * rate)
+            reach = min(_leading(bounds[word:, 0] <= end + SLACK * rate), reach)
+        while True:
+            candidates = words[word : word + reach]
+            complete = final and len(candidates) == len(words) - word
+            near = None if bounds is None else bounds[word : word + reach] - at
+            runs = _Search(emissions[at:end], candidates, costs, near, rate).path(complete)
+            filler = sum(last - first for said, _, first, last in runs if said == -1)
+            if bounds is not None or complete or reach >= FARTHEST or filler < LOST * (end - at):
+                break
+            reach = FARTHEST  # a passage may be missing in the sound: look for its words farther on
         if not final:
             runs = _trusted(runs, rate)
         here = emissions[at:end]
@@ -90,6 +107,11 @@ def force(
             tell(at / frames)
 
 
+def _leading(true: np.ndarray) -> int:
+    """How many of the first are true."""
+    return int(np.argmin(np.append(true, False)))
+
+
 _Run = tuple["int | None", int, int, int]  # word, column, first frame, frame after the last
 
 
@@ -99,9 +121,18 @@ class _Search:
     Scores of all frames are kept, so that the way back needs no pointers.
     """
 
-    def __init__(self, emissions: np.ndarray, words: Sequence[Sequence[Pronunciation]], costs: Costs) -> None:
+    def __init__(
+        self,
+        emissions: np.ndarray,
+        words: Sequence[Sequence[Pronunciation]],
+        costs: Costs,
+        bounds: np.ndarray | None = None,
+        rate: float = 1.0,
+    ) -> None:
         self.costs = costs
         self.count = len(words)
+        self.bounds = bounds if bounds is not None and len(bounds) else None
+        self.outside = costs.outside / rate
         columns = [column for word in words for variant in word for column in variant]
         lengths = np.array([len(variant) for word in words for variant in word], np.int64)
         self.columns = np.array(columns, np.int64)
@@ -132,7 +163,7 @@ class _Search:
         ways = np.full(count + 1, -np.inf)
         ways[0] = 0.0
         before: np.ndarray | None = None
-        for now in scores:
+        for t, now in enumerate(scores):
             if before is not None:
                 ways = self.ways(before)
             ways = self.skipped(ways)
@@ -142,6 +173,8 @@ class _Search:
                 enter[1:phones] = before[: phones - 1]
                 enter[1:phones] += self.leave
             enter[self.first] = ways[self.variant_word]
+            if self.bounds is not None:
+                enter[self.first] -= self.misplaced(t)[self.variant_word]
             enter[self.silences] = ways
             enter[self.silences] -= self.costs.pause
             enter[self.fillers] = ways
@@ -151,6 +184,12 @@ class _Search:
             now += enter
             before = now
         return scores
+
+    def misplaced(self, t: int) -> np.ndarray:
+        """(words,) what it costs each word to begin at frame `t`."""
+        assert self.bounds is not None
+        away = np.maximum(self.bounds[:, 0] - t, t - self.bounds[:, 1])
+        return np.clip(away * self.outside, 0.0, self.costs.farthest)
 
     def ways(self, before: np.ndarray) -> np.ndarray:
         """(words + 1,) best score of being between two words after a frame whose scores are `before`."""
@@ -186,6 +225,8 @@ class _Search:
                 cost = 0.0
                 if state >= phones:
                     cost = self.costs.pause if state < self.fillers.start else self.costs.filler
+                elif self.bounds is not None:
+                    cost = float(self.misplaced(t)[word])
                 stay = self.stay if state < phones else 0.0
                 if before is None:
                     start = True

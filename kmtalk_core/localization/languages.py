@@ -16,14 +16,15 @@ import numpy as np
 from ..errors import InputError, KMTalkError
 from ..phones import PHONES, SILENCE
 from .ipa import likeness, nearest, segments
-from .posterior import Script
+from .posterior import Script, subtitle_times
 from .tongues import LANGUAGES
-from .transcript import without_times
+from .transcript import subtitles
 
 ESPEAK = "espeak-ng"
 _VOICES = {"fr": "fr-fr"}  # where espeak-ng's code is another one
 _DIRECTION = re.compile(r"\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>")
 _FOREIGN = re.compile(r"\([a-z-]+\)")  # espeak-ng's mark that it reads on in another language
+WEAK = 2  # sounds; words that have no more are often hardly said
 _TOGETHER = 500  # words handed to espeak-ng at once
 
 
@@ -32,7 +33,15 @@ def foreign_script(transcript: str, language: str) -> Script:
 
     Raises KMTalkError if espeak-ng is missing, InputError for writing that it cannot read.
     """
-    words = [word for word in _DIRECTION.sub(" ", without_times(transcript)).split() if any(c.isalnum() for c in word)]
+    cues = subtitles(transcript)
+    texts = [(transcript, None, None)] if cues is None else [(cue.text, cue.start, cue.end) for cue in cues]
+    listed = [
+        (word, (start, end))
+        for text, start, end in texts
+        for word in _DIRECTION.sub(" ", text).split()
+        if any(c.isalnum() for c in word)
+    ]
+    words = [word for word, _ in listed]
     spoken = pronounced(words, language)
     inventory = sorted({segment for word in spoken for segment in word})
     column = {segment: index for index, segment in enumerate(inventory, 1)}
@@ -46,6 +55,8 @@ def foreign_script(transcript: str, language: str) -> Script:
         tuple((number, (tuple(column[segment] for segment in spoken[number]),)) for number in said),
         (SILENCE, *(nearest(segment) for segment in inventory)),
         mixture,
+        subtitle_times([times for _, times in listed]),
+        frozenset(number for number, word in enumerate(spoken) if len(word) <= WEAK),
     )
 
 

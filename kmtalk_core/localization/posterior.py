@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from ..audio import Sound
-from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, Alignment, Phone, Word
+from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word
 from .child import Progress
+from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
 from .g2p import pronunciations
-from .text import spoken_words
+from .text import spoken_text
 
 SOURCE = "posterior"
 ALIGNED = "posterior-forced"
@@ -29,7 +31,25 @@ FLOOR = -10.0  # no frame speaks more than this against a phone
 # Mean log-posterior, against the likeliest phone: right words of real speech are below in 3 of 1,000 cases, ...
 MISFIT, SHORT_MISFIT = -3.5, -5.0
 LONG_WORD = 4  # phones; shorter words are often slurred or swallowed although they are meant
+# Of these nothing may be left in fluent speech; alone they are never doubted.
+_WEAK = frozenset(
+    ("a", "an", "the", "and", "or", "but", "nor", "as", "at", "by", "for", "from", "in", "into", "of", "off", "on",
+     "to", "up", "with", "than", "that", "this", "these", "those", "there", "then", "so", "if", "i", "you",
+     "your", "he", "his", "him", "she", "her", "it", "its", "we", "us", "our", "they", "them", "their", "who",
+     "whom", "whose", "what", "which", "when", "am", "is", "are", "was", "were", "be", "been", "do", "does",
+     "did", "had", "has", "have", "can", "could", "may", "might", "must", "shall", "should", "will", "would",
+     "not", "no", "all", "any", "some")
+)  # fmt: skip
+SPEECH = float(np.log(0.2))  # a frame is speech where silence is less likely than this
+QUOTED = 10  # words that are quoted in full
+UNWRITTEN = 0.5  # s of speech in no word that are told: right texts of real speech leave less
+FEWEST = 0.1  # s of speech in a silence or filler that belong to it
 TEXT_MISFIT = -1.3  # ... right texts of at least 5 words never
+
+WRONG_TEXT = "The transcript does not seem to fit the sound; correct it, or leave it empty to work without one."
+WRONG_TIMES = (
+    "The subtitles' times do not fit the sound, so only their text was used; check that they belong to this sound."
+)
 
 Posteriors = Callable[[Sound], tuple[np.ndarray, float]]
 
@@ -40,13 +60,16 @@ class Script:
 
     `labels`: of each word, as written; `spoken`: of each spoken word, the number of its written word and its
     pronunciations, as columns of the emissions; `phones`: the label of each column, silence first; `mixture`
-    (len(PHONES), columns): which of the model's phones each column may sound like, None where columns are PHONES.
+    (len(PHONES), columns): which of the model's phones each column may sound like, None where columns are PHONES;
+    `times`: of each word's subtitle, none where there are no subtitles; `weak`: numbers of words that are hardly said.
     """
 
     labels: tuple[str, ...]
     spoken: tuple[tuple[int, tuple[Pronunciation, ...]], ...]
     phones: tuple[str, ...] = PHONES
     mixture: np.ndarray | None = None
+    times: tuple[Times, ...] = ()
+    weak: frozenset[int] = frozenset()
 
     def emissions(self, log_posteriors: np.ndarray) -> np.ndarray:
         """(N, phones) log-posteriors → (N, columns) of this script, and more columns that none of its words has."""
@@ -59,13 +82,24 @@ class Script:
 
 def english_script(transcript: str) -> Script:
     """An English transcript as words and their pronunciations."""
-    written = spoken_words(transcript)
+    written = spoken_text(transcript).words
     spoken = []
     for index, word in enumerate(written):
         for part in word.spoken:
             ways = tuple(tuple(PHONE_INDEX[phone] for phone in way.split()) for way in pronunciations(part))
             spoken.append((index, tuple(way for way in ways if way)))
-    return Script(tuple(word.label for word in written), tuple(s for s in spoken if s[1]))
+    return Script(
+        tuple(word.label for word in written),
+        tuple(s for s in spoken if s[1]),
+        times=subtitle_times([(word.start, word.end) for word in written]),
+        weak=frozenset(i for i, word in enumerate(written) if word.label.lower() in _WEAK),
+    )
+
+
+def subtitle_times(given: Sequence[tuple[float | None, float | None]]) -> tuple[Times, ...]:
+    """The times of each word's subtitle; none if no word has one."""
+    times = tuple(None if start is None or end is None else (start, end) for start, end in given)
+    return times if any(times) else ()
 
 
 def localize_posterior(sound: Sound, posteriors: Posteriors) -> Alignment:
@@ -89,7 +123,16 @@ def align_posterior(
             progress(share, "aligning the transcript")
 
     spoken = [ways for _, ways in script.spoken]
-    found = list(force(script.emissions(log_posteriors), rate, spoken, tell=tell))
+    emissions = script.emissions(log_posteriors)
+    found = list(force(emissions, rate, spoken, tell=tell))
+    notes: tuple[str, ...] = ()
+    if script.times:
+        times = [script.times[index] for index, _ in script.spoken]
+        bounds = trusted_bounds(times, found, rate)
+        if bounds is not None and not within(bounds, found):
+            found = list(force(emissions, rate, spoken, tell=tell, bounds=bounds))
+        elif bounds is None and misfit(times, found):
+            notes = (WRONG_TIMES,)
     phones: list[Phone] = []
     of_word: dict[int, list[Segment]] = {}
     for s in found:
@@ -100,8 +143,10 @@ def align_posterior(
             phones.append(Phone(script.phones[s.column], start, end))
             if s.word is not None:
                 of_word.setdefault(s.word, []).append(s)
-    warnings = _doubts(script, of_word, _replaced(found)) if of_word else ()
-    return Alignment.from_segments(phones, _words(script, of_word, rate), sound.duration, ALIGNED, warnings)
+    if of_word:
+        doubts = _doubts(script, of_word, _replaced(found))
+        notes += doubts if doubts == (WRONG_TEXT,) else doubts + _unwritten(found, log_posteriors, rate)
+    return Alignment.from_segments(phones, _words(script, of_word, rate), sound.duration, ALIGNED, notes)
 
 
 def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> list[Word]:
@@ -138,16 +183,55 @@ def _doubts(script: Script, of_word: dict[int, list[Segment]], replaced: set[int
     fits = [_fit(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
     heard = [segment for segments in of_word.values() for segment in segments]
     if len(of_word) < 0.5 * len(fits) or _fit(heard) < TEXT_MISFIT:
-        return ("The transcript does not seem to fit the sound; correct it, or leave it empty to work without one.",)
+        return (WRONG_TEXT,)
     wrong = []
     for number, ((index, ways), fit) in enumerate(zip(script.spoken, fits, strict=True)):
         long = len(ways[0]) >= LONG_WORD
         # Two short words that are lost together, or next to other sounds, are no longer slurred.
         together = number in replaced or None in fits[max(number - 1, 0) : number] + fits[number + 1 : number + 2]
         lost = fit is None and (long or together)
-        if lost or (fit is not None and fit < (MISFIT if long else SHORT_MISFIT)):
+        alone = index in script.weak and not together
+        if lost or (fit is not None and not alone and fit < (MISFIT if long else SHORT_MISFIT)):
             wrong.append(index)
     return doubtful_passages(script.labels, wrong)
+
+
+def _unwritten(found: Sequence[Segment], log_posteriors: np.ndarray, rate: float) -> tuple[str, ...]:
+    """One sentence on when something is said that the transcript lacks; none if all is in it.
+
+    Where other words are written, `_doubts` tells.
+    """
+    silence = PHONE_INDEX[SILENCE]
+    stretches: list[str] = []
+    parts = [list(some) for _, some in groupby(found, key=_in_word)]
+    for before, part, after in zip([[], *parts[:-1]], parts, [*parts[1:], []], strict=True):
+        first, following = (before[-1].word if before else -1), (after[0].word if after else None)
+        if _in_word(part[0]) or (following is not None and following != first + 1):  # type: ignore[operator]
+            continue
+        speech = [(log_posteriors[round(s.start) : round(s.end), silence] < SPEECH).sum() / rate for s in part]
+        if sum(speech) >= UNWRITTEN:
+            said = [s for s, length in zip(part, speech, strict=True) if length >= FEWEST]
+            stretches.append(f"{clock(said[0].start / rate)} to {clock(said[-1].end / rate)}")
+    if not stretches:
+        return ()
+    more = f" and {len(stretches) - 5} more times" if len(stretches) > 5 else ""
+    return (
+        f"The transcript lacks what is said from {', '.join(stretches[:5])}{more}; add the words there, or the mouth"
+        " follows the sound alone.",
+    )
+
+
+def _in_word(segment: Segment) -> bool:
+    return segment.word is not None and segment.word >= 0
+
+
+def clock(seconds: float) -> str:
+    """3.2 s, 1:03.2 or 1:02:03.2 for people."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:04.1f}"
+    return f"{minutes}:{rest:04.1f}" if minutes else f"{rest:.1f} s"
 
 
 def doubtful_passages(labels: Sequence[str] | Mapping[int, str], wrong: Sequence[int]) -> tuple[str, ...]:
@@ -155,7 +239,8 @@ def doubtful_passages(labels: Sequence[str] | Mapping[int, str], wrong: Sequence
     numbers = np.unique(np.array(wrong, np.int64))
     if not len(numbers):
         return ()
-    passages = [" ".join(labels[i] for i in run) for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]
+    runs = [[labels[i] for i in run] for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]
+    passages = [" ".join(run if len(run) <= QUOTED else [*run[:3], "…", *run[-3:]]) for run in runs]
     quoted = ", ".join(f"“{passage}”" for passage in passages[:5])
     more = f" and {len(passages) - 5} more" if len(passages) > 5 else ""
     return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)

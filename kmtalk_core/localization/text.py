@@ -50,7 +50,8 @@ class SpokenText:
             return ()
         quoted = ", ".join(f"“{word}”" for word in self.unreadable[:5])
         more = f" and {len(self.unreadable) - 5} more" if len(self.unreadable) > 5 else ""
-        return (f"{quoted}{more} cannot be read out in English and was left out; choose the language of the text.",)
+        were = "was" if len(self.unreadable) == 1 else "were"
+        return (f"{quoted}{more} cannot be read out in English and {were} left out; choose the language of the text.",)
 
 
 # What is not said: [sighs], (beat), {music}, <i>, *coughs*, and the speaker's name that begins a line of a script.
