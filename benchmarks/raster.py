@@ -41,23 +41,27 @@ class View:
 class Painter:
     """Paints poses of one head. `landmarks` (68,) are vertex indices; y is up and the face looks along +z.
 
-    `colours` (V, 3) 0…1; by default the named components', with lips around the landmarks.
+    `colours` (V, 3) 0…1; by default the named components', with lips around the landmarks. Without landmarks the inside
+    of the mouth stays unpainted.
     """
 
-    def __init__(self, mesh: Mesh, landmarks: np.ndarray, colours: np.ndarray | None = None) -> None:
+    def __init__(self, mesh: Mesh, landmarks: np.ndarray | None, colours: np.ndarray | None = None) -> None:
         self._faces = mesh.faces
         count = len(mesh.vertices)
         corner = np.repeat(np.arange(len(mesh.faces)), 3)
         ones = np.ones(len(corner))
         self._around = csr_matrix((ones, (mesh.faces.ravel(), corner)), shape=(count, len(mesh.faces)))
         # Faces turned away are hidden by others, but for the inside of the mouth.
-        mouth = mesh.vertices[landmarks[48:60]]
-        reach = 1.2 * np.linalg.norm(mouth[0] - mouth[6])
-        self._inside = (np.linalg.norm(mesh.vertices - mouth.mean(0), axis=1) < reach)[mesh.faces].all(1)
+        self._inside = np.zeros(len(mesh.faces), bool)
+        if landmarks is not None:
+            mouth = mesh.vertices[landmarks[48:60]]
+            reach = 1.2 * np.linalg.norm(mouth[0] - mouth[6])
+            self._inside = (np.linalg.norm(mesh.vertices - mouth.mean(0), axis=1) < reach)[mesh.faces].all(1)
         self._colours = _colours(mesh, landmarks) if colours is None else colours
 
-    def paint(self, vertices: np.ndarray, view: View, size: int) -> np.ndarray:
-        """Vertices (V, 3) → picture (size, size, 3) uint8."""
+    def paint(self, vertices: np.ndarray, view: View, size: int, colours: np.ndarray | None = None) -> np.ndarray:
+        """Vertices (V, 3) → picture (size, size, 3) uint8, in other `colours` (V, 3) than the painter's if given."""
+        colours = self._colours if colours is None else colours
         turned = (vertices - view.centre) @ _yaw(view.yaw).T
         scale = size / view.height
         x, y, depth = turned[:, 0] * scale + size / 2, size / 2 - turned[:, 1] * scale, turned[:, 2] * scale
@@ -83,7 +87,7 @@ class Painter:
             light += strength * np.clip(normal @ towards, 0.0, None)
         light *= np.where(of_face[face[seen], 2] > 0, 1.0, BEHIND)
         picture = np.tile(np.array(BACKGROUND), (size * size, 1))
-        picture[front >= 0] = (self._colours[corners] * weights).sum(1) * light[:, None]
+        picture[front >= 0] = (colours[corners] * weights).sum(1) * light[:, None]
         return np.rint(np.clip(picture, 0, 1) ** (1 / 1.3) * 255).astype(np.uint8).reshape(size, size, 3)
 
 
@@ -130,13 +134,15 @@ def _covered(x: np.ndarray, y: np.ndarray, size: int) -> tuple[np.ndarray, np.nd
     return face, pixel, shares
 
 
-def _colours(mesh: Mesh, landmarks: np.ndarray) -> np.ndarray:
+def _colours(mesh: Mesh, landmarks: np.ndarray | None) -> np.ndarray:
     colours = np.tile(np.array(SKIN), (len(mesh.vertices), 1))
     if mesh.components is not None:
         for index, name in enumerate(mesh.component_names or ()):
             for part, colour in COLOURS.items():
                 if part in str(name):
                     colours[mesh.components == index] = colour
+    if landmarks is None:
+        return colours
     # The lips: between the inner and the outer contour, by distance from the ring half way.
     outer, inner = mesh.vertices[landmarks[48:60]], mesh.vertices[landmarks[60:68]]
     ring = np.concatenate([_resampled(contour, 48) for contour in (outer, 0.5 * (outer + _nearest(outer, inner)))])

@@ -1,8 +1,9 @@
 """Evaluate on a prepared data set: `python -m training.evaluate --checkpoint FILE --data DIR --split test --out DIR`.
 
 Or predictions made elsewhere: `--predictions FOLDER` with SUBJECT_SENTENCE.npy (T, V·3), as the public codes save them.
-Writes sentences.csv (a row a sentence), summary.json (figures, conventions, masks), table.md and, with --plots,
-opening curves. `training.metrics` says what each figure is.
+Writes sentences.csv (a row a sentence), summary.json (figures, conventions, masks), table.md; with --plots curves of
+the mouth's opening and where on the mesh the errors are, with --films predicted, captured and error side by side.
+`training.metrics` says what each figure is.
 """
 
 from __future__ import annotations
@@ -42,21 +43,29 @@ class Prediction:
 
 
 def predict(
-    method: Method, data: DataSet, clips: list[Clip], choice: KeyChoice, device: torch.device, true_keys: bool = False
+    method: Method,
+    data: DataSet,
+    clips: list[Clip],
+    choice: KeyChoice,
+    device: torch.device,
+    keys_from: Method | None = None,
+    true_keys: bool = False,
 ) -> Iterator[Prediction]:
-    """What a method makes of the sound of each clip. `true_keys`: with the captured key motions (only completion is
-    judged then). An unseen subject gets the style of the first training subject."""
+    """What a method makes of the sound of each clip. `keys_from`: completes the motion of this other method at the key
+    instants (the paper's Table 5, and Table 3 without its decoder); `true_keys`: the captured key motions, so that only
+    completion is judged. An unseen subject gets the style of the first training subject."""
     method = method.to(device).eval()
+    keys_from = None if keys_from is None else keys_from.to(device).eval()
     for clip in clips:
         batch = collate(data, [clip], choice).to(device)
         began = time.perf_counter()
-        motion = infer(method, batch, true_keys)[0, : clip.frames]
+        motion = infer(method, batch, keys_from, true_keys)[0, : clip.frames]
         vertices = (motion + batch.template[0]).cpu().numpy().reshape(clip.frames, -1, 3)
         yield Prediction(clip, vertices, time.perf_counter() - began)
 
 
 @torch.no_grad()
-def infer(method: Method, batch: Batch, true_keys: bool = False) -> torch.Tensor:
+def infer(method: Method, batch: Batch, keys_from: Method | None = None, true_keys: bool = False) -> torch.Tensor:
     """Motion (B, N, C) of a batch."""
     style = batch.style
     if not bool(style.any()):
@@ -66,6 +75,8 @@ def infer(method: Method, batch: Batch, true_keys: bool = False) -> torch.Tensor
     if true_keys:
         at = batch.key_frames.unsqueeze(-1).expand(-1, -1, batch.motion.shape[2])
         keys = Keys(keys.times, keys.mask, batch.motion.gather(1, at))
+    elif keys_from is not None:
+        keys = Keys(keys.times, keys.mask, keys_from.key_motions(batch.speech, batch.template, style, keys))
     return method.infer(batch.speech, batch.template, style, batch.times, keys, batch.mask)
 
 
@@ -92,25 +103,83 @@ def judge(data: DataSet, prediction: Prediction) -> Sentence:
     return measure(vertices[:n], true[:n], template, data.lips, data.upper_face, data.opening, data.fps)
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What a report has besides its tables: curves and the error on the mesh, how many films, the vertices."""
+
+    plots: bool = False
+    films: int = 0
+    save: bool = False
+
+
+class Pictures:
+    """Draws what `Extras` asks for, sentence by sentence. Raises at once where something for it is missing."""
+
+    def __init__(self, data: DataSet, name: str, out: Path, extras: Extras) -> None:
+        self._data, self._name, self._out, self._extras = data, name, out, extras
+        self._stage = None
+        if extras.films or (extras.plots and data.faces is not None):
+            from .film import Stage
+
+            self._stage = Stage.of(data)
+        self._filmed, self._errors, self._frames = 0, np.zeros(0), 0
+
+    def add(self, prediction: Prediction) -> None:
+        clip, true = prediction.clip, self._data.vertices(prediction.clip)
+        if self._extras.save:
+            folder = self._out / "predictions"
+            folder.mkdir(exist_ok=True)
+            np.save(folder / f"{clip.name}.npy", prediction.vertices.reshape(len(prediction.vertices), -1))
+        if self._extras.plots:
+            _plot(self._data, prediction, self._out / "plots" / f"{clip.name}.png")
+        if self._stage is None:
+            return
+        n = min(len(true), len(prediction.vertices))
+        errors = np.linalg.norm(prediction.vertices[:n] - true[:n], axis=2).sum(0, dtype=np.float64)
+        self._errors, self._frames = errors if not self._frames else self._errors + errors, self._frames + n
+        if self._filmed < self._extras.films:
+            from .film import write_film
+
+            (self._out / "films").mkdir(exist_ok=True)
+            path, data = self._out / "films" / f"{clip.name}.mp4", self._data
+            told = (data.fps, data.samples(clip), data.alignment(clip).phones, self._name)
+            write_film(path, self._stage, prediction.vertices, true, *told)
+            self._filmed += 1
+
+    def finish(self) -> None:
+        """The mean error of every vertex over all frames, as heat on a template: error_map.png."""
+        if self._stage is None or not self._extras.plots or not self._frames:
+            return
+        from PIL import Image
+
+        from .film import heat_colours
+
+        mean = self._errors / self._frames
+        template = next(iter(self._data.templates.values())).astype(np.float64)
+        picture = self._stage.picture(template, heat_colours(mean / self._stage.hottest))
+        with written_whole(self._out / "error_map.png") as partial:
+            Image.fromarray(picture).save(partial)
+
+
 def evaluate(
-    data: DataSet, split: str, predictions: Iterator[Prediction], name: str, out: Path, plots: bool, save: bool
+    data: DataSet,
+    split: str,
+    predictions: Iterator[Prediction],
+    name: str,
+    out: Path,
+    extras: Extras = Extras(),
 ) -> dict[str, float]:
     """Judge `predictions`, write the report to `out`, and return the summary."""
-    if plots:
-        _pyplot()
+    pictures = Pictures(data, name, out, extras)
     out.mkdir(parents=True, exist_ok=True)
     sentences: dict[str, Sentence] = {}
     seconds = 0.0
     total = len(data.split(split))
     for prediction in tqdm(predictions, total=total, desc=split, disable=not sys.stderr.isatty()):
-        clip = prediction.clip
-        sentences[clip.name] = judge(data, prediction)
+        sentences[prediction.clip.name] = judge(data, prediction)
         seconds += prediction.seconds
-        if save:
-            (out / "predictions").mkdir(exist_ok=True)
-            np.save(out / "predictions" / f"{clip.name}.npy", prediction.vertices.reshape(len(prediction.vertices), -1))
-        if plots and data.opening is not None:
-            _plot(data, prediction, out / "plots" / f"{clip.name}.png")
+        pictures.add(prediction)
+    pictures.finish()
     figures = summary(list(sentences.values()))
     figures["times_real_time"] = figures["frames"] / data.fps / seconds if seconds else float("nan")
     with written_whole(out / "sentences.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
@@ -146,33 +215,20 @@ def _mask(indices: np.ndarray | None) -> dict[str, object] | None:
     return {"count": len(indices), "sha256": digest}
 
 
-def _pyplot():
-    try:
-        import matplotlib
-    except ImportError:
-        raise KMTalkError("Plots need matplotlib; install it, or leave out --plots.") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
 def _plot(data: DataSet, prediction: Prediction, path: Path) -> None:
-    """The opening of the mouth, true and predicted, with the key frames' alignment below."""
-    pyplot = _pyplot()
+    """The opening of the mouth, true and predicted, and the error of the lips, with the phones below."""
+    from .plots import Panel, write_curves
+
     path.parent.mkdir(exist_ok=True)
-    assert data.opening is not None
-    figure, axes = pyplot.subplots(figsize=(9, 3))
-    for label, vertices in (("captured", data.vertices(prediction.clip)), ("predicted", prediction.vertices)):
-        axes.plot(np.arange(len(vertices)) / data.fps, mouth_opening(vertices, data.opening), label=label)
-    for phone in data.alignment(prediction.clip).phones:
-        axes.axvline(phone.start, color="0.9", zorder=0)
-        axes.text(phone.start, 0.0, phone.label.lower(), fontsize=6, color="0.4", transform=axes.get_xaxis_transform())
-    axes.set(xlabel="s", ylabel=f"mouth opening ({data.unit})", title=prediction.clip.name)
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
+    clip, true = prediction.clip, data.vertices(prediction.clip)
+    n = min(len(true), len(prediction.vertices))
+    made, true = prediction.vertices[:n], true[:n]
+    error = np.linalg.norm(made[:, data.lips] - true[:, data.lips], axis=2).max(1)
+    panels = [Panel(f"largest error of a lip vertex ({data.unit})", {"": error})]
+    if data.opening is not None:
+        curves = {"captured": mouth_opening(true, data.opening), "predicted": mouth_opening(made, data.opening)}
+        panels.insert(0, Panel(f"mouth opening ({data.unit})", curves))
+    write_curves(path, clip.name, panels, data.fps, data.alignment(clip).phones)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -189,11 +245,17 @@ def main(arguments: list[str] | None = None) -> int:
             method = load_method(checkpoint)
             _must_fit(method, data)
             choice = _choice(options, dict(checkpoint.config.get("keys", {})))
-            predictions = predict(method, data, clips, choice, torch.device(options.device), options.keys == "true")
+            other = None
+            if options.keys_from is not None:
+                other = load_method(options.keys_from)
+                _must_fit(other, data)
+            true_keys = options.keys == "true"
+            predictions = predict(method, data, clips, choice, torch.device(options.device), other, true_keys)
             name = options.name or checkpoint.name
         if not clips:
             raise InputError(f"The split {options.split} of {data.name} is empty; choose another one.")
-        figures = evaluate(data, options.split, predictions, name, options.out, options.plots, options.save_predictions)
+        extras = Extras(options.plots, options.films, options.save_predictions)
+        figures = evaluate(data, options.split, predictions, name, options.out, extras)
         print(report(data, options.split, {name: figures}))
     except KMTalkError as error:
         print(f"evaluate: {error}", file=sys.stderr)
@@ -226,10 +288,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")
     parser.add_argument("--name", help="of the method in the table")
     parser.add_argument("--keys", choices=("made", "true"), default="made", help="key motions: made or captured")
+    parser.add_argument("--keys-from", type=Path, help="a checkpoint whose motion at the key instants is completed")
     parser.add_argument("--key-rule", help="another rule for key instants than in training")
     parser.add_argument("--localization", help="alignments of `training.prepare align` by their label")
     parser.add_argument("--offset", type=int, help="frames by which key instants are moved")
-    parser.add_argument("--plots", action="store_true", help="curves of the mouth's opening (needs matplotlib)")
+    parser.add_argument("--plots", action="store_true", help="mouth opening, lip error, error on the mesh")
+    parser.add_argument("--films", type=int, nargs="?", const=3, default=0, help="of how many sentences (3)")
     parser.add_argument("--save-predictions", action="store_true", help="keep the vertices as .npy")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
