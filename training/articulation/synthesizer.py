@@ -235,7 +235,7 @@ def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Ali
     # Lips that are pushed forward don't reach the teeth: drawn back in f, v only, not in the round vowel before them.
     drawn = touch**ROUND_TO_TOUCH
     curves["mouthFunnel"] *= parted * (1 - 0.8 * drawn)
-    curves["mouthPucker"] *= 1 - 0.6 * drawn
+    curves["mouthPucker"] *= 1 - 0.75 * drawn
     tucked = touch * (1 - 0.9 * seal)  # a lip that is tucked for f, v stays so by a little under a seal next to it
     touch *= parted
     curves["mouthStretch"] *= 1 - 0.4 * seal
