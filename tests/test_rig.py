@@ -180,6 +180,56 @@ def test_tongue_shapes_lead_with_the_tip_or_the_body(rigs):
     assert shape(rig, "tongueBodyUp")[middle, 1].mean() > 4 > shape(rig, "tongueBodyUp")[tip, 1].mean()
 
 
+def front_teeth_and_tongue(rig: Rig, controls: dict[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Upper and lower incisors and the front 6 mm of the tongue, (k, 3) mm, in a pose."""
+    points = contacts.posed(rig, controls)
+    upper, lower, tongue = (points[part(rig, role)] for role in ("teeth_upper", "teeth_lower", "tongue"))
+    upper, lower, tongue = (p[np.abs(p[:, 0]) < 8] for p in (upper, lower, tongue))
+    return upper, lower[lower[:, 2] > lower[:, 2].max() - 5], tongue[tongue[:, 2] > tongue[:, 2].max() - 6]
+
+
+def test_the_tongue_lies_between_the_teeth_in_th(rigs):
+    _, rig = rigs("demo head")
+    upper, lower, tongue = front_teeth_and_tongue(rig, {"jawOpen": 0.16, "tongueOut": 0.45, "tongueTipUp": 0.15})
+    edge = upper[upper[:, 1] < upper[:, 1].min() + 1.5]
+    assert tongue[:, 2].max() > edge[:, 2].max() + 1  # in front of the incisors, where it is seen
+    assert tongue[:, 2].max() < contacts.posed(rig, {"jawOpen": 0.16})[rig.anatomy.vertex_of[rig.anatomy.marks[66]], 2]
+    assert lower[:, 1].max() - 1.5 < tongue[np.argmax(tongue[:, 2]), 1] < edge[:, 1].min()
+
+
+@pytest.mark.parametrize(("jaw", "up"), [(0.13, 0.4), (0.26, 0.58)])
+def test_the_tip_of_the_tongue_is_at_the_upper_incisors_in_n_and_l(rigs, jaw, up):
+    _, rig = rigs("demo head")
+    upper, _, tongue = front_teeth_and_tongue(rig, {"jawOpen": jaw, "tongueTipUp": up})
+    edge = upper[upper[:, 1] < upper[:, 1].min() + 1.5]
+    assert tongue[:, 1].max() > edge[:, 1].min() > tongue[:, 1].min()  # seen below them
+    assert -4 < tongue[:, 2].max() - edge[:, 2].mean() < 1  # behind them
+
+
+def test_the_lower_lip_lies_on_the_upper_incisors_in_f(rigs):
+    _, rig = rigs("demo head")
+    points = contacts.posed(rig, contacts.labiodental())
+    upper, _, _ = front_teeth_and_tongue(rig, contacts.labiodental())
+    on = rig.anatomy.vertex_of[rig.anatomy.marks]
+    edge, lower_lip, upper_lip = upper[:, 1].min(), points[on[66], 1], points[on[62], 1]
+    assert lower_lip > edge + 1  # no slit below the teeth
+    assert upper_lip > lower_lip + 1  # which are seen above the lip
+
+
+def test_a_rounded_mouth_is_a_small_hole_below_the_teeth(rigs):
+    _, rig = rigs("demo head")
+    on = rig.anatomy.vertex_of[rig.anatomy.marks]
+    rest, points = (
+        contacts.posed(rig, c)[on] for c in ({}, {"jawOpen": 0.08, "mouthFunnel": 0.34, "mouthPucker": 0.74})
+    )
+    middle = points[62, 1] - points[66, 1]
+    beside = [points[upper, 1] - points[lower, 1] for upper, lower in ((61, 67), (63, 65))]
+    assert max(beside) < 0.8 * middle
+    assert np.ptp(points[[48, 54], 0]) < 0.65 * np.ptp(rest[[48, 54], 0])
+    assert (points[[51, 57], 2] - rest[[51, 57], 2]).min() > 4.5
+    assert np.ptp([points[[62, 66], 1].mean(), points[60, 1]]) < np.ptp([rest[[62, 66], 1].mean(), rest[60, 1]])
+
+
 def test_brows_and_lashes_stay_on_the_skin(rigs):
     """Parts that lie on the skin keep their distance to it in every shape."""
     mesh, rig = rigs("demo head")
