@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from .audio import Sound
     from .phones import Alignment
 
+# What a line may say as the options of `animate` do: the same names in Line and in animator.Request.
+SETTINGS = (
+    "localizer", "language", "fps", "key_rule", "key_density", "intensity", "jaw", "lips", "smoothing", "offset",
+    "upper_face", "head", "expression", "expression_strength", "seed",
+)  # fmt: skip
 TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
@@ -38,11 +43,20 @@ class Line:
     transcript: str | None = None
     transcript_file: Path | None = None
     alignment: Path | None = None
+    alignment_fps: float | None = None
+    corrections: Path | None = None
     mesh: Path | None = None
     vertices: bool = False
     localizer: str = "auto"
+    language: str = "en"
     fps: float = 30.0
+    key_rule: str = "apexes"
+    key_density: float = 1.0
     intensity: float = 1.0
+    jaw: float = 1.0
+    lips: float = 1.0
+    smoothing: float = 0.0
+    offset: float = 0.0
     upper_face: float = 1.0
     head: float = 1.0
     expression: str = "neutral"
@@ -52,7 +66,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of one line; `status` is done, skipped or failed, `seconds` the time its work took."""
+    """What became of one line; `status` is done, skipped or failed, `seconds` the time its work took.
+
+    `contacts` are the p, b, m, f, v whose lips or teeth must meet, `missed_contacts` those that do not (`kmtalk check`
+    lists them).
+    """
 
     audio: str
     out: str
@@ -61,6 +79,8 @@ class Report:
     duration: float = 0.0
     times_real_time: float = 0.0
     keys: int = 0
+    contacts: int = 0
+    missed_contacts: int = 0
     localizer: str = ""
     warnings: str = ""
     error: str = ""
@@ -86,13 +106,14 @@ class Outcome:
 def read_manifest(path: Path) -> list[Line]:
     """Read a manifest: a .csv with a header or a .json list of objects, whose columns are the fields of `Line`.
 
-    Raises InputError, naming the line, for an unknown column, a bad value, a missing audio file or a doubled output.
+    A .csv may be separated by commas, semicolons or tabs. Raises InputError, naming the line, for an unknown column, a
+    bad value or a doubled output.
     """
     from .cli import read_text
 
     text = read_text(path)
     try:
-        records = json.loads(text) if path.suffix.lower() == ".json" else list(csv.DictReader(io.StringIO(text)))
+        records = json.loads(text) if path.suffix.lower() == ".json" else read_table(text)
     except (json.JSONDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a readable manifest ({error}); correct it there.") from None
     if not isinstance(records, list) or not records or not all(isinstance(r, dict) for r in records):
@@ -108,18 +129,31 @@ def read_manifest(path: Path) -> list[Line]:
     return lines
 
 
+def read_table(text: str) -> list[dict[str, object]]:
+    """The rows of a .csv under its header, whose most frequent separator is taken."""
+    header = text.partition("\n")[0]
+    separator = max(",;\t", key=header.count)
+    return list(csv.DictReader(io.StringIO(text), delimiter=separator))
+
+
 def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     """Turn one record of a manifest into a `Line`."""
-    from .cli import EXPRESSIONS, FPS, LOCALIZERS, STRENGTH, integer, number
+    from .cli import EXPRESSIONS, FPS, KEY_RULES, LOCALIZERS, STRENGTH, integer, number
+    from .localization.tongues import LANGUAGES
 
+    share = number(0, 1)
     converters: dict[str, Callable[[str], object]] = {
         "audio": folder.joinpath, "out": str, "transcript": str, "transcript_file": folder.joinpath,
-        "alignment": folder.joinpath, "mesh": folder.joinpath, "vertices": truth, "localizer": str, "fps": FPS,
-        "intensity": STRENGTH, "upper_face": STRENGTH, "head": STRENGTH, "expression": str,
-        "expression_strength": number(0, 1), "seed": integer(0),
+        "alignment": folder.joinpath, "alignment_fps": FPS, "corrections": folder.joinpath, "mesh": folder.joinpath,
+        "vertices": truth, "localizer": one_of(LOCALIZERS), "language": one_of(LANGUAGES), "fps": FPS,
+        "key_rule": one_of(KEY_RULES), "key_density": share, "intensity": STRENGTH, "jaw": STRENGTH, "lips": STRENGTH,
+        "smoothing": share, "offset": number(-1, 1), "upper_face": STRENGTH, "head": STRENGTH,
+        "expression": one_of(EXPRESSIONS), "expression_strength": share, "seed": integer(0),
     }  # fmt: skip
     values: dict[str, object] = {}
     for name, value in record.items():
+        if name is None:
+            raise InputError(f"{where} has more cells than the header; put text that holds a separator in quotes.")
         if name not in converters:
             known = ", ".join(f.name for f in fields(Line))
             raise InputError(f"{where}: the column {name!r} is unknown; the columns are {known}.")
@@ -132,10 +166,6 @@ def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     if "audio" not in values:
         raise InputError(f"{where}: the column audio is empty; name a sound file.")
     line = Line(**values)  # type: ignore[arg-type]
-    if line.localizer not in LOCALIZERS:
-        raise InputError(f"{where}: the localizer {line.localizer!r} is unknown; choose from {', '.join(LOCALIZERS)}.")
-    if line.expression not in EXPRESSIONS:
-        raise InputError(f"{where}: there is no expression {line.expression!r}; choose from {', '.join(EXPRESSIONS)}.")
     if line.transcript is not None and line.transcript_file is not None:
         raise InputError(f"{where}: both transcript and transcript_file are given; keep one of them.")
     if line.vertices and line.mesh is None:
@@ -145,6 +175,17 @@ def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     if Path(name).anchor or ".." in Path(name).parts:
         raise InputError(f"{where}: out {name!r} leads out of the output folder; give a plain name.")
     return replace(line, out=name)
+
+
+def one_of(choices: Iterable[str]) -> Callable[[str], str]:
+    """Return a converter for a word of `choices`."""
+
+    def convert(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{text!r} is unknown; choose from {', '.join(choices)}")
+        return text
+
+    return convert
 
 
 def truth(text: str) -> bool:
@@ -208,16 +249,23 @@ def align_together(
             failed[index] = Report(str(line.audio), line.out, "failed", error=str(error))
     if not ready:
         return {}, failed
-    try:
-        found = localize_many(list(ready.values()), lambda share, doing: progress(0.0, doing))
-    except Cancelled:
-        raise
-    except KMTalkError as error:
-        found = [error] * len(ready)
+    lines = dict(chosen)
+    found: dict[int, Alignment | KMTalkError] = {}
+    for language in dict.fromkeys(lines[index].language for index in ready):
+        group = [index for index in ready if lines[index].language == language]
+        try:
+            together = localize_many(
+                [ready[index] for index in group], lambda share, doing: progress(0.0, doing), language
+            )
+        except Cancelled:
+            raise
+        except KMTalkError as error:
+            together = [error] * len(group)
+        found |= dict(zip(group, together, strict=True))
     aligned: dict[int, Alignment] = {}
-    for (index, _), alignment in zip(ready.items(), found, strict=True):
+    for index, alignment in found.items():
         if isinstance(alignment, KMTalkError):
-            line = dict(chosen)[index]
+            line = lines[index]
             failed[index] = Report(str(line.audio), line.out, "failed", error=str(alignment))
         else:
             aligned[index] = alignment
@@ -267,9 +315,11 @@ def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> 
     from .animator import Animator, Request
     from .audio import load_sound
     from .cli import load_head, with_vertices
+    from .localization.corrections import load_corrections
     from .localization.importers import load_alignment
     from .localization.transcript import read_transcript
     from .motion import save_animation
+    from .report import contact_report
 
     start = time.perf_counter()
     report = Report(str(line.audio), line.out, "failed")
@@ -277,19 +327,13 @@ def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> 
         _animator = _animator or Animator()
         out = folder / line.out
         out.parent.mkdir(parents=True, exist_ok=True)
+        sound = load_sound(line.audio)
         request = Request(
             transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
-            alignment=load_alignment(line.alignment) if line.alignment else aligned,
-            localizer=line.localizer,
-            fps=line.fps,
-            intensity=line.intensity,
-            upper_face=line.upper_face,
-            head=line.head,
-            expression=line.expression,
-            expression_strength=line.expression_strength,
-            seed=line.seed,
+            alignment=load_alignment(line.alignment, line.alignment_fps) if line.alignment else aligned,
+            corrections=load_corrections(line.corrections, sound.sha256) if line.corrections else (),
+            **{name: getattr(line, name) for name in SETTINGS},
         )
-        sound = load_sound(line.audio)
         head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
         animation = _animator.animate(sound, request)
         if head:
@@ -300,6 +344,7 @@ def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> 
     except Exception as error:
         return replace(report, seconds=time.perf_counter() - start, error=f"{type(error).__name__}: {error}")
     seconds = time.perf_counter() - start
+    contacts = contact_report(animation)
     return Report(
         str(line.audio),
         line.out,
@@ -308,6 +353,8 @@ def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> 
         duration=animation.alignment.duration,
         times_real_time=animation.alignment.duration / seconds,
         keys=len(animation.keys.times),
+        contacts=contacts.contacts,
+        missed_contacts=len(contacts.violations),
         localizer=animation.alignment.source,
         warnings=" ".join(dict.fromkeys((*sound.warnings, *animation.alignment.warnings))),
     )

@@ -31,7 +31,7 @@ PACKAGES = (
     ("scipy", "scipy", "the articulation rig", False),
     ("av", "av", "reading sound and video files", False),
     ("onnxruntime", "onnxruntime", "the embedded model", False),
-    ("pocketsphinx", "pocketsphinx", "aligning transcripts", True),
+    ("pocketsphinx", "pocketsphinx", "--localizer pocketsphinx; the default does not need it", True),
     ("num2words", "num2words", "numbers in transcripts", True),
     ("torch", "torch", "GPU inference, other checkpoints and training", True),
     ("bpy", "bpy", "Blender without its window; the demo", True),
@@ -47,8 +47,9 @@ def examine() -> list[Finding]:
         Finding("Python", sys.version_info >= PYTHON, version, "install Python 3.11 or newer"),
     ]
     findings += [package(*row) for row in PACKAGES]
-    findings += [whisper_finding(), mfa_finding()]
     findings.append(checked("model", "the shipped weights", model_state))
+    findings.append(checked("transcripts", "finding words and phones", transcripts_state))
+    findings += [espeak_finding(), whisper_finding(), mfa_finding()]
     if findings_by_part(findings)["torch"].works:
         findings.append(checked("torch device", "GPU inference", torch_device, optional=True))
     return findings
@@ -82,6 +83,16 @@ def mfa_finding() -> Finding:
     return Finding("mfa", True, f"{state}, with {tools.mfa_acoustic}", optional=True)
 
 
+def espeak_finding() -> Finding:
+    """Where espeak-ng is, which knows how the words of other languages are pronounced."""
+    from .localization.languages import espeak_program
+
+    try:
+        return Finding("espeak-ng", True, f"{espeak_program()}; for transcripts in other languages", optional=True)
+    except KMTalkError as error:
+        return Finding("espeak-ng", False, "missing; for transcripts in other languages", str(error), optional=True)
+
+
 def package(distribution: str, module: str, purpose: str, optional: bool) -> Finding:
     """Tell whether a package is installed, without importing it."""
     if importlib.util.find_spec(module) is None:
@@ -111,6 +122,21 @@ def model_state() -> str:
 
     sound = Sound(np.zeros(SAMPLE_RATE // 2, np.float32), "", "")
     return Animator().animate(sound, Request(localizer="uniform")).model
+
+
+def transcripts_state() -> str:
+    """Align the sample speech, which needs no other tool."""
+    from .animator import Animator, Request
+    from .assets import ASSETS
+    from .audio import load_sound
+
+    sound = load_sound(ASSETS / "sample_speech.flac", duration=2.0)
+    found = Animator().align(sound, Request(transcript="Hello! My mouth moves by itself now."))
+    if not found.words:
+        raise KMTalkError("The sample speech was not found in its own sound; install KMTalk again.")
+    return (
+        "aligned by the model itself; English" if found.source == "posterior-forced" else f"aligned by {found.source}"
+    )
 
 
 def torch_device() -> str:

@@ -311,6 +311,10 @@ def test_batch_goes_on_after_failures_and_resumes(manifest, tmp_path, capsys):
         ("audio,fps\na.wav,fast\n", "fast"),
         ("audio,vertices\na.wav,true\n", "mesh"),
         ("audio,out\na.wav,../a\n", "out of the output folder"),
+        ("audio,language\na.wav,klingon\n", "'klingon' is unknown"),
+        ("audio,key_rule\na.wav,all\n", "boundaries"),
+        ("audio,key_density\na.wav,2\n", "0 to 1"),
+        ("audio,transcript\na.wav,Hello, you\n", "quotes"),
         ("audio\nx/a.wav\ny/a.wav\n", "both write a.npz"),
         ("transcript\nhello\n", "audio"),
         ("", "no lines"),
@@ -324,6 +328,39 @@ def test_wrong_manifests_name_the_line(tmp_path, capsys, text, named):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_manifest_says_all_that_animate_can(speech, tmp_path, capsys):
+    """Each column acts as the option of its name; separated by semicolons, as German Excel does."""
+    fix = tmp_path / "fix.json"
+    fix.write_text(json.dumps({"corrections": [{"tier": "word", "at": 0.6, "label": "Yellow"}]}))
+    settings = {
+        "key_rule": "both", "key_density": "0.5", "jaw": "0.7", "lips": "1.2", "smoothing": "0.3", "offset": "0.1",
+        "head": "0", "expression": "happy", "expression_strength": "0.5", "fps": "24000/1001", "language": "en",
+    }  # fmt: skip
+    (tmp_path / "m.csv").write_text(
+        ";".join(["audio", "transcript", "out", "corrections", *settings])
+        + "\n"
+        + ";".join([str(speech), TEXT, "line", "fix.json", *settings.values()])
+        + "\n",
+        encoding="utf-8",
+    )
+    assert run("batch", tmp_path / "m.csv", "--out", tmp_path / "out") == 0, capsys.readouterr().err
+    options = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
+    alone = tmp_path / "alone.npz"
+    assert run("animate", speech, "--transcript", TEXT, "--corrections", fix, *options, "--out", alone) == 0
+    assert (tmp_path / "out" / "line.npz").read_bytes() == alone.read_bytes()
+    assert "Yellow" in [w.label for w in load_animation(alone).alignment.words]
+    row = report_of(tmp_path / "out")["line.npz"]
+    assert int(row["contacts"]) > 3 and int(row["missed_contacts"]) == 0
+
+
+def test_missed_contacts_are_reported_for_each_line(speech, tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps([{"audio": str(speech), "transcript": TEXT, "intensity": 0}]))
+    assert run("batch", tmp_path / "m.json", "--out", tmp_path / "out") == 0
+    row = report_of(tmp_path / "out")["grüße 1.npz"]
+    # Lips at rest are closed, but nothing touches the teeth.
+    assert 0 < int(row["missed_contacts"]) < int(row["contacts"])
+
+
 def test_json_manifest(speech, tmp_path):
     (tmp_path / "m.json").write_text(json.dumps([{"audio": str(speech), "localizer": "uniform", "seed": 3}]))
     assert run("batch", tmp_path / "m.json", "--out", tmp_path / "out") == 0
@@ -334,3 +371,4 @@ def test_doctor_finds_everything_that_is_needed(capsys):
     assert run("doctor") == 0
     report = capsys.readouterr().out
     assert "onnxruntime" in report and "kmtalk-" in report
+    assert "aligned by the model itself" in report  # transcripts need no other tool

@@ -1,9 +1,12 @@
 """Transcripts as written → words as spoken, with the written form kept."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kmtalk_core.errors import KMTalkError
 from kmtalk_core.localization.text import SpokenWord, spoken_text, spoken_words
 
 
@@ -100,6 +103,13 @@ def test_subtitles_give_times_and_speakers():
         SpokenWord("&", ("and",), 3.0, 4.0),
         SpokenWord("bye", ("bye",), 3.0, 4.0),
     )
+
+
+def test_a_missing_package_for_numbers_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "num2words", None)
+    assert spoken("no numbers") == "no numbers"
+    with pytest.raises(KMTalkError, match="num2words; install it with pip"):
+        spoken("25 cats")
 
 
 @settings(max_examples=200, deadline=None)

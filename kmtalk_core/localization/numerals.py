@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..errors import KMTalkError
+
 LONGEST_NUMBER = 36  # digits; longer ones are read digit by digit
 
 SYMBOLS = {
@@ -196,8 +198,13 @@ def digits(text: str) -> Iterator[str]:
 
 
 def words(number: str, to: str) -> str:
-    """A number as `to`: cardinal, ordinal or year."""
-    from num2words import num2words  # only texts with numbers pay for it
+    """A number as `to`: cardinal, ordinal or year. Raises KMTalkError where num2words is missing."""
+    try:
+        from num2words import num2words  # only texts with numbers pay for it
+    except ImportError:
+        raise KMTalkError(
+            "Numbers in transcripts need the package num2words; install it with pip, or write the numbers out."
+        ) from None
 
     if len(number) > LONGEST_NUMBER:  # num2words has no name for it
         return " ".join(words(digit, "cardinal") for digit in number if digit.isdigit())
