@@ -30,7 +30,7 @@ from kmtalk_core.runtime.inference import Backend
 from .clips import SETS, Clip, load_clips
 from .judge import add_common, guarded
 from .measures import figures
-from .stage import FPS, Motion, Take, animator, watch_table
+from .stage import FPS, Motion, Take, animator, default_head, lips_of, watch_table
 from .table import AIMS, head, record, row
 
 WITHHELD = {"sound withheld": (True, False), "phones withheld": (False, True), "both withheld": (True, True)}
@@ -52,7 +52,7 @@ class Variant:
         if self.name == "bare rules":
             return _rules(sound, alignment, text)
         rule = "uniform" if self.name == "uniform key motions" else Request().key_rule
-        request = Request(alignment=alignment, fps=FPS, key_rule=rule)
+        request = Request(alignment=alignment, fps=FPS, key_rule=rule, lip_line=lips_of(default_head()))
         if self.name in WITHHELD:
             backend = Withholding(performer._backend, *WITHHELD[self.name])
             with mock.patch.object(performer, "_backend", backend):

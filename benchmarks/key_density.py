@@ -20,6 +20,7 @@ from kmtalk_core.audio import load_sound
 from kmtalk_core.motion import save_npz
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.mesh import load_mesh
+from kmtalk_core.rig.mouth import lip_line, mouth_of
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 JUDGE = SHARED / "judge" / "judge.py"
@@ -63,6 +64,7 @@ class Judge:
     def __init__(self) -> None:
         self._animator, self._mesh = Animator(), load_mesh(MESH)
         self._rig = build_rig(self._mesh)
+        self._lips = lip_line(mouth_of(self._rig, self._mesh.faces))
         clips = json.loads(REFERENCE.read_text(encoding="utf-8"))
         found = {path.name: path for path in (SHARED / "data" / "speech").rglob("*") if path.name in clips}
         self._clips = [(Path(name).stem, load_sound(found[name]), clip["text"]) for name, clip in clips.items()]
@@ -71,7 +73,7 @@ class Judge:
         keys = seconds = 0.0
         with tempfile.TemporaryDirectory(prefix="kmtalk-keys-") as folder:
             for stem, sound, text in self._clips:
-                request = Request(transcript=text, fps=FPS, key_rule=rule, key_density=density)
+                request = Request(transcript=text, fps=FPS, key_rule=rule, key_density=density, lip_line=self._lips)
                 animation = self._animator.animate(sound, request)
                 keys += len(animation.keys.times)
                 seconds += sound.duration

@@ -97,7 +97,7 @@ def choose(sets: Sequence[Sequence[Clip]]) -> list[Clip]:
 def draw_one(job: Job) -> list[Path]:
     """The sheet and, if wanted, the film of one clip on one head."""
     whole = load_sound(job.clip.path)
-    motion = KMTalk(job.transcript, job.checkpoint)(whole, job.clip)
+    motion = KMTalk(job.transcript, job.checkpoint, job.head)(whole, job.clip)
     frames = min(len(motion.controls), round(LONGEST * FPS) + 1)
     mesh = load_mesh(job.head)
     rig, marks = build_rig(mesh), find_landmarks(mesh)

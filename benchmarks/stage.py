@@ -15,8 +15,10 @@ import numpy as np
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import Sound, load_sound
+from kmtalk_core.lip_line import LipLine
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.mesh import load_mesh
+from kmtalk_core.rig.mouth import lip_line, mouth_of
 from kmtalk_core.rig.profiles import find_landmarks
 
 from .clips import SHARED, Clip
@@ -41,13 +43,15 @@ System = Callable[[Sound, Clip], Motion]
 
 @dataclass(frozen=True)
 class KMTalk:
-    """The whole of KMTalk as a user gets it, told the transcript or not; `checkpoint` None is the shipped one."""
+    """The whole of KMTalk as a user gets it on `head`, told the transcript or not; `checkpoint` None: as shipped."""
 
     transcript: bool
     checkpoint: Path | None = None
+    head: Path | None = None
 
     def __call__(self, sound: Sound, clip: Clip) -> Motion:
-        request = Request(transcript=clip.text if self.transcript else None, fps=FPS)
+        text = clip.text if self.transcript else None
+        request = Request(transcript=text, fps=FPS, lip_line=lips_of(self.head or default_head()))
         animation = animator(self.checkpoint).animate(sound, request)
         return Motion(animation.controls, animation.control_names)
 
@@ -81,6 +85,13 @@ def landmark_rig(head: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     mesh = load_mesh(head)
     rig, marks = build_rig(mesh), find_landmarks(mesh)
     return rig.neutral[marks] * 1000.0, rig.shapes[:, marks] * 1000.0, rig.control_names
+
+
+@lru_cache(maxsize=4)
+def lips_of(head: Path) -> LipLine:
+    """What the contact step knows of a head."""
+    mesh = load_mesh(head)
+    return lip_line(mouth_of(build_rig(mesh), mesh.faces))
 
 
 def landmarks_of(motion: Motion, head: Path) -> np.ndarray:

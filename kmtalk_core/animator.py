@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from .audio import Sound
-from .checkpoint import Checkpoint, load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint, moves_vertices
 from .completion import complete_through, recomplete, same_keys
 from .contacts import seal_lips
 from .errors import InputError, KMTalkError
-from .finish import finish, free_keys, freely_moving, with_contacts
+from .finish import free_keys, freely_moving, with_contacts
+from .lip_line import LipLine
 from .localization import localize
 from .localization.corrections import Correction, corrected
 from .localization.keys import key_instants
@@ -45,9 +46,11 @@ class Request:
     """What is wanted of one sound.
 
     `alignment` (imported) wins over `transcript`, which is in `language`; `corrections` are applied to either;
-    `key_rule`, `key_density` 0…1: which instants become key motions, and how many (localization.keys);
+    `key_rule`, `key_density` 0…1: which instants become key motions, and how many (localization.keys; "auto": apexes,
+    or what a checkpoint at paper scale was trained with);
     `intensity`, `jaw`, `lips`, `smoothing` and `offset` are those of `Sliders`; `upper_face`, `head`, `expression`,
-    `expression_strength` and `seed` those of `Layers`; `tools`: which Whisper and MFA the localizers of that name use.
+    `expression_strength` and `seed` those of `Layers`; `tools`: which Whisper and MFA the localizers of that name use;
+    `lip_line` (`rig.mouth.lip_line`): the lips that contacts are made for, None for those of the articulation rig.
     """
 
     transcript: str | None = None
@@ -56,7 +59,7 @@ class Request:
     language: str = "en"
     corrections: tuple[Correction, ...] = ()
     fps: float = 30.0
-    key_rule: str = "apexes"
+    key_rule: str = "auto"
     key_density: float = 1.0
     intensity: float = 1.0
     jaw: float = 1.0
@@ -69,6 +72,7 @@ class Request:
     expression_strength: float = 1.0
     seed: int = 0
     tools: Tools = field(default_factory=Tools.from_environment)
+    lip_line: LipLine | None = None
 
     def __post_init__(self) -> None:
         if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
@@ -89,7 +93,17 @@ class Request:
 
 
 class Animator:
-    """Holds one loaded checkpoint; `animate` and `complete` may be called any number of times."""
+    """Holds one loaded checkpoint; `animate` and `complete` may be called any number of times.
+
+    `Animator(checkpoint)` is a `vertex_animator.VertexAnimator` where the checkpoint moves vertices.
+    """
+
+    def __new__(cls, checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> Animator:
+        if cls is Animator and checkpoint is not None and moves_vertices(checkpoint):
+            from .vertex_animator import VertexAnimator
+
+            return super().__new__(VertexAnimator)
+        return super().__new__(cls)
 
     def __init__(self, checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> None:
         self._checkpoint = load_checkpoint(checkpoint)
@@ -115,7 +129,8 @@ class Animator:
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
         alignment = self._align(sound, request, lambda: heard, _section(progress, 0.3, 0.7))
         times = frame_times(alignment.duration, request.fps)
-        instants = key_instants(alignment, request.key_rule, request.fps, density=request.key_density)
+        rule = "apexes" if request.key_rule == "auto" else request.key_rule
+        instants = key_instants(alignment, rule, request.fps, density=request.key_density)
         progress(0.7, "posing key motions")
         spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants)
         spoken = seal_lips(spoken, alignment, instants)
@@ -144,6 +159,7 @@ class Animator:
             prosody=_with_pitch(heard, sound),
             sliders=request.sliders,
             layers=request.layers,
+            lip_line=request.lip_line,
         )
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
@@ -203,12 +219,11 @@ class Animator:
             request,
             alignment=animation.alignment,
             fps=animation.fps,
+            lip_line=animation.lip_line,
             **{f.name: getattr(animation.sliders, f.name) for f in fields(animation.sliders)},
             **{f.name: getattr(animation.layers, f.name) for f in fields(animation.layers)},
         )
         fresh = self.animate(sound, wish, _section(progress, 0.0, 0.9))
-        if animation.lip_line is not None:
-            fresh = finish(fresh, lip_line=animation.lip_line)
         result, keys = spliced(animation, fresh)
         if keys is result.keys or len(same_keys(result.keys, keys)[0]) == len(keys.times) == len(result.keys.times):
             return result

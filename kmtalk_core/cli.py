@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .rig.mesh import Mesh
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
-KEY_RULES = ("apexes", "boundaries", "both", "uniform")
+KEY_RULES = ("auto", "apexes", "boundaries", "both", "uniform")
 BACKENDS = ("auto", "onnx", "torch")
 WHISPER_DEVICES = ("auto", "cpu", "cuda", "mps")
 EXPRESSIONS = ("neutral", "happy", "sad", "angry", "surprised")
@@ -189,7 +189,7 @@ def build_parser() -> Parser:
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to drive (.ply, .obj or .npz); see --vertices")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
     sub.add_argument("--fps", type=FPS, default=30.0, help="frames a second, fractions like 24000/1001 too (30)")
-    sub.add_argument("--key-rule", choices=KEY_RULES, default="apexes", help="which instants become keys (apexes)")
+    sub.add_argument("--key-rule", choices=KEY_RULES, default="auto", help="which instants become keys (auto: apexes)")
     sub.add_argument("--key-density", type=number(0, 1), default=1.0, help="share of these keys to keep, 0 to 1 (1.0)")
     add_model(sub)
     sub.add_argument("--intensity", type=STRENGTH, default=1.0, help="strength of the speech motion (1.0)")
@@ -469,8 +469,9 @@ def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callab
 
     mesh, rig = head
     progress(0.0, "moving the vertices")
-    if animation.speech is not None:
-        animation = finish(animation, lip_line=lip_line(mouth_of(rig, mesh.faces)))
+    lips = lip_line(mouth_of(rig, mesh.faces))
+    if animation.speech is not None and animation.lip_line != lips:
+        animation = finish(animation, lip_line=lips)
     shape = (len(animation.times), *mesh.vertices.shape)
     out = None
     if 4 * math.prod(shape) > LARGE:
