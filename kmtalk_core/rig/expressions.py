@@ -228,7 +228,7 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
         return np.select([upper_in, upper_out, lower_in, lower_out], [ui, uo, li, lo])
 
     oval = _oval(u)
-    hole = np.exp(-((u / 0.55) ** 2)) * mid  # rounder than the opening of the jaw
+    hole = np.exp(-((np.abs(u) / 0.6) ** 3)) * mid  # rounder than the opening of the jaw
     bow = (a.p[[62, 66], 1].mean() - a.p[[60, 64], 1].mean()) / k  # a rounded mouth has its corners at one level
     side = np.exp(-(((np.abs(u) - 0.45) / 0.35) ** 2)) * np.minimum(1, mid * 2)  # peaks beside the middle
 
@@ -241,7 +241,7 @@ def _lip_moves(a: Anatomy, lips: Lips) -> dict[str, np.ndarray]:
         "jawOpen": move(-2.5 * way * corner, 0, -1.0 * corner),
         "mouthFunnel": move(
             np.where(inner, -0.40, -0.36) * x / k,
-            rings(3.6, 2.6, -4.6, -3.0) * hole + 0.4 * bow * corner,
+            rings(3.6, 2.6, -4.6, -3.0) * hole + 0.8 * bow * corner,
             (1 - corner) * rings(5.5, 4.2, 5.5, 3.6) + 5.0 * corner,
         ),
         "mouthPucker": move(
