@@ -199,7 +199,7 @@ def _freedom(
         weight = _ease((times[here] - contact.start) / contact.rise + 1)
         weight *= _ease((contact.end - times[here]) / contact.fall + 1)
         for group in theirs:
-            if group[1] < contact.start - contact.rise or group[2] > contact.end + contact.fall:
+            if group[2] < contact.start - contact.rise or group[1] > contact.end + contact.fall:
                 continue
             weight *= 1 - _governed(times[here], contact, (begin, finish), group)
         free[here] *= 1 - strength * weight

@@ -214,3 +214,19 @@ def test_what_finishing_needs_survives_saving(tmp_path):
     assert np.array_equal(finish(loaded, Sliders(jaw=0.5)).controls, finish(animation, Sliders(jaw=0.5)).controls)
     with pytest.raises(InputError, match="generate it again"):
         finish(replace(animation, speech=None))
+
+
+def test_a_run_of_edited_keys_that_is_longer_than_a_contact_stays():
+    animation = result(spoken("SIL AA AA P AA AA F AA", 0.15))
+    jaw, close = CONTROL_INDEX["jawOpen"], CONTROL_INDEX["mouthClose"]
+    frames = np.arange(11, 21)  # P is on 13.5 to 18
+    free = animation.free.copy()
+    free[frames, jaw], free[frames, close] = 0.6, 0.0
+    theirs = KeyMotions(frames / 30, free[frames])
+    kept = [i for i, t in enumerate(animation.keys.times) if not 10.5 < t * 30 < 20.5]
+    times = np.concatenate([animation.keys.times[kept], theirs.times])
+    order = np.argsort(times)
+    keys = KeyMotions(times[order], np.concatenate([animation.keys.controls[kept], theirs.controls])[order])
+    after = with_contacts(animation, free, keys, (np.arange(len(times)) >= len(kept))[order])
+    np.testing.assert_array_equal(after.controls[frames][:, [jaw, close]], free[frames][:, [jaw, close]])
+    assert [v.phone for v in contact_report(after).violations] == ["P"]
