@@ -219,14 +219,16 @@ def _edited(
     xy: np.ndarray, types: np.ndarray, frames: np.ndarray, values: np.ndarray, written_types: np.ndarray
 ) -> np.ndarray:
     """Frames of the key motions of a channel that has the keyframes `xy` (n, 2) of `types`; the rest is as written."""
-    place, distance = _nearest(frames, xy[:, 0])
-    at_its_place = distance <= SAME_FRAME
+    place, at_its_place = np.arange(len(xy)), np.ones(len(xy), bool)
+    if len(xy) != len(frames) or (np.abs(xy[:, 0] - frames) > SAME_FRAME).any():
+        place, distance = _nearest(frames, xy[:, 0])
+        at_its_place = distance <= SAME_FRAME
     changed = ~at_its_place | (np.abs(xy[:, 1] - values[place]) > SAME_VALUE)
     marked, keys = types != GENERATED, written_types != GENERATED
     # Where keys were slid or scaled in time, their GENERATED neighbours came along: a value that was written, only
     # elsewhere, tells nothing there.
-    arrived = marked & ~(at_its_place & keys[place]) & np.isin(xy[:, 1], values[keys])
-    if arrived.any():
+    elsewhere = marked & ~(at_its_place & keys[place])
+    if elsewhere.any() and np.isin(xy[elsewhere, 1], values[keys]).any():
         changed &= ~np.isin(xy[:, 1], values)
     return xy[marked | changed, 0]
 

@@ -23,7 +23,7 @@ from . import compat, keyframes, shape_keys, takes
 from .session import current
 from .strip import Line, origin_of, sound_strips
 
-AT_ONCE = 0.06  # s that a slider's move may take while it is dragged
+AT_ONCE = 0.1  # s that a slider's move may take while it is dragged
 REST = 0.12  # s after which a slider is at rest
 
 

@@ -283,7 +283,7 @@ def _times(layout, items, index: int, tier: str) -> None:
     row = layout.row(align=True)
     row.use_property_split = False
     for edge in ("start", "end"):
-        row.prop(items[index], edge)
+        row.prop(items[index], edge, text="")
         operator = row.operator("kmtalk.time_here", text="", icon="TRIA_DOWN_BAR")
         operator.tier, operator.edge = tier, edge
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import bpy
@@ -51,7 +52,7 @@ def check_mesh(obj: bpy.types.Object | None) -> bpy.types.Object:
 def controls_of(obj: bpy.types.Object) -> dict[str, str]:
     """Control → name of the shape key that it drives."""
     keys = obj.data.shape_keys
-    return dict(match_controls([block.name for block in keys.key_blocks[1:]])) if keys else {}
+    return dict(_matched(tuple(block.name for block in keys.key_blocks[1:]))) if keys else {}
 
 
 def needs_rig(obj: bpy.types.Object) -> bool:
@@ -170,6 +171,11 @@ def _positions(points: bpy.types.bpy_prop_collection) -> np.ndarray:
     flat = np.empty(len(points) * 3, np.float32)
     points.foreach_get("co", flat)
     return flat.reshape(-1, 3).astype(np.float64)
+
+
+@lru_cache(maxsize=16)
+def _matched(names: tuple[str, ...]) -> dict[str, str]:
+    return match_controls(names)
 
 
 def _of_mouth(control: str) -> bool:

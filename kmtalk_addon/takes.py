@@ -27,6 +27,7 @@ from .strip import Line, choose_strip
 
 SETTINGS = (*(f.name for f in fields(Sliders)), *(f.name for f in fields(Layers)))  # those of a strip, too
 SAME_TIME = 1e-4  # s; Blender keeps single precision
+DOUBTFUL = 0.03  # confidence below which a word seems to be another one: e to the power of posterior.MISFIT
 
 
 def find_take(
@@ -165,8 +166,6 @@ def _is_heard(items: bpy.types.CollectionProperty, segments: Sequence[Word | Pho
 
 
 def _fill(items: bpy.types.CollectionProperty, segments: Sequence[Word | Phone]) -> None:
-    from kmtalk_core.localization.posterior import MISFIT
-
     items.clear()
     for segment in segments:
         item = items.add()
@@ -174,7 +173,7 @@ def _fill(items: bpy.types.CollectionProperty, segments: Sequence[Word | Phone])
         item.start, item.end = item.heard_start, item.heard_end = segment.start, segment.end
         if isinstance(segment, Word):
             item.confidence = segment.confidence
-            item.doubtful = segment.confidence < np.exp(MISFIT)
+            item.doubtful = segment.confidence < DOUBTFUL
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,366 @@
+"""Sliders, the contact report and corrections as an animator meets them, on the sample speech."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from kmtalk_addon import api, compat, corrections, keyframes, lipsync, live, session, takes
+from kmtalk_addon.strip import choose_strip
+from kmtalk_core import assets
+from kmtalk_core.errors import InputError
+from kmtalk_core.localization.corrections import Correction
+from kmtalk_core.localization.importers import load_alignment
+from kmtalk_core.localization.posterior import MISFIT
+
+SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
+TRANSCRIPT = "Hello! My mouth moves by itself now."  # its first seconds
+SECONDS = 3
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm_worker():
+    """One worker for all of these tests."""
+    original, session.Session.stop = session.Session.stop, session.Session.cancel
+    yield
+    session.Session.stop = original
+    session.current.stop()
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory, warm_worker):
+    """A file in which a head says the sample speech from frame 50 on, generated once."""
+    path = tmp_path_factory.mktemp("spoken") / "spoken.blend"
+
+    def made(head) -> Path:
+        if not path.exists():
+            strip = compat.add_sound_strip(bpy.context.scene, "Line", str(SAMPLE), 1, 50)
+            strip.kmtalk.transcript, strip.frame_final_end = TRANSCRIPT, 50 + SECONDS * 24
+            bpy.context.view_layer.objects.active = head
+            assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+            bpy.ops.wm.save_as_mainfile(filepath=str(path), check_existing=False)
+        return path
+
+    return made
+
+
+@pytest.fixture
+def shot(head, spoken):
+    """(head, strip, take) of that file, freshly loaded."""
+    bpy.ops.wm.open_mainfile(filepath=str(spoken(head)))
+    scene = bpy.context.scene
+    head = next(obj for obj in scene.objects if obj.type == "MESH")
+    bpy.context.view_layer.objects.active = head
+    return head, choose_strip(scene), keyframes.own_action(head).kmtalk_takes["Line"]
+
+
+def values(curves, obj) -> dict[str, np.ndarray]:
+    return {name: look.values.copy() for name, look in curves(obj).items()}
+
+
+def edit(curves, obj, frame, value, name="jawOpen") -> None:
+    point = next(p for p in curves(obj)[name].curve.keyframe_points if abs(p.co[0] - frame) < 1e-3)
+    point.co[1] = value
+
+
+def key_frames_on(look) -> list[float]:
+    return [frame for frame, kind in zip(look.frames, look.types, strict=True) if kind == "KEYFRAME"]
+
+
+def frames_of(look, frame) -> np.ndarray:
+    return np.flatnonzero(np.abs(look.frames - frame) < 1e-3)
+
+
+def no_worker(monkeypatch) -> None:
+    def send(*_):
+        raise AssertionError("the worker was asked")
+
+    monkeypatch.setattr(session.Worker, "send", send)
+
+
+def test_sliders_act_at_once_and_without_inference(shot, curves, monkeypatch):
+    head, strip, take = shot
+    no_worker(monkeypatch)
+    before = values(curves, head)
+    strip.kmtalk.jaw = 0.5
+    after = values(curves, head)
+    np.testing.assert_allclose(after["jawOpen"].max(), before["jawOpen"].max() / 2, rtol=0.2)
+    np.testing.assert_array_equal(after["browInnerUp"], before["browInnerUp"])
+    assert take.contacts == "6 of 6 lip and teeth contacts are held."
+    strip.kmtalk.jaw = 1.0
+    for name, look in values(curves, head).items():
+        np.testing.assert_array_equal(look, before[name])
+
+
+@pytest.mark.parametrize(
+    "slider, control", [("upper_face", "eyeBlinkLeft"), ("upper_face", "browInnerUp"), ("intensity", "jawOpen")]
+)
+def test_layers_are_off_at_0(shot, curves, slider, control):
+    head, strip, _ = shot
+    assert values(curves, head)[control].any()
+    setattr(strip.kmtalk, slider, 0.0)
+    assert not values(curves, head)[control].any()
+
+
+def test_an_expression_comes_and_goes_and_contacts_hold(shot, curves):
+    head, strip, take = shot
+    before = values(curves, head)
+    strip.kmtalk.expression = "happy"
+    smile = values(curves, head)["mouthSmileLeft"]
+    assert smile.mean() > before["mouthSmileLeft"].mean() + 0.1 and not len(take.missed)
+    strip.kmtalk.expression_strength = 0.5
+    assert smile.mean() > values(curves, head)["mouthSmileLeft"].mean() > before["mouthSmileLeft"].mean()
+    strip.kmtalk.expression = "neutral"
+    strip.kmtalk.expression_strength = 1.0
+    np.testing.assert_array_equal(values(curves, head)["mouthSmileLeft"], before["mouthSmileLeft"])
+
+
+def test_keys_that_the_animator_has_edited_stay_through_sliders_and_completion(shot, curves):
+    head, strip, _ = shot
+    keys = key_frames_on(curves(head)["jawOpen"])
+    edited = keys[len(keys) // 2]
+    edit(curves, head, edited, 0.77)
+    strip.kmtalk.intensity = 0.4
+    look = curves(head)["jawOpen"]
+    assert look.values[frames_of(look, edited)] == pytest.approx(0.77, abs=1e-6)
+    far = np.abs(look.frames - edited) > 24
+    assert look.values[far].max() < 0.3
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    completed = curves(head)["jawOpen"]
+    assert completed.values[frames_of(completed, edited)] == pytest.approx(0.77, abs=1e-6)
+    np.testing.assert_allclose(completed.values[far], look.values[far], atol=1e-6)
+    strip.kmtalk.intensity = 1.0
+    look = curves(head)["jawOpen"]
+    assert look.values[frames_of(look, edited)] == pytest.approx(0.77, abs=1e-6) and look.values[far].max() > 0.3
+    assert key_frames_on(look) == keys
+
+
+def test_the_offset_moves_key_motions_and_comes_back(shot, curves):
+    head, strip, _ = shot
+    before = curves(head)["jawOpen"]
+    keys = key_frames_on(before)
+    strip.kmtalk.offset = 3 / 24
+    moved = curves(head)["jawOpen"]
+    assert set(key_frames_on(moved)) == {frame + 3 for frame in keys if frame + 3 <= before.frames[-1]}
+    np.testing.assert_array_equal(moved.frames, before.frames)
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    np.testing.assert_array_equal(curves(head)["jawOpen"].values, moved.values)
+    strip.kmtalk.offset = 0.0
+    after = curves(head)["jawOpen"]
+    assert key_frames_on(after) == keys
+    np.testing.assert_allclose(after.values, before.values, atol=1e-5)
+
+
+def test_sliders_follow_a_moved_strip(shot, curves):
+    head, strip, _ = shot
+    before = curves(head)["jawOpen"]
+    strip.frame_start += 30
+    strip.kmtalk.lips = 1.1
+    np.testing.assert_array_equal(curves(head)["jawOpen"].frames, before.frames + 30)
+    strip.kmtalk.lips = 1.0
+    np.testing.assert_array_equal(curves(head)["jawOpen"].values, before.values)
+
+
+def test_generating_again_keeps_the_sliders_and_a_script_sets_them(shot, curves):
+    head, strip, take = shot
+    strip.kmtalk.jaw = 0.5
+    slid = values(curves, head)
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    for name, look in values(curves, head).items():
+        np.testing.assert_allclose(look, slid[name], atol=1e-5)
+    api.generate(head, "Line", options=lipsync.Options(transcript=TRANSCRIPT, lips=1.5))
+    assert (strip.kmtalk.jaw, strip.kmtalk.lips) == (1.0, 1.5)
+    assert json.loads(take.worn)["lips"] == 1.5
+    assert bpy.ops.kmtalk.reset_sliders() == {"FINISHED"} and strip.kmtalk.lips == 1.0
+    assert json.loads(take.worn)["lips"] == 1.0
+
+
+def test_what_sliders_cannot_do_is_one_sentence_in_the_panel(head, add_strip, made, curves):
+    from kmtalk_addon.strip import read_line
+
+    strip = add_strip(frame=50)
+    line = read_line(bpy.context.scene, strip)
+    lipsync.apply(head, line, *made(line))
+    strip.kmtalk.jaw = 0.5
+    assert "generate it again" in session.current.error and "Traceback" not in session.current.error
+
+
+def test_missed_contacts_are_listed_by_time_and_a_click_goes_there(shot, curves):
+    head, _, take = shot
+    _, animation = takes.read_take(take)
+    lips = [p for p in animation.alignment.phones if p.label in ("B", "M", "P")]
+    for phone in (lips[2], lips[-1]):
+        for frame in range(int(50 + phone.start * 24) - 1, int(50 + phone.end * 24) + 2):
+            edit(curves, head, frame, 0.6)
+            edit(curves, head, frame, 0.0, "mouthClose")
+            for side in ("Left", "Right"):
+                edit(curves, head, frame, 0.0, f"mouthPress{side}")
+    assert not len(take.missed)
+    assert bpy.ops.kmtalk.check_contacts() == {"FINISHED"}
+    assert [item.name.split()[0] for item in take.missed] == [lips[2].label, lips[-1].label]
+    assert "by the animator's key" in take.missed[0].reason and "2 missed" in take.contacts
+    take.contact = 1
+    assert abs(bpy.context.scene.frame_current - (50 + lips[-1].start * 24)) < 3
+    # Completion tells the same of its own.
+    bpy.ops.kmtalk.complete()
+    assert len(take.missed) == 2 and take.contact == -1
+
+
+def test_words_are_listed_with_their_confidence_and_a_click_goes_there(shot):
+    _, _, take = shot
+    words = [word.name for word in take.words]
+    assert words[:3] == ["Hello", "My", "mouth"] and not any(word.doubtful for word in take.words)
+    assert 0 < min(word.confidence for word in take.words) < 1
+    take.word = 5
+    frame = 50 + (take.words[5].start + take.words[5].end) / 2 * 24
+    assert bpy.context.scene.frame_current == round(frame)
+    shown = [phone.name for phone, chosen in zip(take.phones, corrections.phones_of(take), strict=True) if chosen]
+    assert words[5] == "itself" and shown == ["IH", "T", "S", "EH", "L", "F"]
+    assert pytest.approx(np.exp(MISFIT), abs=1e-3) == takes.DOUBTFUL
+
+
+def test_a_corrected_word_changes_the_motion_near_it_only(shot, curves):
+    head, strip, take = shot
+    before = curves(head)["jawOpen"]
+    moves = next(word for word in take.words if word.name == "moves")
+    start, end = moves.start, moves.end
+    with pytest.raises(RuntimeError, match="No word or phone has been changed"):
+        bpy.ops.kmtalk.correct()
+    moves.name = "sings"
+    assert bpy.ops.kmtalk.correct() == {"FINISHED"}
+    assert [word.name for word in take.words][2:5] == ["mouth", "sings", "by"]
+    after = curves(head)["jawOpen"]
+    seconds = (before.frames - 50) / 24
+    far = (seconds < start - 1.2) | (seconds > end + 1.2)
+    np.testing.assert_array_equal(after.values[far], before.values[far])
+    assert not np.array_equal(after.values[~far], before.values[~far])
+    assert not corrections.pending(take)
+    kept = corrections.stored(strip)
+    assert [c["label"] for c in kept.listed] == ["sings"]
+    # A new run on the same sound keeps it, and so does the file.
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert [word.name for word in take.words][3] == "sings" and corrections.stored(strip) == kept
+    assert bpy.ops.kmtalk.forget(index=0) == {"FINISHED"} and not corrections.stored(strip).listed
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert [word.name for word in take.words][3] == "moves"
+
+
+def test_pending_corrections_are_not_lost_by_sliders_completion_or_generating(shot, curves):
+    _, strip, take = shot
+    take.words[3].name = "sings"
+    strip.kmtalk.jaw = 0.8
+    bpy.ops.kmtalk.complete()
+    assert take.words[3].name == "sings" and len(corrections.pending(take)) == 1
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert take.words[3].name == take.words[3].heard == "sings" and len(corrections.stored(strip).listed) == 1
+
+
+def test_corrections_that_no_longer_fit_are_told_and_left_out(shot):
+    _, strip, take = shot
+    corrections.store(
+        strip,
+        corrections.Stored(
+            None, ({"tier": "word", "at": 0.01, "label": ""}, {"tier": "word", "at": 1.6, "label": "sings"})
+        ),
+    )
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert "no longer fits" in take.warnings and take.words[3].name == "sings"
+
+
+def test_edits_of_words_and_phones_become_corrections_in_time_of_the_file(shot):
+    _, _, take = shot
+    take.line = takes.as_json(replace(takes.read_line(take), start=10.0))
+    word, phone = take.words[2], take.phones[2]
+    word.end += 0.1
+    take.words[4].name = ""
+    phone.name, phone.start = "ɛ", phone.start + 0.01
+    middle = (word.heard_start + word.heard_end) / 2
+    corrections.add_word(take, 30.0)
+    assert take.words[take.word].heard == "" and len(corrections.pending(take)) == 3, "a word without text is none"
+    take.words[take.word].name = "the end"
+    found = corrections.pending(take)
+    assert [set(c) for c in found] == [
+        {"tier", "at", "end"}, {"tier", "at", "label"}, {"tier", "at", "label"}, {"tier", "at", "label", "start"},
+    ]  # fmt: skip
+    assert found[0]["at"] == pytest.approx(10 + middle, abs=1e-3)
+    assert found[1]["label"] == "" and found[2]["at"] == 40.0 and found[3]["tier"] == "phone"
+    assert all(Correction(**c) for c in found)
+    corrections.revert(take)
+    assert not corrections.pending(take) and take.words[4].name == take.words[4].heard
+
+
+def test_times_are_taken_from_the_current_frame_and_words_removed(shot):
+    _, _, take = shot
+    take.word = 3
+    bpy.context.scene.frame_set(50 + 36)
+    assert bpy.ops.kmtalk.time_here(tier="words", edge="start") == {"FINISHED"}
+    assert take.words[3].start == pytest.approx(1.5)
+    assert bpy.ops.kmtalk.remove_word() == {"FINISHED"} and take.words[3].name == ""
+    count = len(take.words)
+    assert bpy.ops.kmtalk.add_word() == {"FINISHED"} and len(take.words) == count + 1
+    assert bpy.ops.kmtalk.remove_word() == {"FINISHED"} and len(take.words) == count
+    assert bpy.ops.kmtalk.revert() == {"FINISHED"} and not corrections.pending(take)
+
+
+def test_correcting_completes_edits_first_and_keeps_them(shot, curves):
+    head, _, take = shot
+    keys = key_frames_on(curves(head)["jawOpen"])
+    edit(curves, head, keys[-3], 0.66)
+    take.words[3].name = "sings"
+    assert bpy.ops.kmtalk.correct() == {"FINISHED"}
+    look = curves(head)["jawOpen"]
+    assert look.values[frames_of(look, keys[-3])] == pytest.approx(0.66, abs=1e-6)
+    assert lipsync.edited_keys(bpy.context.scene, "Line", head)
+
+
+@pytest.mark.parametrize("suffix", [".TextGrid", ".json", ".srt"])
+def test_words_and_phones_are_exported_and_imported_again(shot, tmp_path, suffix):
+    _, strip, take = shot
+    path = tmp_path / f"said{suffix}"
+    assert bpy.ops.kmtalk.export_alignment(filepath=str(path.with_suffix("")), suffix=suffix) == {"FINISHED"}
+    if suffix == ".srt":
+        assert "Hello" in path.read_text(encoding="utf-8")
+        return
+    read = load_alignment(path)
+    assert [w.label for w in read.words] == [word.name for word in take.words]
+    strip.kmtalk.alignment = str(path)
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert [word.name for word in take.words] == [w.label for w in read.words]
+
+
+def test_a_head_with_shapes_of_its_own_gets_contacts_that_fit_it(shot):
+    """The grid passes for no head, so nothing is known of its lips; the landmarks tell where they are."""
+    from kmtalk_addon import shape_keys
+    from kmtalk_core.rig.articulation import build_rig
+    from kmtalk_core.rig.mesh import load_mesh
+
+    mesh = load_mesh(assets.DEMO_HEAD)
+    rig = build_rig(mesh)
+    data = bpy.data.meshes.new("Artist")
+    data.from_pydata(mesh.vertices.tolist(), [], mesh.faces.tolist())
+    obj = bpy.data.objects.new("Artist", data)
+    bpy.context.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
+    obj.shape_key_add(name="Basis", from_mix=False)
+    for name, shape in zip(rig.control_names, rig.shapes, strict=True):
+        if not shape.any():
+            continue
+        scale = 0.6 if name == "mouthClose" else 1.0
+        block = obj.shape_key_add(name=name, from_mix=False)
+        block.data.foreach_set("co", (mesh.vertices + scale * shape).astype(np.float32).ravel())
+    assert shape_keys.own_shapes(obj)
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    take = keyframes.own_action(obj).kmtalk_takes["Line"]
+    lips = takes.read_take(take)[1].lip_line
+    assert take.fitted and lips.opening["mouthClose"] == pytest.approx(-0.6 * lips.opening["jawOpen"], rel=0.1)
+    assert not len(take.missed)
+
+
+def test_finding_the_line_of_no_strip_is_a_sentence(shot):
+    head, _, _ = shot
+    with pytest.raises(InputError, match="no sound strip X"):
+        choose_strip(bpy.context.scene, "X")
+    assert live.frame_of(bpy.context.scene, keyframes.own_action(head).kmtalk_takes[0], 1.0) == 74
