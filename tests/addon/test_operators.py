@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import bpy
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 import kmtalk_addon
-from kmtalk_addon import api, compat, keyframes, lipsync, session
+from kmtalk_addon import api, compat, keyframes, lipsync, operators, preferences, properties, session
 from kmtalk_addon.strip import read_line
 from kmtalk_core.errors import KMTalkError
+from kmtalk_core.localization import LOCALIZERS
+from kmtalk_core.localization.tools import DEVICES, Tools
 
 ROOT = Path(kmtalk_addon.__file__).parents[1]
 TRANSCRIPT = "pop a bob"
@@ -207,6 +210,40 @@ def test_the_users_own_things_survive(shot, curves):
     assert theirs.name in bpy.data.actions and theirs != keyframes.own_action(head)
     assert wart.value == pytest.approx(0.3)
     assert [group.name for group in head.vertex_groups] == ["Neck"]
+
+
+def test_the_panels_settings_reach_the_worker(shot, monkeypatch):
+    _, sound_strip = shot
+    settings = bpy.context.scene.kmtalk
+    settings.key_rule, settings.key_density, settings.language, settings.localizer = "both", 0.5, "de", "whisper"
+    sound_strip.kmtalk.expression, sound_strip.kmtalk.smoothing, sound_strip.kmtalk.use_name = "sad", 0.25, True
+    monkeypatch.setattr(operators, "tools", lambda context: {"whisper_model": "small"})
+    asked = []
+
+    def send(self, request):
+        asked.append(request)
+        raise KMTalkError("enough")
+
+    monkeypatch.setattr(session.Worker, "send", send)
+    with pytest.raises(RuntimeError, match="enough"):
+        bpy.ops.kmtalk.generate()
+    request = asked[0]
+    assert (request.key_rule, request.key_density, request.language, request.localizer) == (
+        "both",
+        0.5,
+        "de",
+        "whisper",
+    )
+    assert (request.expression, request.smoothing, request.transcript) == ("sad", 0.25, "Line")
+    assert request.tools == {"whisper_model": "small"} and request.mesh is not None
+
+
+def test_tools_of_the_preferences_are_what_the_core_knows(blender):
+    assert set(preferences._TOOLS) == {f.name for f in fields(Tools)}
+    assert [code for code, _, _ in preferences.DEVICES] == list(DEVICES)
+    assert [code for code, _, _ in properties.LOCALIZERS] and {c for c, _, _ in properties.LOCALIZERS} == set(
+        LOCALIZERS
+    )
 
 
 def test_packed_sound_and_text_block(shot, sound):

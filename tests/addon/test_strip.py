@@ -152,6 +152,29 @@ def test_text_beside_the_sound(sound):
     assert strip.text_beside(sound) == subtitles
 
 
+def test_what_is_said_comes_from_text_name_typing_or_the_file_beside(add_strip, sound):
+    sound_strip = add_strip(name="Good_morning.wav.001")
+    said = sound_strip.kmtalk
+    assert strip.what_is_said(sound_strip).text is None
+    sound.with_suffix(".vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nGrüß Gott", encoding="utf-8")
+    assert "Grüß Gott" in strip.what_is_said(sound_strip).text and ".vtt" in strip.what_is_said(sound_strip).source
+    said.transcript = " Hello. "
+    assert strip.what_is_said(sound_strip).text == "Hello."
+    said.use_name = True
+    assert strip.what_is_said(sound_strip).text == "Good morning"
+    said.text = bpy.data.texts.new("script")
+    said.text.write("From the text")
+    assert strip.what_is_said(sound_strip) == strip.Said("From the text", "The text script")
+
+
+def test_several_texts_beside_the_sound_are_not_guessed_between(add_strip, sound):
+    sound_strip = add_strip()
+    for suffix in (".txt", ".srt"):
+        sound.with_suffix(suffix).write_text("Hello", encoding="utf-8")
+    found = strip.what_is_said(sound_strip)
+    assert found.text is None and "Several texts" in found.source
+
+
 def sequencer(sound_strip):
     """A context in which the sequencer's operators work on this strip."""
     window = bpy.context.window_manager.windows[0]
