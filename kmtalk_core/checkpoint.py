@@ -80,6 +80,15 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
     return Checkpoint(config, weights, graphs, expected)
 
 
+def moves_vertices(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a checkpoint at paper scale, as `networks.method` saves it; weights are not read."""
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            return "method" in json.loads(str(z["config"]))
+    except Exception:  # no checkpoint at all: `load_checkpoint` says so
+        return False
+
+
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name in sorted(arrays):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .motion import Animation
     from .rig.articulation import Rig
     from .rig.mesh import Mesh
+    from .vertex_animator import VertexAnimator
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 KEY_RULES = ("auto", "apexes", "boundaries", "both", "uniform")
@@ -242,10 +243,13 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
         raise InputError("--vertices needs a mesh; give one with --mesh.")
     from .audio import load_sound
     from .motion import save_animation
+    from .vertex_animator import VertexAnimator
 
     sound = load_sound(options.audio)
     request = make_request(options, sound)
     animator = make_animator(options)
+    if isinstance(animator, VertexAnimator):
+        return animate_vertices(options, animator, sound, request, progress)
     head = load_head(options.mesh) if options.vertices else None  # before the long work, so that errors come at once
     animation = animator.animate(sound, request, progress.span(0, 0.8 if head else 0.95))
     if head:
@@ -256,6 +260,22 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     save_animation(animation, options.out)
     progress.warnings(sound.warnings, animation.alignment.warnings)
     warn_of_contacts(animation, options.out, progress)
+    progress.done(options.out, describe(animation))
+    return 0
+
+
+def animate_vertices(
+    options: argparse.Namespace, animator: VertexAnimator, sound: Sound, request: Request, progress: Progress
+) -> int:
+    """The rest of `animate` for a checkpoint at paper scale, whose result always has vertices."""
+    from .motion import save_animation
+    from .rig.mesh import load_mesh
+
+    mesh = None if options.mesh is None else load_mesh(options.mesh)
+    animation = animator.animate(sound, request, progress.span(0, 0.9), mesh)
+    progress(0.9, "writing")
+    save_animation(animation, options.out)
+    progress.warnings(sound.warnings, animation.alignment.warnings)
     progress.done(options.out, describe(animation))
     return 0
 
@@ -284,8 +304,16 @@ def align(options: argparse.Namespace, progress: Progress) -> int:
 def complete(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".npz")
     from .motion import load_animation, load_keys, save_animation
+    from .vertex_motion import VertexAnimation, load_key_vertices
 
     before = load_animation(options.result)
+    if isinstance(before, VertexAnimation):
+        if options.mesh is not None:
+            raise InputError("This result holds the vertices of its own mesh already; leave out --mesh.")
+        poses = load_key_vertices(options.keys, len(before.template))
+        save_animation(make_animator(options).complete(before, poses, progress.span(0, 0.9)), options.out)
+        progress.done(options.out, describe(before))
+        return 0
     keys = load_keys(options.keys, before.control_names)
     animation = make_animator(options).complete(before, keys, progress.span(0, 0.8))
     # Vertices of the former motion would contradict the new controls.
@@ -310,6 +338,8 @@ def check(options: argparse.Namespace, progress: Progress) -> int:
     from .report import contact_report
 
     animation = load_animation(options.result)
+    if not animation.control_names:
+        raise InputError("This result moves vertices and has no controls; contacts can be checked on controls only.")
     mouth = None
     if options.mesh is not None:
         from .rig.mouth import mouth_of

@@ -33,8 +33,13 @@ class KeyMotions:
             raise InputError("Key motions need times of shape (m,) and controls of shape (m, C) with the same m.")
         if len(self.times) > 1 and not (np.diff(self.times) > 0).all():
             raise InputError("The times of the key motions must ascend; sort them and remove duplicates.")
-        if not (np.isfinite(self.times).all() and np.isfinite(self.controls).all()):
+        if not (np.isfinite(self.times).all() and finite(self.controls)):
             raise InputError("The key motions contain NaN or infinite values; correct or delete those keys.")
+
+
+def finite(array: np.ndarray, rows: int = 64) -> bool:
+    """Whether all numbers are finite, looked at some rows at a time: poses of a mesh may lie on disk."""
+    return all(np.isfinite(array[low : low + rows]).all() for low in range(0, len(array), rows))
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,10 @@ class Animation:
     def key_frames(self) -> np.ndarray:
         """(m,) int: the frame nearest to each key."""
         return np.rint(self.keys.times * self.fps).astype(np.int64)
+
+    def more_arrays(self) -> dict[str, np.ndarray]:
+        """What OUT.npz holds of a result in another motion space (`vertex_motion`)."""
+        return {}
 
 
 def save_animation(animation: Animation, path: str | os.PathLike[str], compressed: bool = True) -> None:
@@ -120,7 +129,7 @@ def save_animation(animation: Animation, path: str | os.PathLike[str], compresse
     if animation.vertices is not None and animation.faces is not None:
         arrays["vertices"] = animation.vertices.astype(np.float32, copy=False)
         arrays["faces"] = animation.faces.astype(np.int32)
-    save_npz(arrays, path, compressed)
+    save_npz({**arrays, **animation.more_arrays()}, path, compressed)
 
 
 def load_animation(path: str | os.PathLike[str]) -> Animation:
@@ -159,6 +168,10 @@ def load_animation(path: str | os.PathLike[str]) -> Animation:
         )
         if not _is_consistent(animation):
             raise ValueError
+        if "key_vertices" in z:
+            from .vertex_motion import VertexAnimation
+
+            return VertexAnimation.of(animation, z)
         return animation
     except KeyError as missing:
         raise InputError(

@@ -94,8 +94,9 @@ class DataSet:
 
     def geometry(self) -> Geometry:
         """What a method needs to know of this data."""
-        count = len(next(iter(self.templates.values())))
-        return Geometry(count, self.fps, self.lips, self.upper_face, self.training_subjects, self.rms, self.faces)
+        subjects = self.training_subjects
+        mean = np.mean([self.templates[s] for s in subjects], axis=0, dtype=np.float64).astype(np.float32)
+        return Geometry(len(mean), self.fps, self.lips, self.upper_face, subjects, self.rms, self.faces, mean)
 
     def split(self, name: str) -> list[Clip]:
         """The clips of a split; raises InputError for one that there is not."""

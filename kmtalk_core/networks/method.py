@@ -42,7 +42,8 @@ class Geometry:
 
     `vertices`: how many; `lips` and `upper_face` (n,) int64 indices; `faces` (F, 3) or None where unknown; `subjects`
     the training subjects, whose order is that of `style`; `unit`: root mean square displacement of the training data,
-    so that networks see numbers near 1; `fps`: the frame rate of the training data.
+    so that networks see numbers near 1; `fps`: the frame rate of the training data. `template` (V, 3) float32 or None:
+    the mean of the training subjects', for uses without a mesh of one's own.
     """
 
     vertices: int
@@ -52,6 +53,7 @@ class Geometry:
     subjects: tuple[str, ...]
     unit: float
     faces: np.ndarray | None = None
+    template: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def save_method(method: Method, name: str, facts: Mapping[str, Any], path: str |
     for key in GEOMETRY_ARRAYS:
         if getattr(g, key) is not None:
             weights[f"geometry.{key}"] = np.asarray(getattr(g, key), np.int64)
+    if g.template is not None:
+        weights["geometry.template"] = np.asarray(g.template, np.float32)
     about = {"vertices": g.vertices, "fps": g.fps, "subjects": list(g.subjects), "unit": g.unit}
     config = {**facts, "method": name, "options": method.config, "geometry": about}
     return save_checkpoint(Checkpoint(config, weights, {}), path)
@@ -177,6 +181,7 @@ def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
         subjects=tuple(about["subjects"]),
         unit=about["unit"],
         faces=arrays["faces"],
+        template=checkpoint.weights.get("geometry.template"),
     )
     method = make_method(checkpoint.config["method"], checkpoint.config["options"], geometry)
     weights = {k.removeprefix("network."): v for k, v in checkpoint.weights.items() if k.startswith("network.")}

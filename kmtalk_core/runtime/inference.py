@@ -21,7 +21,15 @@ OVERLAP = 2.0  # s that neighbouring pieces share
 Progress = Callable[[float], None]  # share done, 0…1; may raise Cancelled
 
 
-class Backend(Protocol):
+class Completer(Protocol):
+    """What completion asks of a backend; arrays without a batch dimension."""
+
+    def complete(
+        self, audio: np.ndarray, keys: np.ndarray, key_times: np.ndarray, times: np.ndarray, key_of: np.ndarray
+    ) -> np.ndarray: ...
+
+
+class Backend(Completer, Protocol):
     """What onnx_backend and torch_backend offer; arrays without a batch dimension."""
 
     name: str
@@ -30,10 +38,6 @@ class Backend(Protocol):
 
     def key_motions(
         self, audio_at_keys: np.ndarray, phones: np.ndarray, timing: np.ndarray, key_times: np.ndarray
-    ) -> np.ndarray: ...
-
-    def complete(
-        self, audio: np.ndarray, keys: np.ndarray, key_times: np.ndarray, times: np.ndarray, key_of: np.ndarray
     ) -> np.ndarray: ...
 
 
@@ -99,19 +103,23 @@ def acquire_keys(
 
 
 def complete_motion(
-    backend: Backend,
+    backend: Completer,
     audio: np.ndarray,
     rate: float,
     keys: KeyMotions,
     times: np.ndarray,
     progress: Progress = lambda share: None,
+    zeros: Callable[[tuple[int, ...]], np.ndarray] = lambda shape: np.zeros(shape, np.float32),
 ) -> np.ndarray:
-    """CMC, eq. (3): A (N, d) at `rate` Hz and key motions → motion (T, C) at `times` (T,) s, in any order."""
+    """CMC, eq. (3): A (N, d) at `rate` Hz and key motions → motion (T, C) at `times` (T,) s, in any order.
+
+    `zeros` makes the array that the motion is put together in.
+    """
     # One ascending sequence of all instants, in which key instants are marked.
     everywhere, back = np.unique(np.concatenate([times, keys.times]), return_inverse=True)
     key_of = np.full(len(everywhere), -1, np.int64)
     key_of[back[len(times) :]] = np.arange(len(keys.times))
-    out = np.zeros((len(everywhere), keys.controls.shape[1]), np.float32)
+    out = zeros((len(everywhere), keys.controls.shape[1]))
     for piece in pieces(everywhere):
         here = slice(piece.first, piece.last)
         # Keys of the piece, and the nearest one beyond each end, so that every frame lies between two keys.
@@ -127,7 +135,8 @@ def complete_motion(
         )
         piece.add(out, motion)
         progress(piece.last / len(everywhere))
-    return out[back[: len(times)]]
+    wanted = back[: len(times)]
+    return out if np.array_equal(wanted, np.arange(len(everywhere))) else out[wanted]
 
 
 def at_times(sequence: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.localization import LOCALIZERS
+from kmtalk_core.motion import written_whole
 from training.dataset import DataSet, write_dataset
 
 from .align import IMPORTED, align_clips
@@ -130,17 +132,21 @@ def _synthetic(options: argparse.Namespace) -> int:
 def _align(options: argparse.Namespace) -> int:
     data, label = DataSet(options.data), options.label or options.localizer
     with tqdm(total=len(data.clips), desc="localizing", disable=not sys.stderr.isatty()) as bar:
-        for warning in align_clips(
-            data.clips.values(), data.source, data.folder, options.localizer, label, lambda name: _tell(bar, name)
-        ):
+        for warning in add_alignments(data, options.localizer, label, lambda name: _tell(bar, name)):
             print(f"note: {warning}", file=sys.stderr)
+    return 0
+
+
+def add_alignments(data: DataSet, localizer: str, label: str, progress: Callable[[str], None]) -> list[str]:
+    """Alignments of all clips by another localizer, known to the data set as `label` when all are there; → warnings."""
+    warnings = align_clips(data.clips.values(), data.source, data.folder, localizer, label, progress)
     if label not in data.localizations:
         path = data.folder / "dataset.json"
         about = json.loads(path.read_text(encoding="utf-8"))
         about["localizations"].append(label)
-        path.with_suffix(".partial").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        path.with_suffix(".partial").replace(path)
-    return 0
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return warnings
 
 
 def _bar(doing: str) -> tqdm:

@@ -1,0 +1,92 @@
+"""`python -m training.experiments main|ablations|robustness|key-count|plugged --data DIR --run RUN`.
+
+Trains what is missing (each training once for all experiments in RUN, resumed where it stopped), evaluates, and writes
+RUN/NAME/table.md and results.json. Published figures stand beside the measured ones only where the data is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.localization import LOCALIZERS
+from training.dataset import DataSet
+from training.evaluate import Extras
+from training.prepare.__main__ import add_alignments
+
+from .plans import Plan, ablations, key_count, main_table, plugged, robustness
+from .published import TEST_SPLITS
+from .report import write_report
+from .runs import Bench, run_plan
+
+EXPERIMENTS = ("main", "ablations", "robustness", "key-count", "plugged")
+SCALES = ("vocaset", "biwi", "synthetic")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        data = DataSet(options.data)
+        scale = options.scale or (data.name if data.name in SCALES else "vocaset")
+        split = options.split or TEST_SPLITS.get(data.name, "test")
+        if options.experiment == "robustness":
+            data = _localized(data, options.localizers)
+        extras = Extras(options.plots, options.films)
+        bench = Bench(data, options.run, split, scale, options.device, options.epochs, extras)
+        name = options.experiment.replace("-", "_")
+        plan = _plan(name, data)
+        figures = run_plan(bench, plan, name)
+        print(write_report(options.run / name, name, plan, data, split, figures))
+    except KMTalkError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    return 0
+
+
+def _plan(name: str, data: DataSet) -> Plan:
+    if name == "robustness":
+        return robustness(tuple(data.localizations))
+    return {"main": main_table, "ablations": ablations, "key_count": key_count, "plugged": plugged}[name]()
+
+
+def _localized(data: DataSet, localizers: list[str]) -> DataSet:
+    """The data set with alignments by `localizers` too; those that are there already are kept."""
+    for localizer in localizers:
+        if localizer not in data.localizations:
+            with tqdm(total=len(data.clips), desc=localizer, disable=not sys.stderr.isatty()) as bar:
+                for warning in add_alignments(data, localizer, localizer, lambda _: bar.update()):
+                    print(f"note: {warning}", file=sys.stderr)
+    return DataSet(data.folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.experiments", description="The paper's experiments, one command each."
+    )
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("--data", type=Path, required=True, help="folder that `python -m training.prepare` made")
+    parser.add_argument("--run", type=Path, required=True, help="folder for trainings and reports; goes on there")
+    parser.add_argument("--split", help="what is judged (test; test_a for BIWI)")
+    parser.add_argument("--scale", choices=SCALES, help="whose configurations (the data's own, else vocaset)")
+    parser.add_argument("--epochs", type=int, help="of every training, instead of the configurations'")
+    localizers = [name for name in LOCALIZERS if name not in ("auto", "uniform")]
+    parser.add_argument(
+        "--localizers", nargs="*", choices=localizers, default=["pocketsphinx", "posterior"], metavar="L",
+        help="robustness: other localizers than the data's (pocketsphinx, posterior)",
+    )  # fmt: skip
+    parser.add_argument("--plots", action="store_true", help="as `python -m training.evaluate --plots`")
+    parser.add_argument("--films", type=int, nargs="?", const=3, default=0, help="films of this many sentences (3)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

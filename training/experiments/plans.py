@@ -1,0 +1,132 @@
+"""What each experiment trains, and what it compares. A `Row` is a line of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PEERS = ("faceformer", "codetalker", "selftalk")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training: the recipe of `method`, with `changes` (table → options). `shared` stages are taken from the training
+    of that method without changes: they are not touched by what is changed."""
+
+    name: str
+    method: str
+    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation of a `training`; `keys` changes the choice of key instants, `keys_from` names the training whose
+    motion is completed. `text` says in words what differs."""
+
+    name: str
+    training: Training
+    text: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    keys_from: Training | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows whose difference is the question: `better` is the one that the paper finds better."""
+
+    question: str
+    better: str
+    worse: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    title: str
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+KMTALK = Training("kmtalk", "kmtalk")
+OF_PEER = {name: Training(name, name) for name in PEERS}
+FULL = Row("kmtalk", KMTALK, "KMTalk")
+
+
+def main_table() -> Plan:
+    """Table 1: the systems side by side."""
+    rows = (*(Row(name, training, name) for name, training in OF_PEER.items()), FULL)
+    against = tuple(Comparison(f"KMTalk against {name}", "kmtalk", name) for name in PEERS)
+    return Plan("Main table (the paper's Table 1)", rows, against)
+
+
+def ablations() -> Plan:
+    """Table 3: without phoneme-based localization, without the key-motion decoder, without audio guidance."""
+    uniform = Training("uniform", "kmtalk", {"keys": {"rule": "uniform"}})
+    at_random = Training("random", "kmtalk", {"keys": {"rule": "random"}})
+    unguided = Training("no_guidance", "kmtalk", {"network": {"audio_guidance": False}}, shared=("lkma",))
+    rows = (
+        Row("selftalk", OF_PEER["selftalk"], "SelfTalk: none of the modules"),
+        Row("uniform", uniform, "uniform sampling at 33 % instead of phoneme-based localization"),
+        Row("random", at_random, "random sampling at 33 %"),
+        Row(
+            "no_decoder",
+            KMTALK,
+            "SelfTalk's motion at the key instants, no key-motion decoder",
+            {},
+            OF_PEER["selftalk"],
+        ),
+        Row("no_guidance", unguided, "no audio guidance in completion"),
+        FULL,
+    )
+    comparisons = (
+        Comparison("Phoneme-based localization against uniform sampling", "kmtalk", "uniform"),
+        Comparison("Phoneme-based localization against random sampling", "kmtalk", "random"),
+        Comparison("The key-motion decoder against SelfTalk's motion at the keys", "kmtalk", "no_decoder"),
+        Comparison("Audio guidance against none", "kmtalk", "no_guidance"),
+        Comparison("All of KMTalk against SelfTalk", "kmtalk", "selftalk"),
+    )
+    return Plan("Ablations (the paper's Table 3)", rows, comparisons)
+
+
+def robustness(localizations: tuple[str, ...]) -> Plan:
+    """Table 4: the same weights with key instants by other localizers (`localizations`, the training's first), and
+    moved by frames."""
+    first = localizations[0]
+    rows = [Row(name, KMTALK, f"localized by {name}", {"localization": name}) for name in localizations]
+    for offset in (1, 2, -1):
+        told = f"{first}, offset {offset}"
+        rows.append(Row(told, KMTALK, f"all key instants moved by {offset} frame(s)", {"offset": offset}))
+    comparisons = tuple(Comparison(f"{first} against {row.name}", first, row.name) for row in rows[1:])
+    return Plan("Robustness of the localization (the paper's Table 4)", tuple(rows), comparisons)
+
+
+def key_count() -> Plan:
+    """The number of key motions: rules, and uniform sampling at several rates (the paper's supplement)."""
+    choices: dict[str, dict[str, Any]] = {
+        "apexes": {"rule": "apexes"},
+        "both": {"rule": "both"},
+        **{f"uniform {share:.0%}": {"rule": "uniform", "share": share} for share in (0.1, 0.2, 0.33, 0.5)},
+        "all frames": {"rule": "all"},
+    }
+    rows = [
+        Row(name, Training(f"keys_{name.replace(' ', '_').replace('%', '')}", "kmtalk", {"keys": keys}), name)
+        for name, keys in choices.items()
+    ]
+    comparisons = [
+        Comparison("Boundaries against a third of the frames, uniform", "boundaries", "uniform 33%"),
+        Comparison("Boundaries against apexes", "boundaries", "apexes"),
+        Comparison("Boundaries against all frames", "boundaries", "all frames"),
+    ]
+    boundaries = Row("boundaries", KMTALK, "the paper's rule")
+    return Plan("Number of key motions", (boundaries, *rows), tuple(comparisons))
+
+
+def plugged() -> Plan:
+    """Table 5: the motion of other systems at the key instants, completed by KMTalk without further training."""
+    rows, comparisons = [], []
+    for name, training in OF_PEER.items():
+        after = f"{name} + kmtalk"
+        rows += [Row(name, training, name), Row(after, KMTALK, f"key motions of {name}, completed", {}, training)]
+        comparisons.append(Comparison(f"{name} with KMTalk's completion against itself", after, name))
+    return Plan("Key motions of other systems (the paper's Table 5)", tuple(rows), tuple(comparisons))

@@ -1,0 +1,133 @@
+"""Trainings and evaluations of an experiment. What has been trained with the same recipe already is taken as it is."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kmtalk_core.checkpoint import load_checkpoint
+from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.networks.method import load_method
+from training.dataset import DataSet, KeyChoice
+from training.evaluate import Extras, evaluate, predict
+from training.methods.config import recipe_of
+from training.methods.loop import is_complete, stage_file
+from training.methods.main import main as train
+
+from .plans import Plan, Row, Training
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how an experiment runs: recipes are CONFIGS/METHOD_`scale`.toml; `epochs` and `learning_rate` replace
+    the recipes' where given."""
+
+    data: DataSet
+    run: Path
+    split: str
+    scale: str
+    device: str
+    epochs: int | None
+    extras: Extras
+
+    def recipe(self, training: Training) -> str:
+        """The whole configuration of a training as TOML."""
+        path = CONFIGS / f"{training.method}_{self.scale}.toml"
+        if not path.is_file():
+            raise InputError(f"There is no configuration {path}; choose another --scale.")
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content["name"] = training.name
+        for table, options in training.changes.items():
+            content[table] = {**content.get(table, {}), **options}
+        if self.epochs is not None:
+            own = content.setdefault("training", {})
+            own["epochs"] = self.epochs
+            for stage in own.values():
+                if isinstance(stage, dict):
+                    stage.pop("epochs", None)
+        return toml(content)
+
+    def trained(self, training: Training) -> Path:
+        """The checkpoint of a training, which is done or gone on with if need be."""
+        run = self.run / "trained" / training.name
+        out, config = run / f"{training.name}.npz", run / "recipe.toml"
+        text = self.recipe(training)
+        if out.is_file() and config.is_file() and config.read_text(encoding="utf-8") == text:
+            return out
+        if config.is_file() and config.read_text(encoding="utf-8") != text:
+            raise InputError(f"{run} was trained with another recipe; delete it, or choose another --run.")
+        run.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
+        if training.shared:
+            self._share(training, run)
+        print(f"training {training.name}", file=sys.stderr)
+        told = ["--config", str(config), "--data", str(self.data.folder), "--run", str(run), "--device", self.device]
+        if train([*told, "--threads", str(torch.get_num_threads())]) != 0:
+            raise KMTalkError(f"The training {training.name} failed; its message is above. Start again to go on.")
+        return out
+
+    def _share(self, training: Training, run: Path) -> None:
+        """Stages that do not depend on what is changed come from the training without changes."""
+        whole = Training(training.method, training.method)
+        self.trained(whole)
+        for stage in training.shared:
+            if not is_complete(stage, run):
+                shutil.copyfile(stage_file(self.run / "trained" / whole.name, stage), stage_file(run, stage))
+
+    def evaluated(self, row: Row, experiment: str) -> dict[str, float]:
+        """The figures of a row; its report is in RUN/EXPERIMENT/ROW."""
+        checkpoint = load_checkpoint(self.trained(row.training))
+        other = None if row.keys_from is None else load_method(self.trained(row.keys_from))
+        choice = replace(KeyChoice(**checkpoint.config["keys"]), **row.keys)
+        clips = self.data.split(self.split)
+        predictions = predict(load_method(checkpoint), self.data, clips, choice, torch.device(self.device), other)
+        out = self.run / experiment / row.name.replace(" ", "_").replace("%", "")
+        out.mkdir(parents=True, exist_ok=True)
+        figures = evaluate(self.data, self.split, predictions, row.name, out, self.extras)
+        counts = [len(self.data.key_frames(clip, choice)) / clip.frames for clip in clips]
+        return {**figures, "keys": sum(counts) / len(counts)}
+
+
+def run_plan(bench: Bench, plan: Plan, experiment: str) -> dict[str, dict[str, float]]:
+    """All rows of a plan: name → figures (`training.metrics`), and `keys`, the share of frames that are key motions."""
+    if not bench.data.split(bench.split):
+        raise InputError(f"The split {bench.split} of {bench.data.name} is empty; choose another one.")
+    for row in plan.rows:
+        recipe_of(tomllib.loads(bench.recipe(row.training)), "", row.name)  # raises InputError before hours of training
+    return {row.name: bench.evaluated(row, experiment) for row in plan.rows}
+
+
+def toml(content: Mapping[str, Any]) -> str:
+    """Nested tables of strings, numbers, booleans and lists as TOML."""
+    lines: list[str] = []
+
+    def table(name: str, values: Mapping[str, Any]) -> None:
+        if name:
+            lines.append(f"[{name}]")
+        lines.extend(f"{key} = {_value(v)}" for key, v in values.items() if not isinstance(v, Mapping))
+        for key, inner in values.items():
+            if isinstance(inner, Mapping):
+                table(f"{name}.{key}" if name else key, inner)
+
+    table("", content)
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)
