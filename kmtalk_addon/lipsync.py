@@ -107,7 +107,7 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
         edited = _edited(scene, strip_name, obj)
         yield from _completed(edited, folder)
         animation, result = load_animation(folder / "out.npz"), (folder / "out.npz").read_bytes()
-    return _put_back(edited, animation, result, edited.warnings)
+    return replace(_put_back(edited, animation, result, edited.warnings), warnings=())  # they were told before
 
 
 def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:

@@ -27,7 +27,7 @@ from .strip import Line, choose_strip
 
 SETTINGS = (*(f.name for f in fields(Sliders)), *(f.name for f in fields(Layers)))  # those of a strip, too
 SAME_TIME = 1e-4  # s; Blender keeps single precision
-DOUBTFUL = 0.03  # confidence below which a word seems to be another one: e to the power of posterior.MISFIT
+DOUBTFUL = 0.1  # confidence of a word below which are 2 in 100 right words of read speech, and half of the wrong ones
 
 
 def find_take(

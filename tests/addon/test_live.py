@@ -14,7 +14,6 @@ from kmtalk_core import assets
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.corrections import Correction
 from kmtalk_core.localization.importers import load_alignment
-from kmtalk_core.localization.posterior import MISFIT
 
 SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
 TRANSCRIPT = "Hello! My mouth moves by itself now."  # its first seconds
@@ -219,7 +218,17 @@ def test_words_are_listed_with_their_confidence_and_a_click_goes_there(shot):
     assert bpy.context.scene.frame_current == round(frame)
     shown = [phone.name for phone, chosen in zip(take.phones, corrections.phones_of(take), strict=True) if chosen]
     assert words[5] == "itself" and shown == ["IH", "T", "S", "EH", "L", "F"]
-    assert pytest.approx(np.exp(MISFIT), abs=1e-3) == takes.DOUBTFUL
+
+
+def test_a_text_that_does_not_fit_is_told_and_its_words_are_marked(shot):
+    _, strip, take = shot
+    strip.kmtalk.transcript = "Hello! My elephant moves by strength Привет."
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert "elephant" in take.warnings and "“Привет” cannot be read out" in take.warnings
+    words = {word.name: word for word in take.words}
+    assert not words["Hello"].doubtful and ("strength" not in words or words["strength"].doubtful)
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    assert "elephant" in take.warnings
 
 
 def test_a_corrected_word_changes_the_motion_near_it_only(shot, curves):
