@@ -205,8 +205,20 @@ def test_cancelling_ends_whisper(openai, tmp_path):
     with pytest.raises(Cancelled):
         transcribe(sound_of(1.0), tools=openai.tools(), progress=progress)
     assert time.monotonic() - began < 60
-    state = Path(f"/proc/{noted.read_text()}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert ended(int(noted.read_text()))
+
+
+def ended(process: int) -> bool:
+    """Whether a killed process is gone, within the seconds that a busy machine may need for it."""
+    for _ in range(200):
+        state = Path(f"/proc/{process}/stat")
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def real_python() -> str:
@@ -218,21 +230,28 @@ def real_python() -> str:
         pytest.skip("openai-whisper is not installed")
 
 
+# As small as the format allows: 24 places for text, so that decoding ends soon although random weights never say so.
 MAKE = """
 import dataclasses, sys, torch, whisper
-dims = whisper.model.ModelDimensions(80, 1500, 16, 1, 1, 51864, 448, 16, 1, 1)
+torch.manual_seed(0)
+dims = whisper.model.ModelDimensions(80, 1500, 16, 1, 1, 51864, 24, 16, 1, 1)
 model = whisper.model.Whisper(dims)
 torch.save({"dims": dataclasses.asdict(dims), "model_state_dict": model.state_dict()}, sys.argv[1])
 """
 
 
-def test_the_real_whisper_loads_the_official_format(tmp_path):
-    """Without sounds to decode: with random weights that goes on until the text is full, again and again."""
+def test_the_real_whisper_decodes_with_a_checkpoint_of_the_official_format(tmp_path):
+    """Random weights hear random words; all the rest is as with the published ones."""
     python = real_python()
     checkpoint = tmp_path / "random.pt"
     subprocess.run([python, "-c", MAKE, str(checkpoint)], check=True, capture_output=True)
     tools = Tools(whisper_python=python, whisper_device="cpu", whisper_model=str(checkpoint))
-    assert transcribe_all([], tools) == []
+    told = []
+    sound = sound_of(0.6)
+    heard = transcribe(sound, tools=tools, progress=lambda share, doing: told.append(doing))
+    assert heard.model == "random" and heard.language == "en"
+    assert told[-1] == "transcribing with Whisper random on cpu"
+    assert all(0.0 <= w.start <= w.end and 0.0 <= w.probability <= 1.0 and w.label for w in heard.words)
     checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
     with pytest.raises(KMTalkError, match=r"cannot read the model .*random\.pt"):
         transcribe_all([], tools)
