@@ -19,7 +19,7 @@ FIRST_FRAME = 50
 
 
 def main() -> None:
-    """Generate, edit, re-run; switch the add-on off and on."""
+    """Generate, edit, re-run, slide, correct; switch the add-on off and on."""
     name, addon = switched_on()
     compat, keyframes = (importlib.import_module(f"{name}.{part}") for part in ("compat", "keyframes"))
     api, session = (importlib.import_module(f"{name}.{part}") for part in ("api", "session"))
@@ -50,6 +50,24 @@ def main() -> None:
     assert all(after[index] == before[index] for index in far), "far frames were changed"
     bpy.context.scene.frame_set(int(frames[edited]))
     assert abs(head.data.shape_keys.key_blocks["jawOpen"].value - 0.625) < 1e-6, "the mesh does not follow"
+
+    settings, take = strip.kmtalk, keyframes.own_action(head).kmtalk_takes["Line"]
+    begin = time.perf_counter()
+    settings.jaw = 0.5
+    print(f"slider: {time.perf_counter() - begin:.3f} s; {take.contacts}")
+    slid = [point.co[1] for point in jaw_curve(head, compat, keyframes).keyframe_points]
+    assert slid[edited] == 0.625, "a slider changed the edited key"
+    assert max(slid[index] for index in far) < 0.7 * max(before[index] for index in far), "the slider did nothing"
+    settings.jaw = 1.0
+
+    words = [word.name for word in take.words]
+    take.words[3].name = "sings"
+    assert bpy.ops.kmtalk.correct() == {"FINISHED"}
+    assert [word.name for word in take.words] == [*words[:3], "sings", *words[4:]], "the word was not corrected"
+    corrected = [point.co[1] for point in jaw_curve(head, compat, keyframes).keyframe_points]
+    assert corrected[-24:] == before[-24:], "a correction changed far frames"
+    assert bpy.ops.kmtalk.check_contacts() == {"FINISHED"}
+    print(f"corrected: {settings.corrections}; {take.contacts}")
 
     worker = session.current.worker
     addon.unregister()
