@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import wave
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ import pytest
 from kmtalk_core import cli
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
+from kmtalk_core.batch import Line, Report
 from kmtalk_core.cli import main
+from kmtalk_core.localization import LOCALIZERS
 from kmtalk_core.motion import load_animation, load_npz, save_npz
 from kmtalk_core.rig.mesh import load_mesh
 
@@ -365,6 +368,14 @@ def test_json_manifest(speech, tmp_path):
     (tmp_path / "m.json").write_text(json.dumps([{"audio": str(speech), "localizer": "uniform", "seed": 3}]))
     assert run("batch", tmp_path / "m.json", "--out", tmp_path / "out") == 0
     assert load_animation(tmp_path / "out" / "grüße 1.npz").alignment.source == "uniform"
+
+
+def test_the_manual_has_every_option_and_every_column():
+    manual = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
+    commands = next(a for a in cli.build_parser()._actions if isinstance(a.choices, dict)).choices
+    options = {o for sub in commands.values() for a in sub._actions for o in a.option_strings if o.startswith("--")}
+    named = {*options, *(f.name for f in fields(Line)), *(f.name for f in fields(Report)), *LOCALIZERS}
+    assert [name for name in sorted(named - {"--help"}) if f"`{name}" not in manual] == []
 
 
 def test_doctor_finds_everything_that_is_needed(capsys):

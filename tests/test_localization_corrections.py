@@ -103,10 +103,10 @@ def test_more_phones_than_frames_all_find_room(right, log_posteriors):
     ("edit", "message"),
     [
         (("word", 0.1), "changes nothing"),
-        (("sentence", 0.1, "a"), "of a word or a phone"),
+        (("sentence", 0.1, "a"), "make it word or phone"),
         (("word", float("nan"), "a"), "must be seconds"),
         (("word", 0.1, None, 0.3, 0.2), "ends before it starts"),
-        (("word", 99.0, "dog"), "another sound"),
+        (("word", 99.0, "dog"), "corrections of this sound"),
         (("word", 0.05, None, 0.1), "needs the word that is missing"),
         (("word", 0.4, None, None, 2.5), "beyond its neighbours"),
         (("word", 0.4, "♪"), "can be spoken"),

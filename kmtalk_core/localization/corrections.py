@@ -48,7 +48,7 @@ class Correction:
     def __post_init__(self) -> None:
         times = [self.at, *(t for t in (self.start, self.end) if t is not None)]
         if self.tier not in TIERS:
-            raise InputError(f"A correction is of a word or a phone, not of {self.tier!r}.")
+            raise InputError(f"A correction has the tier {self.tier!r}; make it word or phone.")
         if not all(isinstance(t, int | float) and math.isfinite(t) and t >= 0.0 for t in times):
             raise InputError(f"The times of the correction at {self.at} must be seconds from 0 on.")
         if self.label is None and self.start is None and self.end is None:
@@ -68,8 +68,8 @@ def corrected(
     for correction in corrections:
         if not correction.at < alignment.duration:
             raise InputError(
-                f"A correction is at {correction.at:g} s, but the sound ends at {alignment.duration:g} s; it is of"
-                " another sound."
+                f"A correction is at {correction.at:g} s, but the sound ends at {alignment.duration:.2f} s; choose the"
+                " corrections of this sound."
             )
         if correction.tier == "phone":
             alignment = _phone_edited(alignment, correction)
