@@ -250,7 +250,7 @@ def tune(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
     yield ["clips", "SWITCH", "CLOSURE_BIAS", "CONTACT_BIAS", *HEADER[2:6]]
     yield ["---"] * 8
     for (name, clips), switch, closure, contact in itertools.product(
-        sets.items(), (-1.0, -1.5, -2.5), (0.0, 0.5, 1.0, 1.5), (0.0, 1.5)
+        sets.items(), (-1.0, -1.25, -1.5, -2.5), (0.0, 1.0, 1.25, 1.5), (0.0, 1.0, 2.0)
     ):
         found = []
         for clip in clips:

@@ -7,6 +7,7 @@ beams, gives the phones. A clip is kept if transcript and alignment are beyond d
 
 - words: at least WORDS; Whisper's probability on average at least SURE, and below DOUBTFUL for at most DOUBTS of them
 - alignment: every word found; mean score per frame at least FITS, and nowhere below PASSAGE_FITS over three words
+- pauses: none in which something is as loud as speech usually is, for then the transcript lacks words
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .clips import HELD_OUT, SPEECH, Clip, save_clips
 WORDS = 5
 SURE, DOUBTFUL, DOUBTS = 0.8, 0.4, 0.1
 FITS, PASSAGE_FITS = -34.0, -42.0  # as kmtalk_core/localization/sphinx.py warns of transcripts that do not fit
+PAUSE, EDGE, LOUDNESS_WINDOW = 0.3, 0.1, 0.05  # s: of which pauses, how far from their ends, over how long
 PAD = 0.25  # s of faint noise that the aligner needs at both ends
 LONGEST = 30.0  # s that are aligned at once
 FRAME = 0.01  # s
@@ -123,6 +125,9 @@ def reference_clips(paths: Sequence[Path], given: Mapping[str, Transcript]) -> I
             continue
         assert aligned is not None
         alignment = Alignment.from_segments(aligned.phones, (), sound.duration, "reference")
+        if doubt := doubt_of_pauses(alignment, sound.samples):
+            print(f"left out {path.name}: {doubt}", file=sys.stderr)
+            continue
         yield Clip(path.name, path, transcript.text, alignment.phones, sound.duration)
 
 
@@ -150,6 +155,23 @@ def doubt_of_alignment(aligned: Aligned | None) -> str:
     if len(passages) and passages.min() < PASSAGE_FITS:
         return f"three words in a row do not fit the sound ({passages.min():.0f})"
     return ""
+
+
+def doubt_of_pauses(alignment: Alignment, samples: np.ndarray) -> str:
+    """Where samples (n,) at 16 kHz are loud although nothing is said; empty if nowhere."""
+    window = round(LOUDNESS_WINDOW * SAMPLE_RATE)
+    energy = np.convolve(samples.astype(np.float64) ** 2, np.ones(window) / window, "same")
+    spoken = [p for p in alignment.phones if p.label != SILENCE]
+    usual = np.median(np.concatenate([energy[_span(p.start, p.end)] for p in spoken]))
+    for pause in alignment.phones:
+        inner = energy[_span(pause.start + EDGE, pause.end - EDGE)]
+        if pause.label == SILENCE and pause.end - pause.start >= PAUSE and len(inner) and inner.max() > usual:
+            return f"something is said in the pause at {pause.start:.2f} s"
+    return ""
+
+
+def _span(start: float, end: float) -> slice:
+    return slice(max(round(start * SAMPLE_RATE), 0), max(round(end * SAMPLE_RATE), 0))
 
 
 def align(samples: np.ndarray, text: str) -> Aligned | None:

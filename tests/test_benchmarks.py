@@ -20,7 +20,7 @@ from benchmarks.table import AIMS, FIGURES, read_records, record, row
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, Sound
 from kmtalk_core.errors import InputError
-from kmtalk_core.phones import Phone
+from kmtalk_core.phones import Alignment, Phone
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.profiles import find_landmarks
@@ -168,6 +168,16 @@ def test_doubtful_transcripts_are_left_out():
         dataclasses.replace(good, word_scores=np.array([-15.0, -45, -45, -45, -15]))
     )
     assert "not found" in reference.doubt_of_alignment(dataclasses.replace(good, word_scores=np.array([np.nan, -9])))
+
+
+def test_a_reference_whose_pauses_are_loud_is_doubted():
+    phones = (Phone("SIL", 0.0, 0.5), Phone("AA", 0.5, 1.0), Phone("SIL", 1.0, 1.6))
+    alignment = Alignment(phones, (), 1.6, "test")
+    samples = np.zeros(int(1.6 * 16_000), np.float32)
+    samples[8_000:16_000] = 0.1
+    assert reference.doubt_of_pauses(alignment, samples) == ""
+    samples[20_000:21_600] = 0.15
+    assert "1.00 s" in reference.doubt_of_pauses(alignment, samples)
 
 
 def test_transcripts_are_read_with_and_without_probabilities(tmp_path):

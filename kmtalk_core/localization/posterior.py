@@ -19,14 +19,16 @@ from .text import spoken_text
 SOURCE = "posterior"
 ALIGNED = "posterior-forced"
 
-# Measured on real speech with `python -m benchmarks.localization --tune`.
+# Measured on real speech with `python -m benchmarks.localization tune`.
 # Log-probability of leaving a phone for a given other one, against staying in it: less gives spurious phones, more
 # swallows short ones.
-SWITCH = -1.5
+SWITCH = -1.25
 # Added to the log-posteriors of lip closures and contacts: a closure that is missed is seen by everybody, one too many
 # by few, so the decision with the least expected harm takes them below even odds.
-CLOSURE_BIAS = 1.0
-CONTACT_BIAS = 1.5
+CLOSURE_BIAS = 1.25
+CONTACT_BIAS = 2.0
+# Added to silence's: breaths and reverberation are often taken for phones, phones hardly ever for silence.
+SILENCE_BIAS = 1.5
 FLOOR = -10.0  # no frame speaks more than this against a phone
 # Mean log-posterior, against the likeliest phone: right words of real speech are below in 3 of 1,000 cases, ...
 MISFIT, SHORT_MISFIT = -3.5, -5.0
@@ -259,7 +261,7 @@ def free_phones(
     first, last = max(round(start * rate), 0), min(round(end * rate) + 1, len(log_posteriors))
     if last <= first:
         return []
-    path = best_path(log_posteriors[first:last] + lip_bias(closure, contact), switch)
+    path = best_path(log_posteriors[first:last] + phone_bias(closure, contact), switch)
     starts = np.flatnonzero(np.diff(path, prepend=-1))
     edges = np.clip((first + starts - 0.5) / rate, start, end)
     edges[0] = start
@@ -269,9 +271,11 @@ def free_phones(
     ]
 
 
-def lip_bias(closure: float, contact: float) -> np.ndarray:
+def phone_bias(closure: float, contact: float) -> np.ndarray:
     """(phones,) what is added to log-posteriors: `closure` to bilabials, `contact` to labiodentals."""
-    return np.array([closure * (p in BILABIALS) + contact * (p in LABIODENTALS) for p in PHONES], np.float32)
+    bias = np.array([closure * (p in BILABIALS) + contact * (p in LABIODENTALS) for p in PHONES], np.float32)
+    bias[PHONE_INDEX[SILENCE]] = SILENCE_BIAS
+    return bias
 
 
 def best_path(log_posteriors: np.ndarray, switch: float) -> np.ndarray:
