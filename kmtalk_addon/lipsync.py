@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, KeyMotions, load_animation, save_animation, save_npz
+from kmtalk_core.motion import Animation, KeyMotions, save_animation, save_npz
 from kmtalk_core.runtime.protocol import Animate, BuildRig, Complete, Correct
 from kmtalk_core.sliders import Layers, Sliders
 
@@ -88,8 +88,8 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
             corrections_of=corrected.audio_sha256,
             **given,
         )
-        animation = load_animation(folder / "out.npz")
         result = (folder / "out.npz").read_bytes()
+    animation = takes.loaded(result)
     outcome = apply(_mesh(mesh), line, animation, result, tuple(details["warnings"]), built)
     if (strip := _strip(scene, strip_name)) is not None:
         takes.set_on(strip, animation)
@@ -106,8 +106,9 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
     with _folder() as folder:
         edited = _edited(scene, strip_name, obj)
         yield from _completed(edited, folder)
-        animation, result = load_animation(folder / "out.npz"), (folder / "out.npz").read_bytes()
-    return replace(_put_back(edited, animation, result, edited.warnings), warnings=())  # they were told before
+        result = (folder / "out.npz").read_bytes()
+    outcome = _put_back(edited, takes.loaded(result), result, edited.warnings)
+    return replace(outcome, warnings=())  # they were told before
 
 
 def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
@@ -135,8 +136,8 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
             key_rule=options.key_rule,
             key_density=options.key_density,
         )
-        animation = load_animation(folder / "corrected.npz")
         result = (folder / "corrected.npz").read_bytes()
+    animation = takes.loaded(result)
     outcome = _put_back(edited, animation, result, ())
     if (strip := _strip(scene, edited.take)) is not None:
         stored = corrections.stored(strip)

@@ -63,12 +63,18 @@ def as_json(line: Line) -> str:
 
 def read_take(take: bpy.types.PropertyGroup) -> tuple[Line, Animation]:
     """What the strip played when `take` was generated, and the result as computed last."""
-    return read_line(take), _loaded(take.result)
+    return read_line(take), loaded(take.result)
+
+
+@lru_cache(maxsize=4)
+def loaded(result: bytes) -> Animation:
+    """The result that the bytes of an OUT.npz hold."""
+    return load_animation(io.BytesIO(result))
 
 
 def shown(take: bpy.types.PropertyGroup) -> Animation:
     """What lies on the curves if nobody has edited them since: the result, as the sliders have finished it."""
-    base = _loaded(take.result)
+    base = loaded(take.result)
     return _unpacked(base, take.finished) if take.finished else base
 
 
@@ -179,8 +185,3 @@ def _fill(items: bpy.types.CollectionProperty, segments: Sequence[Word | Phone])
 @lru_cache(maxsize=16)
 def _line(text: str) -> Line:
     return Line(**json.loads(text))
-
-
-@lru_cache(maxsize=2)
-def _loaded(result: bytes) -> Animation:
-    return load_animation(io.BytesIO(result))
