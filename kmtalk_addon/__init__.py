@@ -12,9 +12,15 @@ import bpy
 if importlib.util.find_spec("kmtalk_core") is None:
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from . import live, operators, panels, preferences, properties, session
+from . import live, operators, panels, preferences, properties, session, vertex_cache
 
-classes = (*properties.classes, *preferences.classes, *operators.classes, *panels.classes)
+classes = (
+    *properties.classes,
+    *preferences.classes,
+    *operators.classes,
+    *panels.classes,
+    *vertex_cache.classes,
+)
 
 
 def register() -> None:
@@ -22,6 +28,7 @@ def register() -> None:
     for cls in classes:
         bpy.utils.register_class(cls)
     properties.add()
+    vertex_cache.add()
     live.register()
 
 
@@ -29,6 +36,7 @@ def unregister() -> None:
     """The inverse of `register`; also ends the worker."""
     session.current.stop()
     live.unregister()
+    vertex_cache.remove()
     properties.remove()
     for cls in reversed(classes):
         bpy.utils.unregister_class(cls)

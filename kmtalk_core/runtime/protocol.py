@@ -37,7 +37,8 @@ class Animate:
     its times and those of `corrections` (arguments of localization.corrections.Correction) count from the beginning of
     the file; corrections are left out if the file has another checksum than `corrections_of`. `mesh` is the head, where
     its mouth has shapes of its own to fit contacts to: an .npz as of BuildRig, with `control_names` (C,) and `shapes`
-    (C, V, 3). `tools` are arguments of localization.tools.Tools; they win over the environment's.
+    (C, V, 3). `tools` are arguments of localization.tools.Tools; they win over the environment's. With a `checkpoint`
+    at paper scale the vertices of `mesh` are moved; of the layers and sliders the intensity counts then.
     """
 
     op: ClassVar[str] = "animate"
@@ -65,17 +66,22 @@ class Animate:
     expression_strength: float = 1.0
     seed: int = 0
     mesh: str | None = None
+    checkpoint: str | None = None
     tools: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Complete:
-    """Re-run completion of the OUT.npz `animation` from the edited `keys` (.npz as for `load_keys`) into `out`."""
+    """Re-run completion of the OUT.npz `animation` from the edited `keys` (.npz as for `load_keys`) into `out`.
+
+    Results in vertex space name their `checkpoint`; their keys are `key_times` and `key_vertices`.
+    """
 
     op: ClassVar[str] = "complete"
     animation: str
     keys: str
     out: str
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True)

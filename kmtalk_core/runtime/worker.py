@@ -36,6 +36,7 @@ from .protocol import (
     decode_request,
     encode_answer,
 )
+from .vertex_requests import animate_vertices, complete_vertices
 
 if TYPE_CHECKING:
     from ..animator import Animator
@@ -86,6 +87,10 @@ def main() -> None:
 def serve(request: Request, report: Report) -> dict[str, Any]:
     """Do what `request` asks for; `report(fraction, message)` hears of the progress. Returns the result's details."""
     match request:
+        case Animate(checkpoint=str()):
+            return animate_vertices(request, report)
+        case Complete(checkpoint=str()):
+            return complete_vertices(request, report)
         case Animate():
             animation, warnings = _animated(request, report)
             save_animation(animation, request.out)

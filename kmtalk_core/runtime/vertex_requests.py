@@ -1,0 +1,75 @@
+"""What the worker does for checkpoints at paper scale: requests that name a `checkpoint`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from .protocol import Animate, Complete
+
+Report = Callable[[float, str], None]
+
+
+def animate_vertices(request: Animate, report: Report) -> dict[str, Any]:
+    """Animate the mesh `request.mesh` in vertex space into `request.out`; → the result's details."""
+    from ..animator import Request
+    from ..audio import load_sound
+    from ..localization.importers import load_alignment
+    from ..motion import save_animation
+    from ..rig.mesh import load_mesh
+
+    report(0.0, "loading the checkpoint")
+    animator = _animator(request.checkpoint)
+    sound = load_sound(request.audio, request.start, request.duration)
+    alignment = None
+    if request.alignment is not None:
+        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start)
+    wish = Request(
+        transcript=request.transcript,
+        alignment=alignment,
+        localizer=request.localizer,
+        language=request.language,
+        fps=request.fps,
+        key_rule=request.key_rule,
+        key_density=request.key_density,
+        intensity=request.intensity,
+    )
+    mesh = None if request.mesh is None else load_mesh(request.mesh)
+    animation = animator.animate(sound, wish, report, mesh)
+    save_animation(animation, request.out, compressed=False)
+    return {"warnings": [*dict.fromkeys((*sound.warnings, *animation.alignment.warnings))]}
+
+
+def complete_vertices(request: Complete, report: Report) -> dict[str, Any]:
+    """Complete a result in vertex space again from `request.keys` (key_times, key_vertices)."""
+    from ..motion import load_animation, save_animation
+    from ..vertex_motion import VertexAnimation, load_key_vertices
+
+    animator = _animator(request.checkpoint)
+    before = load_animation(request.animation)
+    if not isinstance(before, VertexAnimation):
+        raise InputError("This line was not animated in vertex space; generate it again.")
+    keys = load_key_vertices(request.keys, len(before.template))
+    save_animation(animator.complete(before, keys, report), request.out, compressed=False)
+    return {}
+
+
+def _animator(checkpoint: str | None):
+    path = Path(checkpoint or "")
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path}; choose one of `python -m training.train`.")
+    return _loaded(str(path), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _loaded(path: str, changed: int):
+    from ..animator import Animator
+    from ..vertex_animator import VertexAnimator
+
+    animator = Animator(path)
+    if not isinstance(animator, VertexAnimator):
+        raise InputError("This checkpoint drives controls, not vertices; use Generate Lip Sync.")
+    return animator
