@@ -11,7 +11,6 @@ from kmtalk_core.localization.transcript import (
     read_transcript,
     subtitles,
     transcript_beside,
-    without_times,
 )
 
 SRT = """1
@@ -84,10 +83,6 @@ def test_subrip():
         Cue(1.0, 2.5, "Hello,\nworld & all!"),
         Cue(60.25, 3603.5, "Blank lines\ngo on here."),
     )
-
-
-def test_text_without_times():
-    assert without_times(VTT) == "Hello there\nBye" and without_times("Hello\n\nBye") == "Hello\n\nBye"
 
 
 def test_webvtt():

@@ -127,12 +127,6 @@ def subtitles(text: str) -> tuple[Cue, ...] | None:
     return tuple(cues)
 
 
-def without_times(text: str) -> str:
-    """The text of subtitles without their times and markup; any other text as it is."""
-    cues = subtitles(text)
-    return text if cues is None else "\n".join(cue.text for cue in cues)
-
-
 def _raw_cues(text: str) -> Iterator[tuple[float, float, str]]:
     at: tuple[float, float] | None = None
     body: list[str] = []
