@@ -23,6 +23,13 @@ def complete(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene
     return run(lipsync.complete(scene or compat.sequencer_scene(bpy.context), strip_name, obj))
 
 
+def correct(
+    obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None, options: Options | None = None
+) -> Outcome:
+    """Apply what was edited in the words and phones of that line (`kmtalk_takes` of its Action)."""
+    return run(lipsync.correct(scene or compat.sequencer_scene(bpy.context), strip_name, obj, options or Options()))
+
+
 def run(steps: lipsync.Steps[Outcome]) -> Outcome:
     """Do the work now, and wait for it."""
     job = session.current.start(steps, python_path(bpy.context))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
+import numpy as np
 
 from . import keyframes, takes
 
@@ -60,6 +61,15 @@ def pending(take: bpy.types.PropertyGroup) -> tuple[dict[str, Any], ...]:
     return tuple(correction for correction in (*words, *phones) if correction is not None)
 
 
+def has_pending(take: bpy.types.PropertyGroup) -> bool:
+    """Whether anything was edited; quick, for a panel that is drawn all the time."""
+    return any(
+        any(_differ(_column(items, edge), _column(items, f"heard_{edge}")).any() for edge in ("start", "end"))
+        or any(item.name != item.heard for item in items)
+        for items in (take.words, take.phones)
+    )
+
+
 def is_edited(item: bpy.types.PropertyGroup) -> bool:
     """Whether a word or phone is no longer as heard."""
     return item.name != item.heard or _differ(item.start, item.heard_start) or _differ(item.end, item.heard_end)
@@ -85,12 +95,13 @@ def add_word(take: bpy.types.PropertyGroup, at: float) -> None:
     take.word = place
 
 
-def phones_of(take: bpy.types.PropertyGroup) -> list[bool]:
-    """Which phones belong to the chosen word; all where no words are known."""
+def phones_of(take: bpy.types.PropertyGroup) -> np.ndarray:
+    """(phones,) bool: which belong to the chosen word; all where no words are known."""
     if not len(take.words):
-        return [True] * len(take.phones)
+        return np.ones(len(take.phones), bool)
     word = take.words[min(max(take.word, 0), len(take.words) - 1)]
-    return [_within(phone, word) for phone in take.phones]
+    middle = (_column(take.phones, "heard_start") + _column(take.phones, "heard_end")) / 2
+    return (word.heard_start <= middle) & (middle < word.heard_end)
 
 
 def sentence(correction: dict[str, Any]) -> str:
@@ -128,5 +139,11 @@ def _within(phone: bpy.types.PropertyGroup, word: bpy.types.PropertyGroup) -> bo
     return word.heard_start <= (phone.heard_start + phone.heard_end) / 2 < word.heard_end
 
 
-def _differ(a: float, b: float) -> bool:
+def _column(items: bpy.types.bpy_prop_collection, name: str) -> np.ndarray:
+    values = np.empty(len(items), np.float32)
+    items.foreach_get(name, values)
+    return values
+
+
+def _differ(a: Any, b: Any) -> Any:
     return abs(a - b) > SAME_TIME

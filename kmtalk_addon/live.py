@@ -193,17 +193,17 @@ def second_at(scene: bpy.types.Scene, take: bpy.types.PropertyGroup, frame: floa
 
 def to_word(take: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     """A word was chosen: go there."""
-    _go_to(context, take, take.words, take.word)
+    _go_to(context, take, take.words, take.word, 0.0)
 
 
 def to_phone(take: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     """A phone was chosen: go there."""
-    _go_to(context, take, take.phones, take.phone)
+    _go_to(context, take, take.phones, take.phone, 0.0)
 
 
 def to_contact(take: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     """A missed contact was chosen: go there."""
-    _go_to(context, take, take.missed, take.contact)
+    _go_to(context, take, take.missed, take.contact, 0.5)
 
 
 def show(scene: bpy.types.Scene) -> None:
@@ -246,11 +246,12 @@ def _after_undo(*_: object) -> None:
         bring_up_to_date(compat.sequencer_scene(bpy.context))
 
 
-def _go_to(context: bpy.types.Context, take: bpy.types.PropertyGroup, items, index: int) -> None:
+def _go_to(context: bpy.types.Context, take: bpy.types.PropertyGroup, items, index: int, share: float) -> None:
+    """Set the current frame to this share of an item's time."""
     if current.quiet or not 0 <= index < len(items):
         return
     scene, item = compat.sequencer_scene(context), items[index]
-    scene.frame_set(round(frame_of(scene, take, (item.start + item.end) / 2)))
+    scene.frame_set(round(frame_of(scene, take, item.start + share * (item.end - item.start))))
 
 
 def _line_now(scene: bpy.types.Scene, take: bpy.types.PropertyGroup) -> Line:

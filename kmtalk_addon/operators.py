@@ -400,7 +400,7 @@ def _take(context: bpy.types.Context) -> tuple[bpy.types.PropertyGroup, bpy.type
 
 def _corrected_take(context: bpy.types.Context) -> None:
     _strip_and_mesh(context)
-    if not corrections.pending(_take(context)[0]):
+    if not corrections.has_pending(_take(context)[0]):
         raise KMTalkError("No word or phone has been changed; change a text or a time first")
 
 

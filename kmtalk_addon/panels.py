@@ -67,7 +67,7 @@ class KMTALK_UL_phones(bpy.types.UIList):
         _segment(layout, context, data, item, "BLANK1")
 
     def filter_items(self, context, data, property):
-        return [self.bitflag_filter_item if shown else 0 for shown in corrections.phones_of(data)], []
+        return (corrections.phones_of(data) * self.bitflag_filter_item).tolist(), []
 
 
 class KMTALK_UL_contacts(bpy.types.UIList):
@@ -75,7 +75,7 @@ class KMTALK_UL_contacts(bpy.types.UIList):
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index):
         row = layout.row()
-        _frame(row, context, data, item)
+        _frame(row, context, data, (item.start + item.end) / 2)
         row.label(text=item.name)
 
 
@@ -260,7 +260,7 @@ def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, 
 def _segment(layout, context, take, item, icon: str) -> bpy.types.UILayout:
     """A row of a list for a word or phone, whose text can be edited in place."""
     row = layout.row(align=True)
-    _frame(row, context, take, item)
+    _frame(row, context, take, item.start)
     hint = f"{item.heard} (removed)" if item.heard else "What is said"
     row.prop(
         item, "name", text="", emboss=False, icon="GREASEPENCIL" if corrections.is_edited(item) else icon,
@@ -269,11 +269,11 @@ def _segment(layout, context, take, item, icon: str) -> bpy.types.UILayout:
     return row
 
 
-def _frame(layout, context, take, item) -> None:
+def _frame(layout, context, take, seconds: float) -> None:
     column = layout.row()
     column.ui_units_x = 2.2
     column.active = False
-    column.label(text=f"{live.frame_of(compat.sequencer_scene(context), take, item.start):.0f}")
+    column.label(text=f"{live.frame_of(compat.sequencer_scene(context), take, seconds):.0f}")
 
 
 def _times(layout, items, index: int, tier: str) -> None:

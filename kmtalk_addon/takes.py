@@ -108,10 +108,10 @@ def remember(take: bpy.types.PropertyGroup, line: Line, animation: Animation) ->
     with current.fill_in():
         if not _is_heard(take.words, alignment.words):
             _fill(take.words, alignment.words)
-            take.word = 0
+            take.word = min(take.word, max(len(take.words) - 1, 0))
         if not _is_heard(take.phones, alignment.phones):
             _fill(take.phones, alignment.phones)
-            take.phone = 0
+            take.phone = min(take.phone, max(len(take.phones) - 1, 0))
     remember_missed(take, animation)
 
 
