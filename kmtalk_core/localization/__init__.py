@@ -10,13 +10,13 @@ import numpy as np
 
 from ..errors import InputError, KMTalkError
 from ..phones import SILENCE, Alignment, Phone
-from .child import Progress
 from .tongues import ANY_LANGUAGE, ENGLISH, check_language
-from .tools import Tools
 
 if TYPE_CHECKING:
     from ..audio import Sound  # reads files, which many do not who import from this package
+    from .child import Progress
     from .posterior import Script
+    from .tools import Tools
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 
