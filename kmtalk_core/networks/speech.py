@@ -104,10 +104,14 @@ class SpeechEncoder(nn.Module):
         """transformers' configuration, which builds the same network again without any download."""
         return {k: v for k, v in self.backbone.config.to_dict().items() if k != "_name_or_path"}
 
-    def forward(self, speech: Speech) -> tuple[Tensor, Tensor]:
-        """→ hidden (B, N, width) and the number of frames of each sound (B,)."""
+    def convolved(self, speech: Speech) -> list[Tensor]:
+        """What the convolutions make of each sound, (n, c) each; the same for encoders that share them frozen."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.trainable == "all"):
-            alone = [self._convolved(row[:n]) for row, n in zip(speech.samples, speech.lengths.tolist(), strict=True)]
+            return [self._convolved(row[:n]) for row, n in zip(speech.samples, speech.lengths.tolist(), strict=True)]
+
+    def forward(self, speech: Speech, convolved: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """→ hidden (B, N, width) and the number of frames of each sound (B,)."""
+        alone = self.convolved(speech) if convolved is None else convolved
         counts = torch.tensor([len(h) for h in alone], device=speech.samples.device)
         hidden = nn.utils.rnn.pad_sequence(alone, batch_first=True)
         frames = torch.floor(speech.lengths / SAMPLE_RATE * self.rate + 1e-6).long() + 1

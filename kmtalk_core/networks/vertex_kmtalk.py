@@ -129,6 +129,8 @@ class VertexKMTalk(Method):
         self.speech = nn.ModuleDict(
             {name: SpeechEncoder(c.speech, geometry.fps) for name in (("shared",) if shared else ("lkma", "cmc"))}
         )
+        if c.speech.trainable == "transformer":  # convolutions that stay frozen are the same in both
+            self._encoder("cmc").backbone.feature_extractor = self._encoder("lkma").backbone.feature_extractor
         width = self._encoder("lkma").width
         self.audio = nn.ModuleDict({name: nn.Linear(width, c.network.d_model) for name in ("lkma", "cmc")})
         self.lkma = KeyPoser(c.network)
@@ -176,16 +178,20 @@ class VertexKMTalk(Method):
 
     # --- from sound to motion -----------------------------------------------------------------------------------------
 
-    def hear(self, speech: Speech, module: str) -> tuple[Tensor, Tensor]:
+    def hear(self, speech: Speech, module: str, convolved: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """A of `module` ("lkma" or "cmc"): (B, F, d) at the geometry's fps, and the frames of each sound (B,)."""
-        hidden, counts = self._encoder(module)(speech)
+        hidden, counts = self._encoder(module)(speech, convolved)
         return self.audio[module](hidden), counts
 
     def heard(self, speech: Speech) -> tuple[Tensor, Tensor]:
         """The features of both modules side by side, (B, F, 2 d) at the geometry's fps, and frames (B,): all that
         `pose` and `complete` need of a sound, so that a result can be completed again without it."""
-        shared = self._encoder("lkma")(speech) if "shared" in self.speech else None
-        parts = [(self.audio[m](shared[0]), shared[1]) if shared else self.hear(speech, m) for m in ("lkma", "cmc")]
+        encoder = self._encoder("lkma")
+        if "shared" in self.speech:
+            hidden, counts = encoder(speech)
+            return torch.cat([self.audio[m](hidden) for m in ("lkma", "cmc")], dim=-1), counts
+        convolved = encoder.convolved(speech) if encoder.config.trainable == "transformer" else None
+        parts = [self.hear(speech, module, convolved) for module in ("lkma", "cmc")]
         return torch.cat([audio for audio, _ in parts], dim=-1), parts[0][1]
 
     def pose(self, features_at_keys: Tensor, key_times: Tensor, mask: Tensor | None = None) -> Tensor:

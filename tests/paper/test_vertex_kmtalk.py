@@ -251,3 +251,17 @@ def test_one_sentence_is_learned_by_heart(prepared):
         motion = method.eval().infer(batch.speech, batch.template, batch.style, batch.times, batch.keys)
     error = (motion - batch.motion).square().mean().sqrt() / batch.motion.square().mean().sqrt()
     assert error < 0.1
+
+
+def test_frozen_convolutions_are_shared_and_what_is_heard_is_the_same(tmp_path):
+    method = make(speech={**TABLES["speech"], "trainable": "transformer"}).eval()
+    lkma, cmc = method.speech["lkma"].backbone, method.speech["cmc"].backbone
+    assert lkma.feature_extractor is cmc.feature_extractor and lkma.encoder is not cmc.encoder
+    speech = random_speech([16000])
+    with torch.no_grad():
+        features, _ = method.heard(speech)
+        apart = torch.cat([method.hear(speech, module)[0] for module in ("lkma", "cmc")], -1)
+    assert torch.equal(features, apart)
+    save_method(method, "kmtalk", {"name": "tiny"}, tmp_path / "tiny.npz")
+    with torch.no_grad():
+        assert torch.equal(load_method(tmp_path / "tiny.npz").heard(speech)[0], features)
