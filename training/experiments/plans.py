@@ -96,7 +96,14 @@ def robustness(localizations: tuple[str, ...]) -> Plan:
     rows = [Row(name, KMTALK, f"localized by {name}", {"localization": name}) for name in localizations]
     for offset in (1, 2, -1):
         told = f"{first}, offset {offset}"
-        rows.append(Row(told, KMTALK, f"all key instants moved by {offset} frame(s)", {"offset": offset}))
+        rows.append(
+            Row(
+                told,
+                KMTALK,
+                f"all key instants {abs(offset)} frame{'s' * (abs(offset) > 1)} {'later' if offset > 0 else 'earlier'}",
+                {"offset": offset},
+            )
+        )
     comparisons = tuple(Comparison(f"{first} against {row.name}", first, row.name) for row in rows[1:])
     return Plan("Robustness of the localization (the paper's Table 4)", tuple(rows), comparisons)
 

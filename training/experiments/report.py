@@ -13,16 +13,22 @@ from training.metrics import table
 
 from .plans import Plan
 from .published import Published, published
+from .runs import Figures
 
-COLUMNS = ("lve_code", "fdd_code", "fdd_abs", "lve", "mve", "opening", "closure", "sync", "sync_r", "keys")
+COLUMNS = ("lve_code", "fdd_code", "fdd_abs", "lve", "mve", "opening", "closure", "sync", "sync_r", "keys", "found")
+MEANING = (
+    "Lower is better but for sync_r; keys: share of the frames that are key motions; found: share of them within a"
+    " frame of one by the training's choice. One training each: small differences can be chance."
+)
 JUDGED = (("lve_code", "LVE"), ("fdd_abs", "FDD (size)"), ("mve", "MVE"))
 
 
 def write_report(
-    out: Path, experiment: str, plan: Plan, data: DataSet, split: str, figures: Mapping[str, Mapping[str, float]]
+    out: Path, experiment: str, plan: Plan, data: DataSet, split: str, found: Mapping[str, Figures]
 ) -> str:
     """Write OUT/table.md and OUT/results.json; → the text."""
     known = published(experiment, data.name, split)
+    figures = {name: dict(row.summary) for name, row in found.items()}
     columns = [*COLUMNS, "LVE published", "FDD published"] if known else list(COLUMNS)
     rows: dict[str, dict[str, float]] = {
         name: {**of_row, **_of_paper(known.get(name))} for name, of_row in figures.items()
@@ -30,11 +36,12 @@ def write_report(
     rows |= {name: _of_paper(row) for name, row in known.items() if name not in rows}
     lines = [f"# {plan.title}", "", f"{data.name}, split {split}, {data.fps:g} fps, vertices in {data.unit}.", ""]
     lines += [table(rows, columns), *(f"- {row.name}: {row.text}" for row in plan.rows), ""]
+    lines += [MEANING, ""]
     if not known:
         lines += ["The published figures are of other data, so none stand beside these.", ""]
     lines += ["How it came out here:", ""]
     lines += [
-        f"- {c.question}: {_direction(figures[c.better], figures[c.worse])}"
+        f"- {c.question}: {_direction(found[c.better], found[c.worse])}"
         + (f" {_papers(known[c.better], known[c.worse])}" if c.better in known and c.worse in known else "")
         for c in plan.comparisons
     ]
@@ -51,8 +58,11 @@ def _of_paper(row: Published | None) -> dict[str, float]:
     return {} if row is None else {"LVE published": row.lve, "FDD published": row.fdd}
 
 
-def _direction(first: Mapping[str, float], second: Mapping[str, float]) -> str:
-    return ", ".join(f"{label} {_change(first[name], second[name])}" for name, label in JUDGED) + "."
+def _direction(first: Figures, second: Figures) -> str:
+    """How much lower or higher, and in how many sentences LVE is lower: few sentences tell little."""
+    changes = ", ".join(f"{label} {_change(first.summary[name], second.summary[name])}" for name, label in JUDGED)
+    lower = sum(first.sentences[name] < second.sentences[name] for name in first.sentences)
+    return f"{changes}; LVE is lower in {lower} of {len(first.sentences)} sentences."
 
 
 def _change(first: float, second: float) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from kmtalk_core.checkpoint import load_checkpoint
@@ -24,6 +26,15 @@ from training.methods.main import main as train
 from .plans import Plan, Row, Training
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A row's figures: `summary` (`training.metrics`), with `keys`, the share of frames that are key motions, and
+    `found`, the share of key frames within a frame of one by the training's choice; and LVE by `sentence`."""
+
+    summary: Mapping[str, float]
+    sentences: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,7 @@ class Bench:
             if not is_complete(stage, run):
                 shutil.copyfile(stage_file(self.run / "trained" / whole.name, stage), stage_file(run, stage))
 
-    def evaluated(self, row: Row, experiment: str) -> dict[str, float]:
+    def evaluated(self, row: Row, experiment: str) -> Figures:
         """The figures of a row; its report is in RUN/EXPERIMENT/ROW."""
         checkpoint = load_checkpoint(self.trained(row.training))
         other = None if row.keys_from is None else load_method(self.trained(row.keys_from))
@@ -93,17 +104,31 @@ class Bench:
         out = self.run / experiment / row.name.replace(" ", "_").replace("%", "")
         out.mkdir(parents=True, exist_ok=True)
         figures = evaluate(self.data, self.split, predictions, row.name, out, self.extras)
-        counts = [len(self.data.key_frames(clip, choice)) / clip.frames for clip in clips]
-        return {**figures, "keys": sum(counts) / len(counts)}
+        chosen = [self.data.key_frames(clip, choice) for clip in clips]
+        trained = [self.data.key_frames(clip, KeyChoice(**checkpoint.config["keys"])) for clip in clips]
+        keys = {"keys": _mean(len(k) / clip.frames for k, clip in zip(chosen, clips, strict=True))}
+        near = (np.abs(a[:, None] - b).min(1) <= 1 for a, b in zip(chosen, trained, strict=True))
+        keys["found"] = _mean(float(n.mean()) for n in near)
+        return Figures({**figures, **keys}, _by_sentence(out / "sentences.csv"))
 
 
-def run_plan(bench: Bench, plan: Plan, experiment: str) -> dict[str, dict[str, float]]:
-    """All rows of a plan: name → figures (`training.metrics`), and `keys`, the share of frames that are key motions."""
+def run_plan(bench: Bench, plan: Plan, experiment: str) -> dict[str, Figures]:
+    """All rows of a plan by name."""
     if not bench.data.split(bench.split):
         raise InputError(f"The split {bench.split} of {bench.data.name} is empty; choose another one.")
     for row in plan.rows:
         recipe_of(tomllib.loads(bench.recipe(row.training)), "", row.name)  # raises InputError before hours of training
     return {row.name: bench.evaluated(row, experiment) for row in plan.rows}
+
+
+def _mean(values: Iterable[float]) -> float:
+    kept = list(values)
+    return sum(kept) / len(kept)
+
+
+def _by_sentence(path: Path) -> dict[str, float]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["clip"]: float(row["lve_code"]) for row in csv.DictReader(file)}
 
 
 def toml(content: Mapping[str, Any]) -> str:
