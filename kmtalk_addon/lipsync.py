@@ -65,7 +65,7 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     """
     shape_keys.check_mesh(obj)
     line = read_line(scene, strip)
-    mesh, strip_name = obj.name, strip.name
+    mesh, strip_name, asked = obj.name, strip.name, takes.settings_on(strip)
     corrected = corrections.with_pending(strip, obj)
     given = {f.name: getattr(options, f.name) for f in fields(options)}
     with _folder() as folder, sound_file(strip) as audio:
@@ -92,7 +92,8 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     animation = takes.loaded(result)
     outcome = apply(_mesh(mesh), line, animation, result, tuple(details["warnings"]), built)
     if (strip := _strip(scene, strip_name)) is not None:
-        takes.set_on(strip, animation)
+        if takes.settings_on(strip) == asked:  # else somebody has moved a slider meanwhile
+            takes.set_on(strip, animation)
         if corrected.listed:
             corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
     return outcome

@@ -63,35 +63,32 @@ def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> No
 def bring_up_to_date(scene: bpy.types.Scene) -> None:
     """Finish every line of `scene` whose sliders were moved since; what cannot be done is said in the panel."""
     began = time.perf_counter()
-    moved = False
     try:
-        for strip in sound_strips(scene):
-            for obj, take, action in takes_of(scene, strip):
-                sliders, layers = takes.settings_on(strip)
-                if takes.worn(sliders, layers) != take.worn:
-                    slide(scene, strip, obj, take, action, sliders, layers)
-                    moved = True
+        behind = list(_behind(scene))
+        for strip, obj, action in behind:
+            slide(scene, strip, obj, action.kmtalk_takes[strip.name], action, *takes.settings_on(strip))
     except Exception as error:  # a traceback in a property's update helps nobody
         current.explain(error)
-    else:
-        if moved:
-            current.error = ""
-    if moved:
-        current.slide_seconds = time.perf_counter() - began
-    redraw()
+        redraw()
+        return
+    if behind:
+        current.error, current.slide_seconds = "", time.perf_counter() - began
+        redraw()
 
 
-def takes_of(
-    scene: bpy.types.Scene, strip: bpy.types.Strip
-) -> Iterator[tuple[bpy.types.Object, bpy.types.PropertyGroup, bpy.types.Action]]:
-    """The lines that were made from `strip`, each with a mesh that plays it."""
+def _behind(scene: bpy.types.Scene) -> Iterator[tuple[bpy.types.Strip, bpy.types.Object, bpy.types.Action]]:
+    """The lines that are not worn as their strips say: each strip, a mesh that plays the line, and its Action."""
+    strips = {strip.name: strip for strip in sound_strips(scene)}
     seen = set()
     for obj in scene.objects:
         action = keyframes.own_action(obj)
-        take = action.kmtalk_takes.get(strip.name) if action is not None else None
-        if take is not None and action.name not in seen:
-            seen.add(action.name)
-            yield obj, take, action
+        if action is None or action.name in seen:
+            continue
+        seen.add(action.name)
+        for take in action.kmtalk_takes:
+            strip = strips.get(take.name)
+            if strip is not None and takes.worn(*takes.settings_on(strip)) != take.worn:
+                yield strip, obj, action
 
 
 def slide(

@@ -95,6 +95,7 @@ class Working:
 
     def finish(self, outcome: lipsync.Outcome) -> set[str]:
         current.job = None
+        live.bring_up_to_date(compat.sequencer_scene(bpy.context))  # with sliders that were moved meanwhile
         for sentence in outcome.warnings:
             self.report({"WARNING"}, sentence)
         self.report({"INFO"}, outcome.summary)

@@ -163,6 +163,46 @@ def test_sliders_follow_a_moved_strip(shot, curves):
     np.testing.assert_array_equal(curves(head)["jawOpen"].values, before.values)
 
 
+@pytest.mark.parametrize("work", ["generate", "complete"])
+def test_a_slider_that_is_moved_while_work_is_on_its_way_counts(shot, curves, monkeypatch, work):
+    head, strip, take = shot
+    wide = values(curves, head)["jawOpen"].max()
+    wait = session.Job.wait
+
+    def wait_and_slide(job):
+        strip.kmtalk.jaw = 0.5
+        assert values(curves, head)["jawOpen"].max() == wide
+        return wait(job)
+
+    monkeypatch.setattr(session.Job, "wait", wait_and_slide)
+    assert getattr(bpy.ops.kmtalk, work)() == {"FINISHED"}
+    assert strip.kmtalk.jaw == 0.5 and json.loads(take.worn)["jaw"] == 0.5
+    assert values(curves, head)["jawOpen"].max() < 0.7 * wide
+
+
+def test_after_undo_the_curves_are_as_the_sliders_say(shot, curves):
+    head, strip, _ = shot
+    strip.kmtalk.jaw = 0.5
+    slid = values(curves, head)
+    with session.current.fill_in():
+        strip.kmtalk.jaw = 1.0  # as undo restores a property, without a call
+    live._after_undo()
+    assert values(curves, head)["jawOpen"].max() > 1.5 * slid["jawOpen"].max()
+
+
+def test_a_slider_moves_only_the_lines_of_its_strip(shot, curves):
+    head, strip, _ = shot
+    compat.add_sound_strip(bpy.context.scene, "Other", str(SAMPLE), 2, 400).frame_final_end = 400 + SECONDS * 24
+    bpy.context.scene.kmtalk.strip = "Other"
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    before = curves(head)["jawOpen"]
+    strip.kmtalk.jaw = 0.5
+    after = curves(head)["jawOpen"]
+    other = before.frames >= 400
+    np.testing.assert_array_equal(after.values[other], before.values[other])
+    assert after.values[~other].max() < 0.7 * before.values[~other].max()
+
+
 def test_generating_again_keeps_the_sliders_and_a_script_sets_them(shot, curves):
     head, strip, take = shot
     strip.kmtalk.jaw = 0.5
