@@ -152,8 +152,10 @@ def make_room(obj: bpy.types.Object, reach: Mapping[str, tuple[float, float]]) -
     """
     for name, (low, high) in reach.items():
         block = obj.data.shape_keys.key_blocks[name]
-        block.slider_min = min(block.slider_min, max(-10.0, low))
-        block.slider_max = max(block.slider_max, min(10.0, high))
+        if low < block.slider_min:
+            block.slider_min = max(-10.0, low)
+        if high > block.slider_max:
+            block.slider_max = min(10.0, high)
 
 
 def rest_positions(obj: bpy.types.Object) -> np.ndarray:

@@ -1,16 +1,20 @@
 """The process that works for Blender: `python -m kmtalk_core.runtime.worker`, requests on stdin, answers on stdout.
 
-The model stays loaded between requests. The process ends when its standard input closes (Blender is gone), and is
-simply killed to cancel: outputs are written whole or not at all. See `protocol` for the messages.
+The model stays loaded between requests. The process ends when its standard input closes (Blender is gone), or in the
+midst of work when nobody listens any more, and is simply killed to cancel: outputs are written whole or not at all. See
+`protocol` for the messages.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import platform
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +26,7 @@ from .. import __version__
 from ..errors import InputError, KMTalkError
 from ..motion import Animation, load_animation, load_keys, load_npz, save_animation, save_npz
 from .protocol import (
+    Alive,
     Animate,
     Answer,
     BuildRig,
@@ -47,41 +52,83 @@ if TYPE_CHECKING:
 
 Report = Callable[[float, str], None]
 
+_backend = "auto"  # of the networks; the process has one for good
 
-def main() -> None:
-    """Serve standard input until it closes."""
+
+def main(backend: str = "auto") -> None:
+    """Serve standard input until it closes; `backend` runs the networks."""
+    global _backend
+    _backend = backend
     requests, answers = _own_streams()
+    one_at_a_time = threading.Lock()
 
     def say(answer: Answer) -> None:
-        answers.write(encode_answer(answer) + "\n")
-        answers.flush()
+        with one_at_a_time:
+            try:
+                answers.write(encode_answer(answer) + "\n")
+                answers.flush()
+            except OSError:  # nobody is there any more; the rest of the work is for nobody
+                os._exit(0)
 
     for line in requests:
         try:
             number, request = decode_request(line)
         except KMTalkError as error:
-            say(Failure(0, str(error)))
+            say(Failure(0, str(error), wrong_input=True))
             continue
         if isinstance(request, Quit):
             say(Result(number))
             return
-        try:
-            say(Result(number, serve(request, lambda fraction, text: say(Progress(number, fraction, text)))))  # noqa: B023
-        except KMTalkError as error:
-            say(Failure(number, str(error)))
-        except BrokenPipeError:
-            return
-        except ModuleNotFoundError as error:
-            say(
-                Failure(
-                    number,
-                    f"{sys.executable} lacks the package {error.name}; install it there or choose another Python.",
-                )
-            )
-        except Exception as error:
+        with _signs_of_life(lambda: say(Alive(number))):  # noqa: B023
+            answer = _answer(number, request, lambda fraction, text: say(Progress(number, fraction, text)))  # noqa: B023
+        say(answer)
+
+
+def _answer(number: int, request: Request, report: Report) -> Result | Failure:
+    """Do the work; whatever goes wrong becomes one sentence."""
+    try:
+        return Result(number, serve(request, report))
+    except KMTalkError as error:
+        return Failure(number, str(error), isinstance(error, InputError))
+    except OSError as error:
+        return Failure(number, storage_trouble(error))
+    except MemoryError:
+        return Failure(number, "There is not enough memory; close other programs or work on a shorter sound.")
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError)
+        fault = f"lacks the package {error.name}" if missing else f"cannot load {error.name or 'a package'} ({error})"
+        where = f"Python {platform.python_version()} ({sys.executable})"
+        return Failure(number, f"{where} {fault}; in the preferences choose another Python or create an environment.")
+    except Exception as error:
+        with contextlib.suppress(OSError):  # no room for the log
             traceback.print_exc()
-            name = type(error).__name__
-            say(Failure(number, f"KMTalk met an error of its own ({name}: {error}); please report it with the log."))
+        name = type(error).__name__
+        return Failure(number, f"KMTalk met an error of its own ({name}: {error}); please report it with the log.")
+
+
+def storage_trouble(error: OSError) -> str:
+    """What to say of a file that cannot be read or written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full; free some space (temporary files need some, too) and try again."
+    return f"{error.filename or 'A file'} cannot be used ({error.strerror or error}); check path and permissions."
+
+
+@contextlib.contextmanager
+def _signs_of_life(give: Callable[[], None], interval: float = 1.0) -> Iterator[None]:
+    """Call `give` every `interval` s from another thread for as long as the block runs."""
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.wait(interval):
+            give()
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def serve(request: Request, report: Report) -> dict[str, Any]:
@@ -93,14 +140,14 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
             return complete_vertices(request, report)
         case Animate():
             animation, warnings = _animated(request, report)
-            save_animation(animation, request.out)
+            save_animation(animation, request.out, compressed=False)
             return {"warnings": warnings}
         case Complete():
             animation = load_animation(request.animation)
             keys = load_keys(request.keys, animation.control_names)
-            save_animation(_animator().complete(animation, keys, progress=report), request.out)
+            save_animation(_animator().complete(animation, keys, progress=report), request.out, compressed=False)
         case Correct():
-            save_animation(_corrected(request, report), request.out)
+            save_animation(_corrected(request, report), request.out, compressed=False)
         case BuildRig():
             _build_rig(request, report)
         case Ping():
@@ -250,7 +297,7 @@ def _build_rig(request: BuildRig, report: Report) -> None:
 def _animator() -> Animator:
     from ..animator import Animator
 
-    return Animator()
+    return Animator(backend=_backend)
 
 
 def _own_streams() -> tuple[TextIO, TextIO]:
