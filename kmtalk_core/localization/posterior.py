@@ -14,6 +14,7 @@ from .child import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
 from .g2p import pronunciations
+from .laughter import without_laughter
 from .text import spoken_text
 
 SOURCE = "posterior"
@@ -107,7 +108,7 @@ def subtitle_times(given: Sequence[tuple[float | None, float | None]]) -> tuple[
 def localize_posterior(sound: Sound, posteriors: Posteriors) -> Alignment:
     """The most probable phone sequence under (N, phones) log-posteriors at their rate in Hz."""
     log_posteriors, rate = posteriors(sound)
-    phones = free_phones(log_posteriors, rate, 0.0, sound.duration)
+    phones = without_laughter(free_phones(log_posteriors, rate, 0.0, sound.duration))
     return Alignment.from_segments(phones, (), sound.duration, SOURCE)
 
 
