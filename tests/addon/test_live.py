@@ -296,6 +296,28 @@ def test_a_corrected_word_changes_the_motion_near_it_only(shot, curves):
     assert [word.name for word in take.words][3] == "moves"
 
 
+def test_a_corrected_phone_is_seen_at_its_place_and_its_neighbours_give_way(shot, curves):
+    head, strip, take = shot
+    before = curves(head)["jawOpen"]
+    index = next(i for i, phone in enumerate(take.phones) if phone.name == "UW")
+    phone, after = take.phones[index], take.phones[index + 1]
+    start, end = phone.start, (phone.end + after.end) / 2
+    phone.name, phone.end = "ɑː", end
+    assert bpy.ops.kmtalk.correct() == {"FINISHED"}
+    assert take.phones[index].name == take.phones[index].heard == "AA"
+    assert take.phones[index].end == pytest.approx(end, abs=1e-3) == take.phones[index + 1].start
+    here = (before.frames >= 50 + start * 24) & (before.frames <= 50 + end * 24)
+    assert curves(head)["jawOpen"].values[here].max() > before.values[here].max() + 0.05
+    far = (before.frames < 50 + (start - 0.6) * 24) | (before.frames > 50 + (end + 0.8) * 24)
+    np.testing.assert_array_equal(curves(head)["jawOpen"].values[far], before.values[far])
+    assert [c["tier"] for c in corrections.stored(strip).listed] == ["phone"]
+    phone = take.phones[index]
+    phone.end = phone.start - 0.1
+    with pytest.raises(RuntimeError, match="beyond its neighbours"):
+        bpy.ops.kmtalk.correct()
+    assert corrections.has_pending(take) and len(corrections.stored(strip).listed) == 1
+
+
 def test_pending_corrections_are_not_lost_by_sliders_completion_or_generating(shot, curves):
     _, strip, take = shot
     take.words[3].name = "sings"
