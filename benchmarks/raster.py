@@ -57,6 +57,8 @@ class Painter:
             mouth = mesh.vertices[landmarks[48:60]]
             reach = 1.2 * np.linalg.norm(mouth[0] - mouth[6])
             self._inside = (np.linalg.norm(mesh.vertices - mouth.mean(0), axis=1) < reach)[mesh.faces].all(1)
+            if colours is None:  # a head that may be hollow: the dark behind the lips is the back of its skull
+                self._inside[:] = True
         self._colours = _colours(mesh, landmarks) if colours is None else colours
 
     def paint(self, vertices: np.ndarray, view: View, size: int, colours: np.ndarray | None = None) -> np.ndarray:
