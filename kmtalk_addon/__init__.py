@@ -12,7 +12,7 @@ import bpy
 if importlib.util.find_spec("kmtalk_core") is None:
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from . import live, operators, panels, preferences, properties, session, vertex_cache
+from . import command_line, live, operators, panels, preferences, properties, session, vertex_cache
 
 classes = (
     *properties.classes,
@@ -30,11 +30,13 @@ def register() -> None:
     properties.add()
     vertex_cache.add()
     live.register()
+    command_line.register()
 
 
 def unregister() -> None:
     """The inverse of `register`; also ends the worker."""
     session.current.stop()
+    command_line.unregister()
     live.unregister()
     vertex_cache.remove()
     properties.remove()

@@ -8,36 +8,76 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
+import site
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kmtalk_core.errors import KMTalkError
-from kmtalk_core.runtime.protocol import Answer, Failure, Progress, Request, Result, decode_answer, encode_request
+from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.runtime.protocol import (
+    Alive,
+    Answer,
+    Failure,
+    Progress,
+    Request,
+    Result,
+    decode_answer,
+    encode_request,
+)
 
 T = TypeVar("T")
 Steps = Generator[Request, dict[str, Any], T]  # yields a request, receives the details of its result
 
-# -I keeps the user's environment out of the child, so the folders to import from are handed over explicitly.
-BOOTSTRAP = (
-    "import json, sys; sys.path.extend(p for p in json.loads(sys.argv[1]) if p not in sys.path); "
-    "from kmtalk_core.runtime.worker import main; main()"
+# -I keeps the user's environment out of the child, so the folders to import from are handed over explicitly: those that
+# win over the Python's own ones, and those that come last.
+PREPARE = (
+    "import json, sys; first, last = json.loads(sys.argv[1]); sys.path[:0] = first; "
+    "sys.path.extend(p for p in last if p not in sys.path); "
 )
+SERVE = "from kmtalk_core.runtime.worker import main; main(sys.argv[2])"
+SILENCE = 120.0  # s without a sign of life after which a worker hangs; it gives one every second, however busy it is
+
+Folders = tuple[Sequence[str], Sequence[str]]
 
 
-def worker_command(python: str, core_folder: str) -> list[str]:
+def worker_command(python: str, core_folder: str, backend: str = "auto") -> list[str]:
     """How to start the worker with `python`; an empty string means Blender's own, with all that Blender can import.
 
     Another Python comes with its own packages; `core_folder` (which holds `kmtalk_core`) is only its last resort.
     """
-    own = not python or Path(python) == Path(sys.executable)
-    folders = [core_folder, *(p for p in sys.path if p)] if own else [core_folder]
-    return [python or sys.executable, "-I", "-c", BOOTSTRAP, json.dumps(folders)]
+    return [*start_code(python, _folders(python, core_folder), SERVE), backend]
+
+
+def core_folders(python: str) -> Folders:
+    """Where `python` is to import from, first and last, when `kmtalk_core` is the one that Blender has imported."""
+    import kmtalk_core
+
+    return _folders(python, str(Path(kmtalk_core.__file__).parents[1]))
+
+
+def start_code(python: str, folders: Folders, code: str) -> list[str]:
+    """How to run `code` in another process, apart from what the user has set up for Python."""
+    return [python or sys.executable, "-I", "-c", PREPARE + code, json.dumps(folders)]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would change a Python: children of the child would not be isolated by -I."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "__PYVENV_LAUNCHER__"}
+
+
+def _folders(python: str, core_folder: str) -> Folders:
+    if python and Path(python) != Path(sys.executable):
+        return [], [core_folder]
+    users = site.getusersitepackages()
+    # The extension's own packages before those of a Linux distribution, which may be of other versions.
+    return [core_folder], [p for p in sys.path if p and p != users]
 
 
 class Worker:
@@ -47,19 +87,20 @@ class Worker:
         self.command = list(command)
         self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()  # None: the process has ended
         self._requests = 0
-        # Not a pipe: nobody would empty it, and not Blender's own stderr, which on Windows may not exist.
-        self._log = tempfile.TemporaryFile(prefix="kmtalk-worker-")  # noqa: SIM115
+        self._log = _log_file()
         try:
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._log,
+                stderr=self._log or subprocess.DEVNULL,
+                env=clean_environment(),
                 encoding="utf-8",
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
-            self._log.close()
+            if self._log is not None:
+                self._log.close()
             raise KMTalkError(
                 f"Cannot start the Python {command[0]} ({error.strerror}); correct it in the add-on's preferences."
             ) from None
@@ -103,6 +144,8 @@ class Worker:
 
     def log(self) -> str:
         """What the worker and its libraries have printed."""
+        if self._log is None:
+            return ""
         self._log.seek(0)
         return self._log.read().decode("utf-8", "replace")
 
@@ -120,25 +163,38 @@ class Worker:
         return lines[-1][:120] if lines and status > 0 else f"exit status {status}"
 
 
+def _log_file() -> Any:
+    """Where the worker's stderr goes; None if there is no room for one.
+
+    Not a pipe: nobody would empty it, and not Blender's own stderr, which on Windows may not exist.
+    """
+    try:
+        return tempfile.TemporaryFile(prefix="kmtalk-worker-")
+    except OSError:
+        return None
+
+
 class Job:
     """Steps on their way. `poll` it from a timer, or `wait` for it; both finish in the same way."""
 
     def __init__(self, steps: Steps[T], worker: Worker, on_progress: Callable[[float, str], None]) -> None:
         self._steps, self._worker, self._on_progress = steps, worker, on_progress
         self.result: Any = None
+        self._silent, self._polled = 0.0, time.monotonic()
         self._waiting_for = worker.send(next(steps))
 
     def poll(self, timeout: float = 0.0) -> bool:
         """Take in what the worker has said; True once `result` is there. Raises KMTalkError if the work failed."""
         try:
             while (answer := self._worker.receive(timeout)) is not None:
-                if answer.id != self._waiting_for:
+                self._silent = 0.0
+                if isinstance(answer, Alive) or answer.id != self._waiting_for:
                     continue
                 match answer:
                     case Progress():
                         self._on_progress(answer.fraction, answer.message)
                     case Failure():
-                        raise KMTalkError(answer.message)
+                        raise (InputError if answer.wrong_input else KMTalkError)(answer.message)
                     case Result():
                         self._waiting_for = self._worker.send(self._steps.send(answer.details))
         except StopIteration as stop:
@@ -147,6 +203,7 @@ class Job:
         except BaseException:
             self._steps.close()
             raise
+        self._wait_no_longer_than(SILENCE)
         return False
 
     def wait(self) -> Any:
@@ -154,6 +211,15 @@ class Job:
         while not self.poll(timeout=0.1):
             pass
         return self.result
+
+    def _wait_no_longer_than(self, seconds: float) -> None:
+        """End a worker that hangs. Only time in which somebody polled counts: a computer may have been asleep."""
+        now = time.monotonic()
+        self._silent += min(now - self._polled, 1.0)
+        self._polled = now
+        if self._silent > seconds:
+            self.cancel()
+            raise KMTalkError(f"The KMTalk worker gave no sign of life for {seconds:.0f} s and was ended; try again.")
 
     def cancel(self) -> None:
         """Stop now. The worker is killed, for it cannot be interrupted otherwise; the next job starts another."""

@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 
 import kmtalk_core
-from kmtalk_core.errors import KMTalkError
+from kmtalk_core.errors import KMTalkError, storage_trouble
 
 from .job import Job, Steps, Worker, worker_command
 
@@ -66,6 +66,8 @@ class Session:
         self.job = None
         if isinstance(error, KMTalkError):
             self.error = str(error)
+        elif isinstance(error, OSError):
+            self.error = storage_trouble(error)
         else:
             traceback.print_exception(error)
             self.error = f"KMTalk met an error of its own ({type(error).__name__}: {error}); please report it."

@@ -1,5 +1,7 @@
 """Errors that a user can cause. Their message is one sentence that names what is wrong and the remedy."""
 
+import errno
+
 
 class KMTalkError(Exception):
     """Something went wrong that the user can mend; the command line exits with status 1."""
@@ -11,3 +13,10 @@ class InputError(KMTalkError):
 
 class Cancelled(KMTalkError):
     """The user cancelled the work; nothing was written."""
+
+
+def storage_trouble(error: OSError) -> str:
+    """What to say of a file that cannot be read or written."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return "The disk is full; free some space (temporary files need some, too) and try again."
+    return f"{error.filename or 'A file'} cannot be used ({error.strerror or error}); check path and permissions."

@@ -1,7 +1,7 @@
 """What Blender and its worker say to each other: one JSON object per line, arrays beside them in .npz files.
 
 A request names its `op` and an `id`; every answer repeats the `id` and names its `event`. One request is worked on at
-a time, and is answered by any number of `progress` events and then one `result` or one `error`.
+a time, and is answered by any number of `progress` and `alive` events and then one `result` or one `error`.
 """
 
 from __future__ import annotations
@@ -140,17 +140,29 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """The request failed, and nothing was written; `message` is one sentence with a remedy."""
+    """The request failed, and nothing was written; `message` is one sentence with a remedy.
+
+    `wrong_input` tells an InputError from other errors.
+    """
 
     event: ClassVar[str] = "error"
     id: int
     message: str
+    wrong_input: bool = False
 
 
-Answer = Progress | Result | Failure
+@dataclass(frozen=True)
+class Alive:
+    """Comes every second while a request is worked on, so that a worker that hangs is noticed."""
+
+    event: ClassVar[str] = "alive"
+    id: int
+
+
+Answer = Progress | Result | Failure | Alive
 
 _REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, Correct, BuildRig)}
-_ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Progress, Result, Failure)}
+_ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Progress, Result, Failure, Alive)}
 
 
 def encode_request(number: int, request: Request) -> str:

@@ -8,7 +8,7 @@ midst of work when nobody listens any more, and is simply killed to cancel: outp
 from __future__ import annotations
 
 import contextlib
-import errno
+import io
 import os
 import platform
 import sys
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError, KMTalkError
+from ..errors import InputError, KMTalkError, storage_trouble
 from ..motion import Animation, load_animation, load_keys, load_npz, save_animation, save_npz
 from .protocol import (
     Alive,
@@ -104,13 +104,6 @@ def _answer(number: int, request: Request, report: Report) -> Result | Failure:
             traceback.print_exc()
         name = type(error).__name__
         return Failure(number, f"KMTalk met an error of its own ({name}: {error}); please report it with the log.")
-
-
-def storage_trouble(error: OSError) -> str:
-    """What to say of a file that cannot be read or written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "The disk is full; free some space (temporary files need some, too) and try again."
-    return f"{error.filename or 'A file'} cannot be used ({error.strerror or error}); check path and permissions."
 
 
 @contextlib.contextmanager
@@ -308,6 +301,8 @@ def _own_streams() -> tuple[TextIO, TextIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # so that the log has all when the process is killed
     return requests, answers
 
 

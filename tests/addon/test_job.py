@@ -11,7 +11,7 @@ import pytest
 
 import kmtalk_core
 from kmtalk_addon.job import Job, Worker, worker_command
-from kmtalk_core.errors import KMTalkError
+from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.runtime.protocol import Animate, Ping, Progress, encode_answer, encode_request
 
 CORE = str(Path(kmtalk_core.__file__).parents[1])
@@ -24,6 +24,9 @@ def serve(request, report):
     print("chatter of a library"); os.system("echo chatter of a child")
     report(0.5, "half")
     if request.audio == "sleep": time.sleep(60)
+    if request.audio == "busy": time.sleep(3)
+    if request.audio == "full": raise OSError(28, "No space left on device", "out.npz")
+    if request.audio == "hang": os.kill(os.getpid(), 19)
     if request.audio == "bug": raise ValueError("42")
     if request.audio == "die": os.abort()
     if request.audio == "package": import a_package_that_is_not_there
@@ -116,6 +119,65 @@ def test_cancelling_takes_effect_at_once_and_closes_the_steps(noisy):
     assert not job.poll()
     job.cancel()
     assert time.monotonic() - begin < 5 and closed and not noisy.alive
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot stop a process for a while")
+def test_a_worker_that_hangs_is_ended(noisy):
+    job = Job(asks(Animate("hang", "")), noisy, ignore)
+    with pytest.raises(KMTalkError, match=r"no sign of life for 1 s and was ended"):
+        while not job.poll(timeout=0.05):
+            job._wait_no_longer_than(1.0)
+    assert not noisy.alive
+
+
+def test_a_busy_worker_gives_signs_of_life(noisy):
+    job = Job(asks(Animate("busy", "")), noisy, ignore)
+    while not job.poll(timeout=0.05):
+        job._wait_no_longer_than(1.9)
+    assert job.result == [{"read": "busy"}]
+
+
+def test_a_full_disk_is_one_sentence(noisy):
+    with pytest.raises(KMTalkError, match=r"^The disk is full; free some space"):
+        Job(asks(Animate("full", "")), noisy, ignore).wait()
+    assert noisy.alive
+
+
+def test_wrong_input_is_told_from_other_errors(worker):
+    with pytest.raises(InputError):
+        Job(asks(Animate("nowhere.wav", "out.npz")), worker, ignore).wait()
+
+
+def test_a_worker_that_nobody_listens_to_stops_in_the_midst_of_work():
+    command = [sys.executable, "-c", f"import sys; sys.path.append({CORE!r})\n{NOISY}"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdin.write(encode_request(1, Animate("sleep", "")) + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline()  # at work, for a minute
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+
+
+def test_the_users_python_settings_do_not_reach_the_worker(tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("raise ImportError('not this one')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("PYTHONSTARTUP", "/nowhere")
+    started = Worker(worker_command("", CORE))
+    try:
+        assert Job(asks(Ping()), started, ignore).wait()
+    finally:
+        started.kill()
+
+
+def test_workers_side_by_side_do_not_disturb_each_other():
+    workers = [Worker(worker_command("", CORE)) for _ in range(3)]
+    jobs = [Job(asks(Ping()), worker, ignore) for worker in workers]
+    try:
+        assert all(job.wait() for job in jobs) and len({worker.pid for worker in workers}) == 3
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 def test_a_python_that_is_not_there():

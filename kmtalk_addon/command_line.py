@@ -1,0 +1,289 @@
+"""KMTalk without a window: `blender -b FILE --command kmtalk generate|complete|bake|export|batch …`.
+
+As the command line `kmtalk` of the core: progress on stderr, exit status 0 done, 2 wrong input, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bpy
+import numpy as np
+
+from kmtalk_core.errors import InputError, KMTalkError, storage_trouble
+
+from . import compat, lipsync, live, operators, shape_keys, strip, takes
+from .job import Steps, core_folders, start_code
+from .preferences import python_path
+from .session import current
+
+if TYPE_CHECKING:
+    from kmtalk_core.cli import Progress
+    from kmtalk_core.motion import Animation
+
+PROGRAM = "blender -b FILE --command kmtalk"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command on the file that Blender has opened; returns the exit status."""
+    from kmtalk_core.cli import Progress
+
+    given = list(arguments)
+    progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
+    try:
+        options = build_parser().parse_args(given)
+        return int(options.run(options, progress) or 0)
+    except InputError as error:
+        progress.error(str(error))
+        return 2
+    except KMTalkError as error:
+        progress.error(str(error))
+        return 1
+    except OSError as error:
+        progress.error(storage_trouble(error))
+        return 1
+    except SystemExit as leave:  # argparse after --help
+        return int(leave.code or 0)
+    except KeyboardInterrupt:
+        progress.error("interrupted; nothing was written.")
+        return 1
+    finally:
+        current.stop()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the commands and their options."""
+    from kmtalk_core import cli
+
+    parser = cli.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, run: Callable[[argparse.Namespace, Progress], Any]) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
+        sub.set_defaults(run=run)
+        return sub
+
+    def add_line(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--scene", metavar="NAME", help="the scene (the file's active one)")
+        sub.add_argument("--strip", default="", metavar="NAME", help="the sound strip (the active or only one)")
+        sub.add_argument("--mesh", metavar="NAME", help="the head's object (the panel's mesh, else the active object)")
+
+    def add_out(sub: argparse.ArgumentParser, metavar: str, text: str) -> None:
+        sub.add_argument("--out", type=Path, required=True, metavar=metavar, help=text)
+
+    sub = command("generate", "animate a head with a sound strip, as the panel's settings say", generate)
+    add_line(sub)
+    sub.add_argument("--all", action="store_true", help="with every sound strip, one after the other")
+    text = sub.add_mutually_exclusive_group()
+    text.add_argument("--transcript", metavar="TEXT", help="what is said (what the strip says)")
+    text.add_argument("--transcript-file", type=Path, metavar="F", help="text, .srt or .vtt file with what is said")
+    sub.add_argument("--alignment", type=Path, metavar="F", help="phones or words with times: TextGrid, JSON, …")
+    sub.add_argument("--localizer", choices=cli.LOCALIZERS, help="how phones are found")
+    sub.add_argument("--language", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone")
+    sub.add_argument("--key-rule", choices=[rule for rule in cli.KEY_RULES if rule != "auto"])
+    sub.add_argument("--key-density", type=cli.number(0, 1), help="share of the key motions to keep, 0 to 1")
+    for name in ("intensity", "jaw", "lips", "upper-face", "head"):
+        sub.add_argument(f"--{name}", type=cli.STRENGTH, help="strength, 0 to 2")
+    sub.add_argument("--smoothing", type=cli.number(0, 1), help="0 to 1: calmer; contacts stay")
+    sub.add_argument("--offset", type=cli.number(-1, 1), metavar="S", help="move the face later by S s")
+    sub.add_argument("--expression", choices=cli.EXPRESSIONS)
+    sub.add_argument("--expression-strength", type=cli.number(0, 1), help="0 to 1")
+    sub.add_argument("--seed", type=cli.integer(0), help="another seed gives other blinks and nods")
+    add_out(sub, "F.blend", "where to save the file; it may be the opened one")
+
+    sub = command("complete", "complete the motion again from the key motions as they are now", complete)
+    add_line(sub)
+    add_out(sub, "F.blend", "where to save the file; it may be the opened one")
+
+    sub = command("bake", "write the head's vertices of every frame into a point cache", bake)
+    add_line(sub)
+    add_out(sub, "F.(mdd|pc2)", "the point cache")
+
+    sub = command("export", "write a line's animation, as its curves show it, for other programs", export)
+    add_line(sub)
+    add_out(sub, "F.(npz|csv|livelink.csv|json|TextGrid|srt)", "the file; its ending says what is written")
+
+    sub = command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch)
+    sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
+    add_out(sub, "DIR", "folder for the results and report.csv")
+    sub.add_argument("--resume", action="store_true", help="skip the lines whose result exists")
+    sub.add_argument("--workers", type=cli.integer(1), default=1, metavar="N", help="processes side by side (1)")
+    return parser
+
+
+def generate(options: argparse.Namespace, progress: Progress) -> int:
+    check_blend(options.out)
+    scene, obj = scene_and_mesh(options)
+    strips = strip.sound_strips(scene) if options.all else [strip.choose_strip(scene, options.strip)]
+    if not strips:
+        raise InputError("There is no sound strip in the scene; add one in the sequencer.")
+    outcomes = []
+    for place, chosen in enumerate(s.name for s in strips):
+        part = progress.span(0.95 * place / len(strips), 0.95 * (place + 1) / len(strips))
+        line = strip.choose_strip(scene, chosen)
+        outcomes.append(work(lipsync.generate(scene, line, obj, wishes(options, line)), part))
+    save(options.out, outcomes, progress)
+    return 0
+
+
+def complete(options: argparse.Namespace, progress: Progress) -> int:
+    check_blend(options.out)
+    scene, obj = scene_and_mesh(options)
+    save(options.out, [work(lipsync.complete(scene, options.strip, obj), progress.span(0, 0.95))], progress)
+    return 0
+
+
+def bake(options: argparse.Namespace, progress: Progress) -> int:
+    from kmtalk_core.cli import check_output
+    from kmtalk_core.export import export_animation
+
+    check_output(options.out, ".mdd", ".pc2")
+    scene, obj = scene_and_mesh(options)
+    animation, first = as_shown(scene, options.strip, obj)
+    vertices = positions(scene, obj, first, len(animation.times), lambda share: progress(share, "baking"))
+    export_animation(replace(animation, vertices=vertices), options.out)
+    progress.done(options.out, f"{len(vertices)} frames of {vertices.shape[1]} vertices, from frame {first} on")
+    return 0
+
+
+def export(options: argparse.Namespace, progress: Progress) -> int:
+    from kmtalk_core.cli import check_output
+    from kmtalk_core.export import EXPORTERS, export_animation
+    from kmtalk_core.motion import save_animation
+
+    check_output(options.out, ".npz", *(f".{ending.lower().rsplit('.', 1)[-1]}" for ending in EXPORTERS))
+    animation, _ = as_shown(*scene_strip_mesh(options))
+    (save_animation if options.out.suffix.lower() == ".npz" else export_animation)(animation, options.out)
+    progress.done(options.out, f"{len(animation.times)} frames, {len(animation.keys.times)} key motions")
+    return 0
+
+
+def batch(options: argparse.Namespace, progress: Progress) -> int:
+    """In the worker's Python, for it starts processes of its own."""
+    arguments = ["batch", str(options.manifest), "--out", str(options.out), "--workers", str(options.workers)]
+    arguments += ["--resume"] * options.resume + ["--progress", "json" if progress.json else "auto"]
+    code = "from kmtalk_core.cli import main; sys.exit(main(json.loads(sys.argv[2])))"
+    python = bpy.path.abspath(python_path(bpy.context))
+    command = [*start_code(python, core_folders(python), code), json.dumps(arguments)]
+    sys.stdout.flush()
+    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def scene_and_mesh(options: argparse.Namespace) -> tuple[bpy.types.Scene, bpy.types.Object]:
+    """What --scene and --mesh name; raises InputError if there is no such thing."""
+    scene = compat.sequencer_scene(bpy.context)
+    if options.scene is not None and (scene := bpy.data.scenes.get(options.scene)) is None:
+        raise InputError(f"There is no scene {options.scene} in the file; the file has {names(bpy.data.scenes)}.")
+    if options.mesh is None:
+        return scene, shape_keys.check_mesh(scene.kmtalk.mesh or operators.chosen_mesh(bpy.context))
+    obj = bpy.data.objects.get(options.mesh)
+    if obj is None:
+        heads = [o for o in bpy.data.objects if o.type == "MESH"]
+        raise InputError(f"There is no object {options.mesh} in the file; its meshes are {names(heads)}.")
+    return scene, shape_keys.check_mesh(obj)
+
+
+def scene_strip_mesh(options: argparse.Namespace) -> tuple[bpy.types.Scene, str, bpy.types.Object]:
+    scene, obj = scene_and_mesh(options)
+    return scene, options.strip, obj
+
+
+def names(things: Sequence[Any]) -> str:
+    """The names of some things of the file."""
+    listed = [thing.name for thing in things]
+    return ", ".join(listed[:5]) + (", …" if len(listed) > 5 else "") if listed else "none"
+
+
+def wishes(options: argparse.Namespace, line: Any) -> lipsync.Options:
+    """The panel's settings, over which the options that were given win."""
+    from kmtalk_core.localization.transcript import read_transcript
+
+    own = operators.options_of(bpy.context, line)
+    given = {name: value for name, value in vars(options).items() if value is not None and hasattr(own, name)}
+    if options.alignment is not None:
+        given["alignment"] = str(options.alignment.resolve())
+    if options.transcript_file is not None:
+        given["transcript"] = read_transcript(options.transcript_file)
+    return replace(own, **given)
+
+
+def work(steps: Steps[lipsync.Outcome], progress: Callable[[float, str], None]) -> lipsync.Outcome:
+    """Do the steps in the worker, and tell how far it is."""
+    job = current.start(steps, python_path(bpy.context))
+    try:
+        while not job.poll(timeout=0.05):
+            progress(current.fraction, current.message)
+        return job.result
+    finally:
+        current.job = None
+
+
+def as_shown(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> tuple[Animation, int]:
+    """A line as its curves show it, and the frame on which it begins."""
+    take, action = takes.find_take(scene, strip_name, obj)
+    try:
+        line = strip.choose_strip(scene, take.name)
+    except InputError:
+        line = None
+    _, lies = live.whereabouts(scene, line, obj, take, action)
+    return live.on_curves(scene, line, obj, take, action), takes.read_line(take).first_frame + int(lies)
+
+
+def positions(
+    scene: bpy.types.Scene, obj: bpy.types.Object, first: int, count: int, tell: Callable[[float], None]
+) -> np.ndarray:
+    """(T, V, 3) float32: where the shape keys move the vertices, in the object's own space; modifiers are left out."""
+    for modifier in obj.modifiers:
+        modifier.show_viewport = False
+    out = np.empty((count, len(obj.data.vertices), 3), np.float32)
+    for frame in range(count):
+        scene.frame_set(first + frame)
+        mesh = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        mesh.vertices.foreach_get("co", out[frame].ravel())
+        tell((frame + 1) / count)
+    return out
+
+
+def check_blend(path: Path) -> None:
+    """Notice an output that cannot be written before any work is done."""
+    from kmtalk_core.cli import check_output
+
+    check_output(path, ".blend")
+
+
+def save(path: Path, outcomes: Sequence[lipsync.Outcome], progress: Progress) -> None:
+    """Save the file, and say what was done."""
+    progress(0.95, "saving")
+    target = path.resolve()
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(target), copy=target != Path(bpy.data.filepath))
+    except RuntimeError as error:
+        raise KMTalkError(f"{path} cannot be written ({str(error).strip()}); check path and free space.") from None
+    progress.warnings(*(outcome.warnings for outcome in outcomes))
+    progress.done(path, "; ".join(outcome.summary for outcome in outcomes))
+
+
+_handle: Any = None
+
+
+def register() -> None:
+    """Let Blender know the command."""
+    global _handle
+    _handle = bpy.utils.register_cli_command("kmtalk", main)
+
+
+def unregister() -> None:
+    """The inverse of `register`."""
+    global _handle
+    if _handle is not None:
+        bpy.utils.unregister_cli_command(_handle)
+    _handle = None
