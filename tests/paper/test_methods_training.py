@@ -81,13 +81,13 @@ def test_the_recipe_runs_from_data_to_a_table(prepared, tmp_path, capsys):
 
 
 @needs_fork
-def test_a_killed_training_ends_as_an_uninterrupted_one(prepared, tmp_path):
+def test_a_killed_training_ends_as_an_uninterrupted_one(brief, tmp_path):
     """kill -9 at some moment, in the middle of a line of the log too."""
     dropout = {"network": {**TABLES["network"], "dropout": 0.2}}  # random numbers have to come back too
     recipe = write_recipe(tmp_path / "tiny.toml", RECIPE.replace("epochs = 3", "epochs = 12"), **dropout)
-    assert train(prepared, tmp_path / "whole", recipe, "--stages", "cmc") == 0
+    assert train(brief, tmp_path / "whole", recipe, "--stages", "cmc") == 0
     run = tmp_path / "killed"
-    child = fork(prepared, run, recipe, "--stages", "cmc")
+    child = fork(brief, run, recipe, "--stages", "cmc")
     while not (run / "cmc.pt").exists():
         assert child.is_alive()
         time.sleep(0.005)
@@ -95,22 +95,22 @@ def test_a_killed_training_ends_as_an_uninterrupted_one(prepared, tmp_path):
     child.join()
     with (run / "cmc.jsonl").open("a") as log:  # killed while it wrote a line
         log.write('{"stage": "cmc", "st')
-    assert train(prepared, run, recipe, "--stages", "cmc") == 0
+    assert train(brief, run, recipe, "--stages", "cmc") == 0
     whole, killed = weights(tmp_path / "whole", "cmc"), weights(run, "cmc")
     assert all(torch.equal(whole[k], killed[k]) for k in whole)
     assert records(run, "cmc") == records(tmp_path / "whole", "cmc")
 
 
 @needs_fork
-def test_two_processes_do_what_one_does(prepared, tmp_path):
+def test_two_processes_do_what_one_does(brief, tmp_path):
     recipe = write_recipe(tmp_path / "tiny.toml")
-    assert train(prepared, tmp_path / "one", recipe, "--stages", "lkma") == 0
+    assert train(brief, tmp_path / "one", recipe, "--stages", "lkma") == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # What torchrun tells its processes.
     group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    told = (prepared, tmp_path / "two", recipe, "--stages", "lkma")
+    told = (brief, tmp_path / "two", recipe, "--stages", "lkma")
     children = [fork(*told, **group, RANK=rank, LOCAL_RANK=rank) for rank in "01"]
     for child in children:
         child.join(120)
@@ -122,16 +122,16 @@ def test_two_processes_do_what_one_does(prepared, tmp_path):
     )
 
 
-def test_modules_are_independent_and_joint_training_follows(prepared, tmp_path, capsys):
+def test_modules_are_independent_and_joint_training_follows(brief, tmp_path, capsys):
     recipe = write_recipe(tmp_path / "tiny.toml", RECIPE.replace('"cmc"]', '"cmc", "joint"]'))
     run = tmp_path / "run"
-    assert train(prepared, run, recipe, "--stages", "joint") == 2
+    assert train(brief, run, recipe, "--stages", "joint") == 2
     assert "train the stage lkma first" in capsys.readouterr().err
-    assert train(prepared, run, recipe, "--stages", "cmc") == 0
+    assert train(brief, run, recipe, "--stages", "cmc") == 0
     assert "still to train: lkma, joint" in capsys.readouterr().err and not (run / "tiny.npz").exists()
-    assert train(prepared, run, recipe, "--stages", "lkma") == 0
+    assert train(brief, run, recipe, "--stages", "lkma") == 0
     apart = weights(run, "cmc")
-    assert train(prepared, run, recipe) == 0
+    assert train(brief, run, recipe) == 0
     together = weights(run, "joint")
     assert all(torch.equal(apart[k], weights(run, "cmc")[k]) for k in apart)  # the other stage left it alone
     assert any(not torch.equal(apart[k], together[k]) for k in apart)
@@ -194,14 +194,14 @@ class TwoStages(Method):
         return torch.stack(out, 1)
 
 
-def test_other_systems_fit_the_same_interface(prepared, tmp_path, monkeypatch):
+def test_other_systems_fit_the_same_interface(brief, tmp_path, monkeypatch):
     """Two stages, autoregressive; its motion at the key instants completed by KMTalk (the paper's Table 5)."""
     monkeypatch.setitem(METHODS, "two", f"{__name__}:TwoStages")
     recipe = tmp_path / "two.toml"
     recipe.write_text('name = "two"\nmethod = "two"\n[training]\nepochs = 2\nbatch = 2\n[codes]\ncount = 4\n')
-    assert train(prepared, tmp_path / "run", recipe) == 0
+    assert train(brief, tmp_path / "run", recipe) == 0
     assert records(tmp_path / "run", "query")[-1]["epoch"] == 2
-    told = ["--checkpoint", str(tmp_path / "run" / "two.npz"), "--data", str(prepared)]
+    told = ["--checkpoint", str(tmp_path / "run" / "two.npz"), "--data", str(brief)]
     assert evaluate.main([*told, "--out", str(tmp_path / "report")]) == 0
 
 
@@ -226,14 +226,14 @@ def test_configurations_are_checked(prepared, tmp_path, capsys):
     assert "no stage 'all'" in capsys.readouterr().err
 
 
-def test_a_run_belongs_to_its_configuration(prepared, tmp_path, capsys):
+def test_a_run_belongs_to_its_configuration(brief, tmp_path, capsys):
     recipe, run = write_recipe(tmp_path / "tiny.toml"), tmp_path / "run"
-    assert train(prepared, run, recipe, "--stages", "cmc") == 0
+    assert train(brief, run, recipe, "--stages", "cmc") == 0
     wider = write_recipe(tmp_path / "wide.toml", network={**TABLES["network"], "d_model": 32})
-    assert train(prepared, run, wider, "--stages", "cmc") == 2
+    assert train(brief, run, wider, "--stages", "cmc") == 2
     assert "another configuration" in capsys.readouterr().err
     (run / "cmc.pt").write_bytes(b"cut off")
-    assert train(prepared, run, recipe, "--stages", "cmc") == 2
+    assert train(brief, run, recipe, "--stages", "cmc") == 2
     assert "damaged" in capsys.readouterr().err
 
 

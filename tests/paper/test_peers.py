@@ -117,15 +117,15 @@ def test_a_batch_is_the_mean_of_its_clips(data, name):
 
 
 @pytest.mark.parametrize("name", PEERS)
-def test_peers_train_from_a_configuration_and_are_evaluated(prepared, tmp_path, name):
+def test_peers_train_from_a_configuration_and_are_evaluated(brief, tmp_path, name):
     recipe = tmp_path / "peer.toml"
     text = f'name = "{name}"\nmethod = "{name}"\n[training]\nepochs = 1\nbatch = 2\n'
     for table, options in PEERS[name].items():
         text += f"\n[{table}]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in options.items())
     recipe.write_text(text)
     run = tmp_path / "run"
-    assert train_main(["--config", str(recipe), "--data", str(prepared), "--run", str(run), "--device", "cpu"]) == 0
-    told = ["--checkpoint", str(run / f"{name}.npz"), "--data", str(prepared), "--out", str(tmp_path / "report")]
+    assert train_main(["--config", str(recipe), "--data", str(brief), "--run", str(run), "--device", "cpu"]) == 0
+    told = ["--checkpoint", str(run / f"{name}.npz"), "--data", str(brief), "--out", str(tmp_path / "report")]
     assert evaluate.main(told) == 0
     assert f"| {name}" in (tmp_path / "report" / "table.md").read_text()
 

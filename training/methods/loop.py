@@ -153,12 +153,14 @@ def dry_run(method: Method, stage: str, data: DataSet, options: Training, keys: 
     )
 
 
-def restore(method: Method, stage: str, run: Path) -> None:
-    """Take the weights of a finished or unfinished stage from RUN/STAGE.pt."""
+def restore(method: Method, stage: str, run: Path) -> bool:
+    """Take the weights of a stage from RUN/STAGE.pt; → whether it has been trained to its end."""
     path = stage_file(run, stage)
     if not path.exists():
         raise InputError(f"There is no {path}; train the stage {stage} first.")
-    _put(method, stage, _read(path)["weights"], path)
+    state = _read(path)
+    _put(method, stage, state["weights"], path)
+    return bool(state["complete"])
 
 
 def is_complete(stage: str, run: Path) -> bool:

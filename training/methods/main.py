@@ -20,7 +20,7 @@ from kmtalk_core.networks.method import Method, make_method, save_method
 from training.dataset import DataSet
 
 from .config import Recipe, read_recipe
-from .loop import dry_run, is_complete, restore, train_stage
+from .loop import dry_run, restore, stage_file, train_stage
 from .processes import Processes, joined
 
 
@@ -96,13 +96,11 @@ def _finish(
 ) -> int:
     """Write the checkpoint once every stage of the recipe has been trained, here or by another command."""
     needed = [s.name for s in method.stages if s.name in (recipe.stages or [s.name for s in method.stages])]
-    lacking = [name for name in needed if not is_complete(name, options.run)]
+    lacking = [n for n in needed if not (stage_file(options.run, n).exists() and restore(method, n, options.run))]
     if lacking:
         if processes.first:
             print(f"trained {', '.join(stages)}; still to train: {', '.join(lacking)}", file=sys.stderr)
         return 0
-    for name in needed:
-        restore(method, name, options.run)
     out = options.out or options.run / f"{recipe.name}.npz"
     if processes.first:
         facts = {
