@@ -12,7 +12,7 @@ from kmtalk_core.errors import KMTalkError
 from . import compat, corrections, live, shape_keys, takes
 from .operators import chosen_mesh
 from .session import current
-from .strip import choose_strip, sound_path, what_is_said
+from .strip import NO_TEXT, choose_strip, sound_path, what_is_said
 
 CHARACTER_WIDTH = 6.5  # pixels, roughly, at a scale of 1
 ROWS = 5  # of a list
@@ -107,7 +107,9 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy
         layout.label(text="Choose a sound first")
         return
     said, said_by = strip.kmtalk, what_is_said(strip)
-    alone = context.scene.kmtalk.language == "any"
+    settings = context.scene.kmtalk
+    alone = settings.language == "any"
+    heard = "Whisper listens" if settings.localizer.startswith("whisper") else "phones are recognised"
     column = layout.column(align=True)
     column.use_property_split = False
     column.active = not (said.alignment or alone)
@@ -120,10 +122,10 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy
     if said.alignment:
         sentence(layout, context, f"{Path(said.alignment).name} in the options says it")
     elif alone:
-        sentence(layout, context, "No text is used: phones are recognised")
-    elif said.text is not None or said_by.source != "Typed":
-        sentence(layout, context, said_by.source)
-    layout.prop(context.scene.kmtalk, "language")
+        sentence(layout, context, f"No text is used: {heard}")
+    elif said_by.source != "Typed":
+        sentence(layout, context, f"{NO_TEXT}: {heard}" if said_by.source == NO_TEXT else said_by.source)
+    layout.prop(settings, "language")
 
 
 def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

@@ -17,6 +17,7 @@ from kmtalk_core.errors import InputError
 
 from . import compat
 
+NO_TEXT = "No text"
 # Frames cut off the end, so that motion ends with the strip's last frame and not on the next strip's first.
 SHORT_OF_END = 0.01
 
@@ -156,7 +157,7 @@ def what_is_said(strip: Any) -> Said:
         return Said(None, "Several texts lie beside the sound; choose one in this file's texts")
     if found is not None and (text := text_beside(sound_path(strip))):
         return Said(text, f"The file {found.name} beside the sound")
-    return Said(None, "No text: phones are recognised")
+    return Said(None, NO_TEXT)
 
 
 def text_of_name(name: str) -> str | None:
@@ -198,6 +199,6 @@ def _frames_of(path: str, scene: bpy.types.Scene) -> int:
         trial.render.fps, trial.render.fps_base = scene.render.fps, scene.render.fps_base
         return compat.handles(compat.add_sound_strip(trial, "KMTalk", path, 1, 1)).length
     finally:
-        bpy.data.scenes.remove(trial)
+        compat.remove_scene(trial)
         for sound in set(bpy.data.sounds) - sounds:
             bpy.data.sounds.remove(sound)

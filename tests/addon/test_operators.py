@@ -1,6 +1,7 @@
 """The way of an animator through the panel: generate, edit, re-run, save, load, go wrong."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -375,3 +376,13 @@ def test_registration_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_the_panel_names_only_operators_lists_and_properties_that_exist(blender):
+    source = (ROOT / "kmtalk_addon" / "panels.py").read_text(encoding="utf-8")
+    named = set(re.findall(r'"kmtalk\.(\w+)"', source))
+    assert len(named) > 8 and all(hasattr(bpy.types, f"KMTALK_OT_{name}") for name in named)
+    assert all(hasattr(bpy.types, name) for name in re.findall(r'"(KMTALK_UL_\w+)"', source))
+    lines, takes = properties.KMTalkLine.bl_rna.properties, properties.KMTalkTake.bl_rna.properties
+    assert {"intensity", "jaw", "lips", "smoothing", "offset", "upper_face", "head", "seed"} <= set(lines.keys())
+    assert {"words", "word", "phones", "phone", "missed", "contact"} <= set(takes.keys())
