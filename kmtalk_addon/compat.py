@@ -35,6 +35,11 @@ def add_sound_strip(scene: bpy.types.Scene, name: str, path: str, channel: int, 
     return strips.new_sound(name, path, channel, frame)
 
 
+def remove_scene(scene: bpy.types.Scene) -> None:
+    """Remove a scene that no window shows; `scenes.remove` crashes 4.3 while it runs a command of an add-on."""
+    bpy.data.batch_remove([scene])
+
+
 def action_slot(animation_data: bpy.types.AnimData) -> Any:
     """The slot that `animation_data` plays; None where actions have no slots."""
     return animation_data.action_slot if SLOTTED_ACTIONS else None
