@@ -12,17 +12,20 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 SUITES = {"4.3": "trixie", "5.2": "sid"}  # Blender → the suite of Debian that has it
-TOOLS = ("mmdebstrap", "bubblewrap", "xvfb", "xdotool")
+TOOLS = ("mmdebstrap", "bubblewrap")
 # numpy and cattr: without them Debian's Blender has no sound and no extensions. The others: a window, and the tests.
 PACKAGES = (
     "blender", "python3-numpy", "python3-cattr", "python3-requests", "python3-pytest", "python3-venv", "python3-pip",
     "libegl1", "libegl-mesa0", "libgl1-mesa-dri", "xvfb", "xdotool", "imagemagick",
 )  # fmt: skip
+PYTEST_BLENDER = "3.0.8"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kmtalk" / "blenders"
 
 
@@ -38,19 +41,22 @@ class Blender:
     root: Path
 
     def command(
-        self, arguments: Sequence[str | Path], home: Path, folders: Sequence[Path], variables: Mapping[str, str]
+        self, arguments: Sequence[str | Path], home: Path, folders: Sequence[Path] = (), **settings: str
     ) -> list[str]:
-        """How to run a program of the root, with an empty environment and the home folder `home`.
+        """How to run a program of the root, without network, with an empty environment and the home folder `home`.
 
-        It may write to `home` and `folders`, which it sees at the same paths. /tmp is its own.
+        It may write to `home`, and read `folders`, which it sees at the same paths, below /tmp. `settings` are
+        variables of the environment, and `tmp_bytes`, the size of /tmp, and `home_bind`, --ro-bind for a home that
+        cannot be written.
         """
-        binds = [str(word) for folder in (home, *folders) for word in ("--bind", folder, folder)]
+        size = ["--size", settings.pop("tmp_bytes")] if "tmp_bytes" in settings else []
+        binds = [str(word) for folder in folders for word in ("--ro-bind", folder, folder)]
+        binds += [settings.pop("home_bind", "--bind"), str(home), str(home)]
         given = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LIBGL_ALWAYS_SOFTWARE": "1"}
-        settings = [word for name, value in {**given, **variables}.items() for word in ("--setenv", name, value)]
-        isolation = ["--unshare-pid", "--die-with-parent", "--clearenv", "--chdir", str(home)]
-        screens = ["--bind-try", "/tmp/.X11-unix", "/tmp/.X11-unix"]
-        root = ["--ro-bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
-        return ["bwrap", *root, *screens, *binds, *settings, *isolation, *(str(word) for word in arguments)]
+        variables = [word for name, value in {**given, **settings}.items() for word in ("--setenv", name, value)]
+        isolation = ["--unshare-pid", "--unshare-net", "--die-with-parent", "--clearenv", "--chdir", str(home)]
+        root = ["--ro-bind", str(self.root), "/", "--dev", "/dev", "--proc", "/proc", *size, "--tmpfs", "/tmp"]
+        return ["bwrap", *root, *binds, *isolation, *variables, *(str(word) for word in arguments)]
 
 
 def get(name: str) -> Blender:
@@ -66,7 +72,7 @@ def get(name: str) -> Blender:
 
 def need_tools() -> None:
     """Install what is missing of TOOLS."""
-    programs = {"bubblewrap": "bwrap", "xvfb": "Xvfb"}
+    programs = {"bubblewrap": "bwrap"}
     missing = [tool for tool in TOOLS if shutil.which(programs.get(tool, tool)) is None]
     if not missing:
         return
@@ -93,6 +99,19 @@ def download(suite: str, root: Path) -> None:
     finally:
         if partial.exists():
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def pytest_blender() -> Path:
+    """A folder with pytest-blender, which runs tests inside of Blender; to be imported by the root's own Python."""
+    folder = CACHE.parent / f"pytest_blender-{PYTEST_BLENDER}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory() as wheels:
+            wanted = ["download", "-qq", "--no-deps", "--dest", wheels, f"pytest-blender=={PYTEST_BLENDER}"]
+            if subprocess.run([sys.executable, "-m", "pip", *wanted], check=False).returncode:
+                raise NoBlender("pytest-blender cannot be downloaded; check the connection or pip's settings.")
+            with zipfile.ZipFile(next(Path(wheels).glob("*.whl"))) as wheel:
+                wheel.extractall(folder)
+    return folder
 
 
 def mirror() -> str:

@@ -1,0 +1,68 @@
+"""Test KMTalk as users get it: build the extension, install it with Blender's own command, work with it, remove it.
+
+    python -m blender_tests                  # in all Blenders that can be had here, which are got first
+    python -m blender_tests 4.3 --keep       # in one; the profile is kept to look at
+
+For each Blender: install an older version, put the new one over it, run the tests of this folder inside, run the
+command line, open a window and press the buttons there, and uninstall. Nothing has network access meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import blenders, extension, journey
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    """Test in the Blenders that were asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="blender_tests", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("blenders", nargs="*", metavar="VERSION", help=f"{', '.join(blenders.SUITES)} (all)")
+    parser.add_argument("--no-window", action="store_true", help="leave out the test in a window")
+    parser.add_argument("--keep", action="store_true", help="keep the profiles and logs")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="kmtalk-blender-tests-", dir="/tmp"))
+    failed = []
+    try:
+        new = extension.build(folder)
+        old = extension.older(new, folder)
+        for name in options.blenders or blenders.SUITES:
+            steps = journey.Journey(blenders.get(name), folder / name, old, new)
+            failed += run(name, steps.steps(window=not options.no_window))
+    except (blenders.NoBlender, extension.BuildError) as error:
+        print(f"blender_tests: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if options.keep or failed:
+            print(f"The profiles, logs and pictures are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    print("Failed: " + ", ".join(failed) if failed else "KMTalk works in these Blenders.")
+    return 1 if failed else 0
+
+
+def run(name: str, steps: list[tuple[str, Callable[[], str]]]) -> list[str]:
+    """Do the steps, and print a line for each; returns the names of those that failed."""
+    failed = []
+    for title, step in steps:
+        begin = time.perf_counter()
+        try:
+            outcome, mark = step(), "ok"
+        except (journey.Failed, subprocess.TimeoutExpired, OSError) as error:
+            outcome, mark = str(error), "FAILED"
+            failed.append(f"{title} in Blender {name}")
+        print(f"{name}  {mark:6} {title}: {outcome} ({time.perf_counter() - begin:.0f} s)", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The installed extension at work: enable, generate from a strip, edit, re-run, cancel, disable, enable again."""
+
+import sys
+from pathlib import Path
+
+import addon_utils
+import bpy
+import pytest
+
+from .conftest import AT_START
+
+HEAVY = {"onnxruntime", "scipy", "av", "pocketsphinx", "num2words", "torch"}
+
+
+def test_enabling_imports_nothing_heavy(kmtalk):
+    assert not AT_START & HEAVY
+
+
+def test_it_is_the_installed_one(kmtalk, core):
+    addon = Path(sys.modules[kmtalk.name].__file__)
+    if not kmtalk.name.startswith("bl_ext."):
+        pytest.skip("installed as an add-on, not as an extension")
+    assert addon.parents[1].name == "user_default" and ".local" in core.parts
+    assert core.parent.name == "site-packages" and addon.parents[2] == core.parents[4], "one profile holds both"
+
+
+def test_generate_edit_and_run_again(kmtalk, head, strip, jaw):
+    summary = kmtalk.api.generate(head).summary
+    before = jaw(head)
+    assert "key motions on frames 50" in summary
+    assert before.frames == list(range(50, 50 + len(before.frames)))
+    assert before.frames[-1] == kmtalk.compat.handles(strip).right - 1
+    assert set(before.types) == {"KEYFRAME", "GENERATED"} and max(before.values) > 0.2
+
+    keys = [index for index, kind in enumerate(before.types) if kind == "KEYFRAME"]
+    edited = keys[len(keys) // 2]
+    before.curve.keyframe_points[edited].co[1] = 0.625
+    kmtalk.api.complete(head)
+    after = jaw(head)
+    assert after.values[edited] == 0.625
+    far = [index for index in range(len(after.frames)) if abs(index - edited) > 60]
+    assert far and all(after.values[index] == before.values[index] for index in far)
+    bpy.context.scene.frame_set(int(after.frames[edited]))
+    assert abs(head.data.shape_keys.key_blocks["jawOpen"].value - 0.625) < 1e-6
+
+
+def test_the_operators_do_the_same(kmtalk, head, strip, jaw):
+    bpy.context.scene.kmtalk.mesh = head
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    assert len(jaw(head).frames) > 100
+
+
+def test_cancelling_leaves_the_file_as_it_was(kmtalk, head, strip):
+    current = kmtalk.session.current
+    current.start(kmtalk.lipsync.generate(bpy.context.scene, strip, head, kmtalk.lipsync.Options()), "")
+    assert current.worker.alive
+    current.cancel()
+    assert not current.worker.alive and head.data.shape_keys is None and not bpy.data.actions
+    assert kmtalk.api.generate(head).summary, "the next run starts another worker"
+
+
+def test_the_worker_stays_warm(kmtalk, head, strip):
+    kmtalk.api.generate(head)
+    pid = kmtalk.session.current.worker.pid
+    kmtalk.api.generate(head)
+    assert kmtalk.session.current.worker.pid == pid
+
+
+def test_switching_off_ends_the_worker_and_on_again_works(kmtalk, head, strip):
+    kmtalk.api.generate(head)
+    worker = kmtalk.session.current.worker
+    addon_utils.disable(kmtalk.name)
+    assert not worker.alive and not hasattr(bpy.types.Scene, "kmtalk")
+    assert not [name for name in dir(bpy.types) if name.startswith("KMTALK_")]
+    assert addon_utils.enable(kmtalk.name) is not None
+    assert kmtalk.api.generate(head).summary
