@@ -124,8 +124,13 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, 
 
 
 def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
-    """The pauses in which the lips can come together and part again, ascending; the motion goes on beyond its ends."""
-    found = []
+    """The pauses in which the lips can come together and part again, ascending; the motion goes on beyond its ends.
+
+    None where no phones were looked for.
+    """
+    found: list[Contact] = []
+    if alignment.source == "uniform":
+        return found
     phones = alignment.phones
     for silent, run in groupby(range(len(phones)), key=lambda index: phones[index].label == SILENCE):
         members = list(run)
@@ -165,13 +170,13 @@ def hold_contacts(
     theirs = _edited_groups(key_times, edited)
     press = (lips or LipLine()).resting_press
     if press:
-        free = _freedom(times, find_rests(alignment, offset, ramp), alignment, offset, theirs, strength)
+        free = freedom(times, find_rests(alignment, offset, ramp), alignment, offset, theirs, strength)
         pressing = [list(control_names).index(name) for name in PRESSING]
         resting = np.maximum(out[:, pressing], np.float32(press))
         out[:, pressing] += (1 - free).astype(np.float32)[:, None] * (resting - out[:, pressing])
     contacts = find_contacts(alignment, times, offset, ramp)
     for kind in (TEETH, LIPS):
-        free = _freedom(times, [c for c in contacts if c.kind == kind], alignment, offset, theirs, strength)
+        free = freedom(times, [c for c in contacts if c.kind == kind], alignment, offset, theirs, strength)
         near = np.flatnonzero(free < 1)
         out[near] = _approached(
             out[near], contact_pose(out[near], control_names, kind, lips), free[near], control_names
@@ -179,13 +184,13 @@ def hold_contacts(
     return out
 
 
-def _freedom(
+def freedom(
     times: np.ndarray,
     contacts: Sequence[Contact],
     alignment: Alignment,
-    offset: float,
-    theirs: Sequence[tuple[float, float, float, float]],
-    strength: float,
+    offset: float = 0.0,
+    theirs: Sequence[tuple[float, float, float, float]] = (),
+    strength: float = 1.0,
 ) -> np.ndarray:
     """(T,): 0 where one of `contacts` is held, 1 where none is near or the animator's keys govern."""
     free = np.ones(len(times))

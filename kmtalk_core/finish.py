@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from .completion import between_keys, same_keys
-from .contacts import contact_ramp, contact_strength, hold_contacts
+from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts
 from .errors import InputError
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion
@@ -22,6 +22,7 @@ from .rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SP
 from .sliders import Layers, Sliders
 from .upper_face import upper_face
 
+STILL = 0.2  # s before and after speech in which the mouth gets ready and comes to rest; beyond, no noise moves it
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
@@ -52,7 +53,8 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     rhythm = find_rhythm(alignment, animation.prosody, animation.feature_rate)
     name, strength = layers.expression, layers.expression_strength
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
-    out[:, _SPEECH] = slide(animation.speech, animation.fps, sliders)
+    moving = freedom(times, find_rests(alignment, ramp=STILL), alignment).astype(np.float32)
+    out[:, _SPEECH] = slide(animation.speech, animation.fps, sliders) * moving[:, None]
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)

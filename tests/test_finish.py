@@ -123,6 +123,16 @@ def test_lips_that_are_apart_at_rest_come_together_in_pauses_but_not_where_the_a
     assert np.array_equal(again.controls[again.key_frames[pause]], again.keys.controls[pause])
 
 
+def test_no_noise_moves_the_mouth_within_a_pause_but_it_gets_ready_for_speech():
+    animation = finish(result(spoken("AA SIL SIL SIL SIL SIL SIL SIL SIL AA", 0.15)))
+    jaw = animation.controls[:, CONTROL_INDEX["jawOpen"]]
+    middle = slice(round(0.4 * 30), round(1.1 * 30))
+    assert not jaw[middle].any() and (jaw[:4] == np.float32(0.35)).all() and jaw[round(1.3 * 30)] > 0.2
+    assert np.abs(np.diff(jaw)).max() < 0.1
+    unknown = replace(animation, alignment=replace(animation.alignment, source="uniform"))
+    assert (finish(unknown).controls[:, CONTROL_INDEX["jawOpen"]] == np.float32(0.35)).all()
+
+
 def test_contacts_ease_in_and_out():
     animation = result(spoken("AA AA AA P AA AA AA"), 240.0)
     apart = lips_apart(animation.controls, ALL_CONTROLS)
