@@ -32,6 +32,7 @@ METHODS = {
     "faceformer": "kmtalk_core.networks.peers.faceformer:FaceFormer",
     "codetalker": "kmtalk_core.networks.peers.codetalker:CodeTalker",
     "selftalk": "kmtalk_core.networks.peers.selftalk:SelfTalk",
+    "ottalk": "kmtalk_core.networks.peers.ottalk:OTTalk",
 }
 GEOMETRY_ARRAYS = ("lips", "upper_face", "faces")
 

@@ -11,24 +11,25 @@ from torch import Tensor
 
 def reconstruction(error: Tensor, mask: Tensor) -> Tensor:
     """L_rec of eq. (2) and (6): the mean square error of all coordinates."""
-    return _per_clip(error.square().mean(-1), mask)
+    return per_clip(error.square().mean(-1), mask)
 
 
 def velocity(error: Tensor, mask: Tensor) -> Tensor:
     """L_vel of eq. (2) and (6): the mean square error of the differences between neighbouring frames."""
     if error.shape[1] < 2:
         return error.sum() * 0.0
-    return _per_clip((error[:, 1:] - error[:, :-1]).square().mean(-1), mask[:, 1:] & mask[:, :-1])
+    return per_clip((error[:, 1:] - error[:, :-1]).square().mean(-1), mask[:, 1:] & mask[:, :-1])
 
 
-def _per_clip(values: Tensor, mask: Tensor) -> Tensor:
+def per_clip(values: Tensor, mask: Tensor) -> Tensor:
+    """Values (B, N) of frames → the mean over clips of each clip's mean."""
     real = mask.to(values.dtype)
     return ((values * real).sum(1) / real.sum(1).clamp(min=1.0)).mean()
 
 
 def latent(read: Tensor, heard: Tensor, mask: Tensor) -> Tensor:
     """L_lat of eq. (2): the mean square error between latent features of the lips and of the sound (B, M, h)."""
-    return _per_clip((read - heard).square().mean(-1), mask)
+    return per_clip((read - heard).square().mean(-1), mask)
 
 
 def ctc(logits: Tensor, counts: Tensor, targets: Tensor, lengths: Tensor, blank: int) -> Tensor:

@@ -1,6 +1,7 @@
 """The peers in tiny sizes: published masks, batches, gradients, training, key motions plugged into completion."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from conftest import SPEECH, TABLES, toml
 from kmtalk_core.errors import InputError
 from kmtalk_core.networks.method import Geometry, Keys, make_method
 from kmtalk_core.networks.peers.codetalker import Quantizer
+from kmtalk_core.networks.peers.ottalk import ChebyshevConvolution, chebyshev_laplacian, sliced_wasserstein
 from kmtalk_core.networks.peers.parts import biased_causal_mask, periodic_encoding
 from training import evaluate
 from training.dataset import DataSet, KeyChoice, collate
 from training.train import main as train_main
 
-GEOMETRY = Geometry(90, 30.0, np.arange(8), np.arange(20, 30), ("a", "b"), 0.002)
+WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256)}
+STRIP = np.arange(88)[:, None] + np.arange(3)  # triangles
+GEOMETRY = Geometry(90, 30.0, np.arange(8), np.arange(20, 30), ("a", "b"), 0.002, STRIP)
 TINY = {"d_model": 16, "heads": 2, "dropout": 0.0}
 SOUND = {"source": "", "architecture": SPEECH, "trainable": "all"}
 PEERS = {
@@ -28,6 +32,11 @@ PEERS = {
         "speech": SOUND,
     },
     "selftalk": {"network": TINY, "speech": SOUND, "lip_reading": TABLES["lip_reading"]},
+    "ottalk": {
+        "network": {**TINY, "layers": 1, "features": 4},
+        "speech": {**SOUND, "architecture": {**SPEECH, "model_type": "hubert"}},
+        "losses": {"points": 60, "directions": 8},
+    },
 }  # fmt: skip
 
 
@@ -37,6 +46,8 @@ def make(name, data):
     for layer in ("out", "to_code"):  # zero at first; as after some training
         if hasattr(method, layer):
             torch.nn.init.normal_(getattr(method, layer).weight, std=0.3)
+    if name == "ottalk":
+        torch.nn.init.normal_(method.refine[2].mix.weight, std=0.3)
     return method
 
 
@@ -103,8 +114,11 @@ def test_a_batch_is_the_mean_of_its_clips(data, name):
     method = make(name, data).eval()
     with torch.no_grad():
         for stage in method.stages:
-            loss, _ = method.loss(stage.name, together)
-            apart = [method.loss(stage.name, one)[0] for one in alone]
+            losses = []
+            for some in (together, *alone):
+                torch.manual_seed(0)  # of the points that surfaces are sampled at
+                losses.append(method.loss(stage.name, some)[0])
+            loss, *apart = losses
             assert torch.isclose(loss, (apart[0] + apart[1]) / 2, rtol=1e-4)
         both = method.infer(
             together.speech, together.template, together.style, together.times, together.keys, together.mask
@@ -179,6 +193,46 @@ def test_key_motions_of_any_method_go_through_completion(data):
     assert not torch.allclose(results[0], results[1]) and not torch.allclose(results[1], results[2])
 
 
+def test_chebyshev_convolution_sees_as_far_as_its_order():
+    """Against dense polynomials of the Laplacian; a vertex hears of neighbours up to order − 1 edges away."""
+    laplacian = chebyshev_laplacian(STRIP, 90)
+    dense = laplacian.to_dense()
+    assert torch.allclose(dense, dense.T) and torch.linalg.eigvalsh(dense).abs().max() <= 1 + 1e-5
+    convolution = ChebyshevConvolution(laplacian, 2, 3, 3)
+    x = torch.randn(2, 90, 2)
+    terms = torch.cat([x, dense @ x, 2 * dense @ (dense @ x) - x], -1)
+    assert torch.allclose(convolution(x), convolution.mix(terms), atol=1e-5)
+    changed = x.clone()
+    changed[:, 40] += 1
+    touched = (convolution(changed) - convolution(x)).abs().sum((0, 2)) > 1e-7
+    assert torch.nonzero(touched).ravel().tolist() == list(range(36, 45))  # two triangles' edges reach 2 · 2 vertices
+
+
+def test_sliced_wasserstein_measures_how_far_mass_moves():
+    generator = torch.Generator().manual_seed(0)
+    surface = torch.randn(1, 2, 90, 3, generator=generator)
+    faces = torch.from_numpy(STRIP)
+
+    def distance(other):
+        torch.manual_seed(0)
+        return sliced_wasserstein(other, surface, faces, torch.ones(88), 200, 400)
+
+    assert torch.equal(distance(surface), torch.zeros(1, 2))
+    # Moved as a whole by 2: the mean over directions of (2 cos)² is 4/3.
+    moved = surface + torch.tensor([0.0, 2.0, 0.0])
+    assert torch.allclose(distance(moved), torch.full((1, 2), 4 / 3), rtol=0.15)
+    # The order of vertices does not matter to a measure, as it does to the mean square error.
+    mirrored = surface.flip(2)
+    torch.manual_seed(0)
+    points = sliced_wasserstein(mirrored, surface, faces, torch.ones(88), 20000, 50)
+    assert points.max() < 0.02 * (mirrored - surface).square().sum(-1).mean()
+
+
+def test_ottalk_needs_the_faces():
+    with pytest.raises(InputError, match="faces of the mesh"):
+        make_method("ottalk", PEERS["ottalk"], replace(GEOMETRY, faces=None))
+
+
 def test_strange_tables_are_refused(data):
     with pytest.raises(InputError, match=r"no table \[losses\]"):
         make_method("faceformer", {**PEERS["faceformer"], "losses": {}}, data.geometry())
@@ -198,9 +252,6 @@ def test_presets_are_what_the_papers_say(name):
             continue
         assert (recipe.training.batch, recipe.training.learning_rate) == (1, 1e-4)
         width = recipe.tables["network"]["d_model"]
-        assert (
-            width
-            == {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024)}[name][vertices > 6000]
-        )
+        assert width == WIDTHS[name][vertices > 6000]
     small = read_recipe(configs / f"{name}_synthetic.toml")
     assert sum(p.numel() for p in make_method(name, small.tables, GEOMETRY).parameters()) < 5e6

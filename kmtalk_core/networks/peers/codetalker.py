@@ -143,7 +143,7 @@ class CodeTalker(FramewisePeer):
         stages: dict[str, list[nn.Module]] = {"codebook": [self.autoencoder], "query": query}
         return stages[stage]
 
-    def generated(self, speech: Speech, style: Tensor, frames: Tensor) -> Tensor:
+    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
         """One clip: frame by frame, everything so far decoded anew each time, as published."""
         count = int(frames.max())
         audio, speaker = self.heard(speech, count), self.style(style)[:, None]

@@ -51,7 +51,7 @@ class FaceFormer(FramewisePeer):
     def trained(self, stage: str) -> Sequence[nn.Module]:
         return [self]
 
-    def generated(self, speech: Speech, style: Tensor, frames: Tensor) -> Tensor:
+    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
         """Token by token, the past read anew each time, as published; padding is in the future and changes nothing."""
         count = int(frames.max())
         audio, speaker = self.heard(speech, count), self.style(style)[:, None]
@@ -68,6 +68,6 @@ class FaceFormer(FramewisePeer):
             before = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
             made = self.out(self.decoder(self.past(before) + speaker, audio))
         else:
-            made = self.generated(batch.speech, batch.style, batch.mask.sum(1))
+            made = self.generated(batch.speech, batch.template, batch.style, batch.mask.sum(1))
         rec = reconstruction(made.float() - motion, batch.mask)
         return rec, {"rec": rec}

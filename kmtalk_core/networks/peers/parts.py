@@ -86,7 +86,7 @@ class FramewisePeer(Method):
         return sampled(self.audio(hidden), positions, counts)
 
     @abstractmethod
-    def generated(self, speech: Speech, style: Tensor, frames: Tensor) -> Tensor:
+    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
         """Displacement (B, N, C) in units of the geometry, of which `frames` (B,) are wanted of each clip."""
 
     def infer(
@@ -101,5 +101,5 @@ class FramewisePeer(Method):
         real = times if mask is None else torch.where(mask, times, 0.0)
         positions = real * self.geometry.fps
         frames = torch.ceil(positions.max(1).values - 1e-3).long() + 1
-        motion = self.generated(speech, style, frames).float() * self.geometry.unit
+        motion = self.generated(speech, template, style, frames).float() * self.geometry.unit
         return sampled(motion, positions, frames)

@@ -76,14 +76,14 @@ class SelfTalk(FramewisePeer):
         own: list[nn.Module] = [self.speech, self.audio, self.decoder, self.out]
         return own if self.lip_reader is None else [*own, self.lip_reader]
 
-    def generated(self, speech: Speech, style: Tensor, frames: Tensor) -> Tensor:
+    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
         audio = self.heard(speech, int(frames.max()))
         padding = torch.arange(audio.shape[1], device=audio.device)[None] >= frames[:, None]
         return self.out(self.decoder(audio, audio, tgt_key_padding_mask=padding, memory_key_padding_mask=padding))
 
     def loss(self, stage: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         unit, weights = self.geometry.unit, self._losses
-        motion = self.generated(batch.speech, batch.style, batch.mask.sum(1)).float() * unit
+        motion = self.generated(batch.speech, batch.template, batch.style, batch.mask.sum(1)).float() * unit
         error = motion - batch.motion
         parts = {"rec": reconstruction(error, batch.mask), "vel": velocity(error, batch.mask)}
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"]
