@@ -10,6 +10,7 @@ from conftest import prepare_main
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.textgrid import load_alignment
 from training.dataset import DataSet, KeyChoice, collate
+from training.metrics import mouth_opening
 from training.prepare import layouts
 from training.prepare.checks import check
 from training.prepare.synthetic import _write_wav
@@ -198,3 +199,18 @@ def test_batches_hold_displacements_and_keys(prepared):
     first = batch.motion[0, : clips[0].frames] + batch.template[0]
     assert np.allclose(first.numpy().reshape(clips[0].frames, -1, 3), data.vertices(clips[0]), atol=1e-6)
     assert np.allclose(batch.keys.times * data.fps, batch.key_frames, atol=1e-3)
+
+
+def test_lip_vertices_for_the_opening_are_found_by_their_motion(prepared, tmp_path):
+    """Where the data names none, as BIWI: the opening that they measure is that of the known pairs."""
+    known = DataSet(prepared)
+    source = tmp_path / "source"
+    shutil.copytree(known.source, source)
+    text = (source / "dataset.toml").read_text()
+    (source / "dataset.toml").write_text("\n".join(line for line in text.splitlines() if "opening" not in line))
+    checked = check(layouts.folder(source))
+    assert any("found by their motion" in note for note in checked.notes) and not checked.problems
+    for clip in known.split("test"):
+        curves = [mouth_opening(known.vertices(clip), pairs) for pairs in (checked.opening, known.opening)]
+        assert np.corrcoef(*curves)[0, 1] > 0.9
+    assert np.array_equal(check(layouts.folder(known.source)).opening, known.opening)

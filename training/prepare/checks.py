@@ -13,6 +13,7 @@ from kmtalk_core.errors import InputError
 from training.dataset import Clip, read_vertices
 
 from .layouts import PUBLISHED_COUNTS, Layout, subject_of
+from .opening import find_opening, widest
 
 RATE_TOLERANCE = 0.08  # share by which frames / seconds may differ from a known rate,
 LENGTH_TOLERANCE = 0.4  # s by which sound and motion may differ in length anyway
@@ -20,13 +21,17 @@ LENGTH_TOLERANCE = 0.4  # s by which sound and motion may differ in length anywa
 
 @dataclass(frozen=True)
 class Checked:
-    """The usable clips, what is wrong (`problems`, by clip or "" for the whole), and what is only remarkable."""
+    """The usable clips, what is wrong (`problems`, by clip or "" for the whole), and what is only remarkable.
+
+    `opening` (k, 2): pairs of lip vertices, the layout's or found by their motion, None where there are none.
+    """
 
     clips: tuple[Clip, ...]
     splits: dict[str, list[str]]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     rms: float
+    opening: np.ndarray | None = None
 
 
 def check(layout: Layout, progress: Callable[[float], None] = lambda share: None) -> Checked:
@@ -47,6 +52,8 @@ def check(layout: Layout, progress: Callable[[float], None] = lambda share: None
             )
     names = sorted(wavs | motions)
     squares, numbers = 0.0, 0
+    opened: list[np.ndarray] = []  # lips in the frame of each clip in which the mouth is open widest
+    usable = not problems and len(layout.lips) > 0 and len(layout.upper_face) > 0
     lacking = set()
     splits: dict[str, list[str]] = {split: [] for split in layout.splits}
     for index, name in enumerate(names):
@@ -78,6 +85,8 @@ def check(layout: Layout, progress: Callable[[float], None] = lambda share: None
             moved = motion - layout.templates[subject]
             squares += float(np.square(moved, dtype=np.float64).sum())
             numbers += moved.size
+            if layout.opening is None and usable:
+                opened.append(widest(moved, layout.templates[subject], layout.lips, layout.upper_face))
     published = PUBLISHED_COUNTS.get(layout.name, {})
     for split, found in splits.items():
         if split in published and len(found) != published[split]:
@@ -88,8 +97,14 @@ def check(layout: Layout, progress: Callable[[float], None] = lambda share: None
     rms = float(np.sqrt(squares / numbers)) if numbers else 0.0
     if numbers and rms == 0.0:
         problems.append("Nothing moves in the training clips: every frame is the template; get the sequences again.")
+    opening = layout.opening
+    if opened:
+        template = layout.templates[clips[0].subject]
+        opening = find_opening(template, layout.lips, layout.upper_face, np.stack(opened))
+        outcome = "not found" if opening is None else f"found by their motion ({len(opening)} pairs)"
+        notes.append(f"The data names no lip vertices for the mouth's opening; they were {outcome}.")
     progress(1.0)
-    return Checked(tuple(clips), splits, tuple(problems), tuple(notes), rms)
+    return Checked(tuple(clips), splits, tuple(problems), tuple(notes), rms, opening)
 
 
 def _check_clip(layout: Layout, name: str, subject: str, count: int) -> tuple[Clip, np.ndarray]:
