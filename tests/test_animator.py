@@ -1,12 +1,13 @@
 """The façade with the shipped model, on the sample speech: what a user gets."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kmtalk_core.animator import Animator, Request
-from kmtalk_core.assets import ASSETS
+from kmtalk_core.assets import ASSETS, COMPACT_CHECKPOINT
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import Cancelled, InputError
 from kmtalk_core.motion import KeyMotions, load_animation, save_animation
@@ -149,3 +150,9 @@ def test_torch_gives_what_onnx_gives(sound, transcript, animation):
     pytest.importorskip("torch", reason="torch is not installed")
     by_torch = Animator(backend="torch").animate(sound, Request(transcript=transcript))
     assert np.abs(by_torch.controls - animation.controls).max() < 1e-2
+
+
+def test_the_model_card_is_that_of_the_shipped_weights():
+    card = COMPACT_CHECKPOINT.with_name("model_card.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(COMPACT_CHECKPOINT.read_bytes()).hexdigest() in card
+    assert COMPACT_CHECKPOINT.stat().st_size < 15e6
