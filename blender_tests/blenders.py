@@ -118,7 +118,10 @@ def mirror() -> str:
     """Where this system takes its own packages from."""
     listed = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     found = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.split()
-    return next((address for address in found if "security" not in address), "http://deb.debian.org/debian")
+    address = next((address for address in found if "security" not in address), None)
+    if address is None:
+        raise NoBlender("This system takes its packages from nowhere; run this on Debian, with its package lists.")
+    return address
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ A generator says how many seconds to wait before its next step, for in a window 
 """
 
 import importlib
+import math
 import os
 import subprocess
 import sys
@@ -22,7 +23,6 @@ def story():
     yield 1.0
     modules = {name: importlib.import_module(f"{NAME}.{name}") for name in ("session", "compat", "keyframes")}
     current, compat, keyframes = modules["session"].current, modules["compat"], modules["keyframes"]
-    bpy.context.preferences.view.show_splash = False
     head = scene_with_head(compat)
     window = bpy.context.window_manager.windows[0]
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
@@ -30,6 +30,11 @@ def story():
     yield 1.0
     region = next(region for region in area.regions if region.type == "UI")
     region.active_panel_category = "KMTalk"
+    head.rotation_euler.x = math.pi / 2
+    head.select_set(True)
+    with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.ops.view3d.view_selected()
     yield 1.0
     picture("panel")
 
@@ -65,7 +70,9 @@ def story():
     worker = current.worker
     assert press(bpy.ops.kmtalk.generate) == {"RUNNING_MODAL"}
     yield 0.1
-    subprocess.run(["xdotool", "mousemove", "500", "400", "key", "Escape"], check=True)
+    # Without a window manager nobody gives the window the focus.
+    focus = ["search", "--onlyvisible", "--class", "blender", "windowfocus", "--sync"]
+    subprocess.run(["xdotool", "mousemove", "500", "400", *focus, "key", "Escape"], check=True)
     for _ in range(50):
         if current.job is None:
             break
@@ -122,5 +129,6 @@ def go_on():
     os._exit(status)  # without asking whether to save
 
 
+bpy.context.preferences.view.show_splash = False
 steps = story()
 bpy.app.timers.register(go_on, first_interval=2.0)

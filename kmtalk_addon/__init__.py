@@ -12,19 +12,36 @@ import bpy
 if importlib.util.find_spec("kmtalk_core") is None:
     sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from . import command_line, live, operators, panels, preferences, properties, session, vertex_cache
+from . import compat
 
-classes = (
-    *properties.classes,
-    *preferences.classes,
-    *operators.classes,
-    *panels.classes,
-    *vertex_cache.classes,
-)
+if not compat.TOO_OLD:
+    from . import (
+        command_line,
+        environment,
+        live,
+        operators,
+        panels,
+        preferences,
+        properties,
+        session,
+        vertex_cache,
+    )
+
+    classes = (
+        *properties.classes,
+        *preferences.classes,
+        *environment.classes,
+        *operators.classes,
+        *panels.classes,
+        *vertex_cache.classes,
+    )
 
 
 def register() -> None:
     """Called when the add-on is switched on."""
+    if compat.TOO_OLD:
+        print(compat.OUT_OF_RANGE)
+        return
     for cls in classes:
         bpy.utils.register_class(cls)
     properties.add()
@@ -35,6 +52,8 @@ def register() -> None:
 
 def unregister() -> None:
     """The inverse of `register`; also ends the worker."""
+    if compat.TOO_OLD:
+        return
     session.current.stop()
     command_line.unregister()
     live.unregister()

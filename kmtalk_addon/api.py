@@ -6,7 +6,7 @@ import bpy
 
 from . import compat, lipsync, session
 from .lipsync import Options, Outcome
-from .preferences import python_path
+from .preferences import interpreter
 from .strip import choose_strip
 
 
@@ -32,7 +32,7 @@ def correct(
 
 def run(steps: lipsync.Steps[Outcome]) -> Outcome:
     """Do the work now, and wait for it."""
-    job = session.current.start(steps, python_path(bpy.context))
+    job = session.current.start(steps, *interpreter(bpy.context))
     try:
         return job.wait()
     finally:

@@ -22,7 +22,7 @@ from kmtalk_core.errors import InputError, KMTalkError, storage_trouble
 
 from . import compat, lipsync, live, operators, shape_keys, strip, takes
 from .job import Steps, core_folders, start_code
-from .preferences import python_path
+from .preferences import interpreter
 from .session import current
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
     arguments = ["batch", str(options.manifest), "--out", str(options.out), "--workers", str(options.workers)]
     arguments += ["--resume"] * options.resume + ["--progress", "json" if progress.json else "auto"]
     code = "from kmtalk_core.cli import main; sys.exit(main(json.loads(sys.argv[2])))"
-    python = bpy.path.abspath(python_path(bpy.context))
+    python = bpy.path.abspath(interpreter(bpy.context)[0])
     command = [*start_code(python, core_folders(python), code), json.dumps(arguments)]
     sys.stdout.flush()
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
@@ -218,7 +218,7 @@ def wishes(options: argparse.Namespace, line: Any) -> lipsync.Options:
 
 def work(steps: Steps[lipsync.Outcome], progress: Callable[[float, str], None]) -> lipsync.Outcome:
     """Do the steps in the worker, and tell how far it is."""
-    job = current.start(steps, python_path(bpy.context))
+    job = current.start(steps, *interpreter(bpy.context))
     try:
         while not job.poll(timeout=0.05):
             progress(current.fraction, current.message)

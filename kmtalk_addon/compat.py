@@ -7,6 +7,17 @@ from typing import Any
 
 import bpy
 
+OLDEST, NEWEST = (4, 2), (5, 2)  # what KMTalk was made for and tried in
+TOO_OLD = bpy.app.version[:2] < OLDEST
+# What to say in another Blender: older ones lack what KMTalk needs, newer ones may differ anywhere.
+OUT_OF_RANGE = (
+    ""
+    if OLDEST <= bpy.app.version[:2] <= NEWEST
+    else f"KMTalk is for Blender 4.2 to 5.2, not {bpy.app.version_string}; please use one of these."
+    if TOO_OLD
+    else f"This KMTalk was made for Blender 4.2 to 5.2; look for a newer one if it fails in {bpy.app.version_string}."
+)
+
 SLOTTED_ACTIONS = bpy.app.version >= (4, 4, 0)
 NEW_STRIP_NAMES = bpy.app.version >= (4, 4, 0)
 SEQUENCER_SCENE = bpy.app.version >= (5, 0, 0)
@@ -33,6 +44,11 @@ def add_sound_strip(scene: bpy.types.Scene, name: str, path: str, channel: int, 
     editor = scene.sequence_editor or scene.sequence_editor_create()
     strips = editor.strips if NEW_STRIP_NAMES else editor.sequences
     return strips.new_sound(name, path, channel, frame)
+
+
+def online_access() -> bool:
+    """Whether the user lets Blender go online."""
+    return bool(bpy.app.online_access)
 
 
 def remove_scene(scene: bpy.types.Scene) -> None:

@@ -13,7 +13,7 @@ from kmtalk_core.sliders import Layers, Sliders
 from . import compat, corrections, lipsync, live, shape_keys, takes
 from .job import Steps
 from .live import redraw
-from .preferences import python_path, tools
+from .preferences import interpreter, tools
 from .session import current
 from .strip import choose_strip, sound_path
 
@@ -57,7 +57,7 @@ class Working:
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            job = current.start(self.steps(context), python_path(context))
+            job = current.start(self.steps(context), *interpreter(context))
             if not self._in_window:
                 return self.finish(job.wait())
         except Exception as error:

@@ -1,12 +1,32 @@
-"""The add-on's preferences."""
+"""The add-on's preferences: which Python does the work, Whisper and MFA, and the self-check."""
 
 from __future__ import annotations
 
+import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from kmtalk_core.runtime import environment as environments
+
+from . import compat
+from .session import current
+
+INTERPRETERS = (
+    ("EMBEDDED", "Blender's Own", "Blender's Python, with the packages that the extension brings"),
+    ("PYTHON", "Another Python", "A Python of yours that has KMTalk's packages"),
+    ("ENVIRONMENT", "GPU Environment", "A Python with torch and Whisper, which KMTalk creates in a folder"),
+)
+TORCH = (
+    ("auto", "Automatic", "As this computer's graphics card allows"),
+    ("cuda", "CUDA", "An NVIDIA card"),
+    ("rocm", "ROCm", "An AMD card, on Linux"),
+    ("mps", "MPS", "The graphics of a Mac with Apple silicon"),
+    ("cpu", "CPU", "The processor"),
+)
 DEVICES = (
     ("auto", "Automatic", "The graphics card if Whisper can use it"),
     ("cpu", "CPU", "The processor"),
@@ -17,6 +37,7 @@ _TOOLS = (
     "whisper_python", "whisper_model", "whisper_device", "allow_download", "mfa", "mfa_dictionary", "mfa_acoustic",
     "mfa_g2p",
 )  # fmt: skip
+LINE = 100  # characters of the self-check's lines
 
 
 class KMTalkPreferences(bpy.types.AddonPreferences):
@@ -24,10 +45,29 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
 
     bl_idname = __package__
 
+    interpreter: EnumProperty(name="Work Is Done by", description="Which Python runs the networks", items=INTERPRETERS)
     python: StringProperty(
         name="Python",
-        description="Another Python that has KMTalk's packages (with torch for a GPU, say); empty for Blender's own",
+        description="A Python that has KMTalk's packages: numpy, scipy, av, onnxruntime, num2words",
         subtype="FILE_PATH",
+    )
+    environment_folder: StringProperty(
+        name="Folder",
+        description="Where the environment is or shall be; empty for a folder of the extension's own",
+        subtype="DIR_PATH",
+    )
+    environment_python: StringProperty(
+        name="Made by",
+        description="The Python that makes the environment, 3.11 or newer; empty for Blender's own",
+        subtype="FILE_PATH",
+    )
+    torch_device: EnumProperty(name="Torch For", description="Which build of torch is installed", items=TORCH)
+    with_whisper: BoolProperty(
+        name="Whisper", description="Install Whisper and transformers as well, to listen without a text", default=True
+    )
+    mirror: StringProperty(
+        name="Package Index",
+        description="Address of a package index to download from instead of the usual ones; empty for those",
     )
     whisper_python: StringProperty(
         name="Whisper's Python", description="The Python that has Whisper; empty: it is looked for", subtype="FILE_PATH"
@@ -49,28 +89,125 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
-        layout.prop(self, "python")
+        if compat.OUT_OF_RANGE:
+            layout.label(text=compat.OUT_OF_RANGE, icon="ERROR")
+        layout.prop(self, "interpreter")
+        if self.interpreter == "PYTHON":
+            layout.prop(self, "python")
+        elif self.interpreter == "ENVIRONMENT":
+            self.draw_environment(layout)
         header, body = layout.panel("kmtalk_tools", default_closed=True)
         header.label(text="Whisper and Montreal Forced Aligner")
         if body is not None:
             for name in _TOOLS:
                 body.prop(self, name)
+        header, body = layout.panel("kmtalk_self_check", default_closed=False)
+        header.label(text="Self-Check")
+        if body is not None:
+            draw_self_check(body)
+
+    def draw_environment(self, layout: bpy.types.UILayout) -> None:
+        """The environment's settings, what it is, and how far its making is."""
+        making = current.environment is not None
+        settings = layout.column()
+        settings.enabled = not making
+        for name in ("environment_folder", "environment_python", "torch_device", "with_whisper", "mirror"):
+            settings.prop(self, name)
+        if making:
+            row = layout.row(align=True)
+            row.progress(factor=current.environment_fraction, text=current.environment_message)
+            row.operator("kmtalk.cancel_environment", text="", icon="X")
+            return
+        folder = environment_folder(self)
+        ready, started = environments.ready(folder), bool(environments.state_of(folder))
+        if ready:
+            layout.label(text=described(environments.state_of(folder)["test"]), icon="CHECKMARK")
+        elif started:
+            layout.label(text="The environment is not finished; creating it goes on where it stopped.", icon="INFO")
+        row = layout.row()
+        row.operator("kmtalk.create_environment", text="Create Again" if ready else "Create GPU Environment")
+        if started:
+            row.operator("kmtalk.remove_environment")
+        if current.environment_error:
+            for line in textwrap.wrap(current.environment_error, LINE):
+                layout.label(text=line, icon="ERROR")
 
 
-def python_path(context: bpy.types.Context) -> str:
-    """The Python that the user prefers; empty for Blender's own."""
+def draw_self_check(layout: bpy.types.UILayout) -> None:
+    """What works and what is missing, once it was asked for."""
+    row = layout.row()
+    row.operator("kmtalk.self_check")
+    if not current.findings:
+        return
+    row.operator("kmtalk.copy_self_check", icon="COPYDOWN")
+    rows = layout.column(align=True)
+    for finding in current.findings:
+        icon = "CHECKMARK" if finding.works else "BLANK1" if finding.optional else "ERROR"
+        line = rows.split(factor=0.25)
+        line.label(text=finding.part, icon=icon)
+        line.label(text=finding.state)
+        for text in textwrap.wrap(finding.remedy, LINE) if not finding.works else ():
+            below = rows.split(factor=0.25)
+            below.label(text="")
+            below.label(text=text)
+
+
+def described(test: dict[str, Any]) -> str:
+    """What the environment's self-test has found, in a sentence."""
+    return (
+        f"Works on {test['device']} with torch {test['torch']}: {test['times_real_time']:.0f} times real time"
+        f" (embedded: {test['embedded_times_real_time']:.0f}); differs from that by {test['difference']:.0e}"
+    )
+
+
+def own(context: bpy.types.Context) -> KMTalkPreferences | None:
+    """The preferences; None where the package is not installed as an add-on."""
     addon = context.preferences.addons.get(__package__)
-    return addon.preferences.python if addon else ""
+    return addon.preferences if addon else None
+
+
+def environment_folder(preferences: KMTalkPreferences) -> str:
+    """Where the environment is or shall be."""
+    if preferences.environment_folder:
+        return str(Path(bpy.path.abspath(preferences.environment_folder)))
+    try:
+        return str(Path(bpy.utils.extension_path_user(__package__, path="environment")))
+    except ValueError:  # installed as an add-on: there is no such folder
+        return str(Path(bpy.utils.user_resource("DATAFILES")) / "kmtalk" / "environment")
+
+
+def maker(preferences: KMTalkPreferences) -> str:
+    """The Python that makes the environment."""
+    return bpy.path.abspath(preferences.environment_python) or sys.executable
+
+
+def interpreter(context: bpy.types.Context) -> tuple[str, str]:
+    """The Python that the user prefers (empty: Blender's own), and what runs the networks in it: arguments of
+    `Session.start`.
+
+    A GPU environment counts once it is ready, and its torch where it has found a graphics card.
+    """
+    preferences = own(context)
+    if preferences is None or preferences.interpreter == "EMBEDDED":
+        return "", "auto"
+    if preferences.interpreter == "PYTHON":
+        return preferences.python, "auto"
+    folder = environment_folder(preferences)
+    if not environments.ready(folder):
+        return "", "auto"
+    test = environments.state_of(folder)["test"]
+    return str(environments.python_of(folder)), "auto" if test["device"] == "CPU" else "torch"
 
 
 def tools(context: bpy.types.Context) -> dict[str, Any]:
     """What the user has filled in about Whisper and MFA: arguments of localization.tools.Tools."""
-    addon = context.preferences.addons.get(__package__)
-    if addon is None:
+    preferences = own(context)
+    if preferences is None:
         return {}
-    given = {name: getattr(addon.preferences, name) for name in _TOOLS}
+    given = {name: getattr(preferences, name) for name in _TOOLS}
     for name in ("whisper_python", "mfa"):
         given[name] = bpy.path.abspath(given[name]) if given[name].startswith("//") else given[name]
+    given["allow_download"] = given["allow_download"] and compat.online_access()
     return {name: value for name, value in given.items() if value and value != "auto"}
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -15,6 +15,10 @@ import kmtalk_core
 from kmtalk_core.errors import KMTalkError, storage_trouble
 
 from .job import Job, Steps, Worker, worker_command
+
+if TYPE_CHECKING:
+    from kmtalk_core.doctor import Finding
+    from kmtalk_core.runtime.environment import News
 
 
 @dataclass
@@ -28,6 +32,11 @@ class Session:
     error: str = ""
     quiet: bool = False  # properties are being filled in, which is no wish of the user's
     slide_seconds: float = 0.0  # how long the sliders' last move took to be worked out
+    findings: tuple[Finding, ...] = ()  # of the last self-check
+    environment: Generator[News, None, None] | None = None  # the GPU environment that is being made
+    environment_fraction: float = 0.0
+    environment_message: str = ""
+    environment_error: str = ""
 
     @contextmanager
     def fill_in(self) -> Iterator[None]:
@@ -38,13 +47,16 @@ class Session:
         finally:
             self.quiet = before
 
-    def start(self, steps: Steps[Any], python: str) -> Job:
-        """Begin work in the warm worker, or in a new one if there is none yet, with the Python at this path."""
+    def start(self, steps: Steps[Any], python: str, backend: str = "auto") -> Job:
+        """Begin work in the warm worker, or in a new one if there is none yet, with the Python at this path.
+
+        `backend` runs the networks there.
+        """
         if self.job is not None:
             raise KMTalkError("KMTalk is at work; wait for it or cancel.")
-        command = worker_command(bpy.path.abspath(python), str(Path(kmtalk_core.__file__).parents[1]))
+        command = worker_command(bpy.path.abspath(python), str(Path(kmtalk_core.__file__).parents[1]), backend)
         if self.worker is not None and (not self.worker.alive or self.worker.command != command):
-            self._end_worker()
+            self.end_worker()
         self.error, self.fraction, self.message = "", 0.0, "starting"
         self.worker = self.worker or Worker(command)
         self.job = Job(steps, self.worker, self._progress)
@@ -59,27 +71,35 @@ class Session:
     def stop(self) -> None:
         """Stop everything."""
         self.cancel()
-        self._end_worker()
+        self.end_worker()
+        if self.environment is not None:
+            self.environment.close()
+        self.environment = None
 
     def explain(self, error: Exception) -> str:
         """End the job; returns, and keeps for the panel, one sentence. A traceback goes to the console only."""
         self.job = None
-        if isinstance(error, KMTalkError):
-            self.error = str(error)
-        elif isinstance(error, OSError):
-            self.error = storage_trouble(error)
-        else:
-            traceback.print_exception(error)
-            self.error = f"KMTalk met an error of its own ({type(error).__name__}: {error}); please report it."
+        self.error = sentence(error)
         return self.error
 
-    def _end_worker(self) -> None:
+    def end_worker(self) -> None:
+        """The next job starts another."""
         if self.worker is not None:
             self.worker.kill()
         self.worker = None
 
     def _progress(self, fraction: float, message: str) -> None:
         self.fraction, self.message = fraction, message
+
+
+def sentence(error: Exception) -> str:
+    """What to say of an error; the traceback of one of KMTalk's own goes to the console."""
+    if isinstance(error, KMTalkError):
+        return str(error)
+    if isinstance(error, OSError):
+        return storage_trouble(error)
+    traceback.print_exception(error)
+    return f"KMTalk met an error of its own ({type(error).__name__}: {error}); please report it."
 
 
 current = Session()

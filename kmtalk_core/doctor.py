@@ -16,13 +16,14 @@ from .errors import KMTalkError
 
 @dataclass(frozen=True)
 class Finding:
-    """One part: whether it works, its version or state, and the remedy where it does not work."""
+    """One part: whether it works, its version or state, the remedy where it does not work, and where it was found."""
 
     part: str
     works: bool
     state: str
     remedy: str = ""
     optional: bool = False
+    where: str = ""
 
 
 # Distribution, module, what it is for, whether KMTalk works without it.
@@ -43,8 +44,8 @@ def examine() -> list[Finding]:
     """Look at Python, the packages, the tools and the weights."""
     version = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     findings = [
-        Finding("kmtalk", True, __version__),
-        Finding("Python", sys.version_info >= PYTHON, version, "install Python 3.11 or newer"),
+        Finding("kmtalk", True, __version__, where=str(Path(__file__).parent)),
+        Finding("Python", sys.version_info >= PYTHON, version, "install Python 3.11 or newer", where=sys.executable),
     ]
     findings += [package(*row) for row in PACKAGES]
     findings.append(checked("model", "the shipped weights", model_state))
@@ -95,12 +96,14 @@ def espeak_finding() -> Finding:
 
 def package(distribution: str, module: str, purpose: str, optional: bool) -> Finding:
     """Tell whether a package is installed, without importing it."""
-    if importlib.util.find_spec(module) is None:
+    spec = importlib.util.find_spec(module)
+    if spec is None:
         return Finding(distribution, False, f"missing; for {purpose}", f"pip install {distribution}", optional)
+    where = str(Path(spec.origin).parent) if spec.origin and spec.has_location else ""
     try:
-        return Finding(distribution, True, importlib.metadata.version(distribution), optional=optional)
+        return Finding(distribution, True, importlib.metadata.version(distribution), "", optional, where)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(distribution, True, "installed", optional=optional)
+        return Finding(distribution, True, "installed", "", optional, where)
 
 
 def checked(part: str, purpose: str, state: Callable[[], str], optional: bool = False) -> Finding:
@@ -152,11 +155,12 @@ def findings_by_part(findings: list[Finding]) -> dict[str, Finding]:
 
 
 def format_report(findings: list[Finding]) -> str:
-    """Lay the findings out as lines: mark, part, state, and below what is missing the remedy."""
+    """Lay the findings out as lines: mark, part, state, place, and below what is missing the remedy."""
     lines = []
     for finding in findings:
         mark = "ok" if finding.works else "-" if finding.optional else "MISSING"
-        lines.append(f"{mark:8}{finding.part:16}{finding.state}")
+        where = f"  [{finding.where}]" if finding.where else ""
+        lines.append(f"{mark:8}{finding.part:16}{finding.state}{where}")
         if not finding.works:
             lines.append(f"{'':24}{finding.remedy}")
     missing = [finding.part for finding in findings if not finding.works and not finding.optional]

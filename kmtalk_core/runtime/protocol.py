@@ -22,6 +22,13 @@ class Ping:
 
 
 @dataclass(frozen=True)
+class Examine:
+    """Asks what works in the worker's Python; `findings` of the result are those of doctor.Finding, as mappings."""
+
+    op: ClassVar[str] = "examine"
+
+
+@dataclass(frozen=True)
 class Quit:
     """Ends the worker, as closing its standard input does."""
 
@@ -116,7 +123,7 @@ class BuildRig:
     out: str
 
 
-Request = Ping | Quit | Animate | Complete | Correct | BuildRig
+Request = Ping | Examine | Quit | Animate | Complete | Correct | BuildRig
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ class Alive:
 
 Answer = Progress | Result | Failure | Alive
 
-_REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Quit, Animate, Complete, Correct, BuildRig)}
+_REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Examine, Quit, Animate, Complete, Correct, BuildRig)}
 _ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Progress, Result, Failure, Alive)}
 
 

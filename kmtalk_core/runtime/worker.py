@@ -15,7 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -32,6 +32,7 @@ from .protocol import (
     BuildRig,
     Complete,
     Correct,
+    Examine,
     Failure,
     Ping,
     Progress,
@@ -143,6 +144,10 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
             save_animation(_corrected(request, report), request.out, compressed=False)
         case BuildRig():
             _build_rig(request, report)
+        case Examine():
+            from ..doctor import examine
+
+            return {"findings": [asdict(finding) for finding in examine()]}
         case Ping():
             return {"version": __version__, "python": platform.python_version()}
     return {}
