@@ -54,7 +54,7 @@ class _Candidate:
 
 
 def key_instants(
-    alignment: Alignment, rule: str = "both", fps: float = 30.0, min_gap: float = 0.0, density: float = 1.0
+    alignment: Alignment, rule: str = "boundaries", fps: float = 30.0, min_gap: float = 0.0, density: float = 1.0
 ) -> KeyInstants:
     """The frames to pose, from the phones' times. The first and the last frame are always among them.
 
