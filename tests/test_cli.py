@@ -258,7 +258,11 @@ def test_interrupting_leaves_nothing_behind(tmp_path, kind):
         "--progress",
         "json",
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+
+    def heed() -> None:  # a shell that runs the tests in the background has its children ignore SIGINT
+        signal.signal(kind, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heed) as process:
         process.stderr.readline()
         process.send_signal(kind)
         rest = process.stderr.read()

@@ -106,5 +106,5 @@ def test_a_manifest_may_name_an_expression(tmp_path):
     record = {"audio": "a.wav", "expression": "sad", "expression_strength": "0.5", "head": "0"}
     line = read_line(record, "line 2", tmp_path)
     assert (line.expression, line.expression_strength, line.head) == ("sad", 0.5, 0.0)
-    with pytest.raises(InputError, match="line 2: there is no expression 'bored'"):
+    with pytest.raises(InputError, match="line 2: expression 'bored' is unknown"):
         read_line({"audio": "a.wav", "expression": "bored"}, "line 2", tmp_path)
