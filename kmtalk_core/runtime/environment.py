@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +37,7 @@ TORCH_BUILDS = "https://download.pytorch.org/whl/"
 BUILDS = {"cuda": "cu126", "rocm": "rocm6.4", "cpu": "cpu"}
 SPACE = {"cuda": 9, "rocm": 18, "mps": 2, "cpu": 2}  # GB, with what pip unpacks on the way
 SPACE_FOR_SPEECH = 1  # GB
+PAUSE = 0.05  # s that are spent between two pieces of news
 NOTE = "kmtalk-environment.json"
 LOG = "kmtalk-environment.log"
 OFFLINE = re.compile(
@@ -220,15 +222,17 @@ def _run(
         assert process.stdout is not None
         threading.Thread(target=_listen, args=(process.stdout, lines), daemon=True).start()
         try:
-            share, doing = 0.0, message
+            share, doing, told = 0.0, message, time.monotonic()
             while True:
                 try:
-                    line = lines.get(timeout=0.1)
+                    line: str | None = lines.get(timeout=PAUSE)
                 except queue.Empty:
-                    yield News(begin + (end - begin) * share, doing)
-                    continue
+                    line = ""
                 if line is None:
                     break
+                if not line or time.monotonic() - told > PAUSE:
+                    yield News(begin + (end - begin) * share, doing)
+                    told = time.monotonic()
                 if found := re.match(r"Progress (\d+) of (\d+)", line):
                     done, whole = int(found[1]), max(int(found[2]), 1)
                     share, doing = done / whole, f"{message}: {done / 1e6:.0f} of {whole / 1e6:.0f} MB"

@@ -8,6 +8,7 @@ Runtime on the CPU; `difference`: the largest of a control (0…1) between the t
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import time
 
@@ -17,14 +18,12 @@ from ..animator import Animator, Request
 from ..assets import ASSETS
 from ..audio import Sound, load_sound
 
-REPEATS = 3  # the first also loads and tunes kernels
+REPEATS = 2  # the first also loads and tunes kernels
 
 
 def examine() -> dict[str, object]:
     """Animate the sample speech in both ways."""
-    import torch
-
-    from .torch_backend import best_device
+    from .torch_backend import device_name
 
     sound = load_sound(ASSETS / "sample_speech.flac")
     embedded = Animator(backend="onnx")
@@ -33,11 +32,9 @@ def examine() -> dict[str, object]:
     request = Request(alignment=embedded.align(sound, Request(transcript=transcript)))
     expected, by_onnx = _timed(embedded, sound, request)
     found, by_torch = _timed(Animator(backend="torch"), sound, request)
-    device = best_device()
-    name = torch.cuda.get_device_name() if device.type == "cuda" else device.type.upper()
     return {
-        "device": name,
-        "torch": torch.__version__,
+        "device": device_name(),
+        "torch": importlib.metadata.version("torch"),
         "times_real_time": round(sound.duration / by_torch, 1),
         "embedded_times_real_time": round(sound.duration / by_onnx, 1),
         "difference": float(np.abs(found - expected).max()),

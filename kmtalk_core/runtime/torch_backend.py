@@ -17,6 +17,12 @@ def best_device() -> torch.device:
     return torch.device("cpu")
 
 
+def device_name() -> str:
+    """What people call it."""
+    device = best_device()
+    return torch.cuda.get_device_name() if device.type == "cuda" else device.type.upper()
+
+
 class TorchBackend:
     """The same interface as OnnxBackend."""
 
