@@ -26,15 +26,15 @@ from .preferences import interpreter
 from .session import current
 
 if TYPE_CHECKING:
-    from kmtalk_core.cli import Progress
     from kmtalk_core.motion import Animation
+    from kmtalk_core.progress import Progress
 
 PROGRAM = "blender -b FILE --command kmtalk"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command on the file that Blender has opened; returns the exit status."""
-    from kmtalk_core.cli import Progress
+    from kmtalk_core.progress import Progress
 
     given = list(arguments)
     progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
@@ -61,9 +61,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    from kmtalk_core import cli
+    from kmtalk_core import arguments
 
-    parser = cli.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
+    parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str, run: Callable[[argparse.Namespace, Progress], Any]) -> argparse.ArgumentParser:
@@ -87,17 +87,17 @@ def build_parser() -> argparse.ArgumentParser:
     text.add_argument("--transcript", metavar="TEXT", help="what is said (what the strip says)")
     text.add_argument("--transcript-file", type=Path, metavar="F", help="text, .srt or .vtt file with what is said")
     sub.add_argument("--alignment", type=Path, metavar="F", help="phones or words with times: TextGrid, JSON, …")
-    sub.add_argument("--localizer", choices=cli.LOCALIZERS, help="how phones are found")
+    sub.add_argument("--localizer", choices=arguments.LOCALIZERS, help="how phones are found")
     sub.add_argument("--language", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone")
-    sub.add_argument("--key-rule", choices=[rule for rule in cli.KEY_RULES if rule != "auto"])
-    sub.add_argument("--key-density", type=cli.number(0, 1), help="share of the key motions to keep, 0 to 1")
+    sub.add_argument("--key-rule", choices=[rule for rule in arguments.KEY_RULES if rule != "auto"])
+    sub.add_argument("--key-density", type=arguments.number(0, 1), help="share of the key motions to keep, 0 to 1")
     for name in ("intensity", "jaw", "lips", "upper-face", "head"):
-        sub.add_argument(f"--{name}", type=cli.STRENGTH, help="strength, 0 to 2")
-    sub.add_argument("--smoothing", type=cli.number(0, 1), help="0 to 1: calmer; contacts stay")
-    sub.add_argument("--offset", type=cli.number(-1, 1), metavar="S", help="move the face later by S s")
-    sub.add_argument("--expression", choices=cli.EXPRESSIONS)
-    sub.add_argument("--expression-strength", type=cli.number(0, 1), help="0 to 1")
-    sub.add_argument("--seed", type=cli.integer(0), help="another seed gives other blinks and nods")
+        sub.add_argument(f"--{name}", type=arguments.STRENGTH, help="strength, 0 to 2")
+    sub.add_argument("--smoothing", type=arguments.number(0, 1), help="0 to 1: calmer; contacts stay")
+    sub.add_argument("--offset", type=arguments.number(-1, 1), metavar="S", help="move the face later by S s")
+    sub.add_argument("--expression", choices=arguments.EXPRESSIONS)
+    sub.add_argument("--expression-strength", type=arguments.number(0, 1), help="0 to 1")
+    sub.add_argument("--seed", type=arguments.integer(0), help="another seed gives other blinks and nods")
     add_out(sub, "F.blend", "where to save the file; it may be the opened one")
 
     sub = command("complete", "complete the motion again from the key motions as they are now", complete)
@@ -116,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
     add_out(sub, "DIR", "folder for the results and report.csv")
     sub.add_argument("--resume", action="store_true", help="skip the lines whose result exists")
-    sub.add_argument("--workers", type=cli.integer(1), default=1, metavar="N", help="processes side by side (1)")
+    sub.add_argument("--workers", type=arguments.integer(1), default=1, metavar="N", help="processes side by side (1)")
     return parser
 
 

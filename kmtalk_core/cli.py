@@ -13,15 +13,27 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from . import __version__
+from .arguments import (
+    BACKENDS,
+    EXPRESSIONS,
+    FPS,
+    KEY_RULES,
+    LOCALIZERS,
+    STRENGTH,
+    WHISPER_DEVICES,
+    Parser,
+    integer,
+    number,
+)
 from .errors import InputError, KMTalkError
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .animator import Animator, Request
@@ -33,114 +45,7 @@ if TYPE_CHECKING:
     from .rig.mesh import Mesh
     from .vertex_animator import VertexAnimator
 
-LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
-KEY_RULES = ("auto", "apexes", "boundaries", "both", "uniform")
-BACKENDS = ("auto", "onnx", "torch")
-WHISPER_DEVICES = ("auto", "cpu", "cuda", "mps")
-EXPRESSIONS = ("neutral", "happy", "sad", "angry", "surprised")
 LARGE = 256 * 1024**2  # bytes of vertices: more are kept on disk rather than in memory
-BAR_WIDTH = 30  # characters
-BAR_INTERVAL = 0.1  # seconds between two updates
-
-
-class Progress:
-    """What the user sees on stderr: a bar on a terminal, nothing when piped, JSON lines if asked for."""
-
-    def __init__(self, kind: str) -> None:
-        self.json = kind == "json"
-        self.bar = not self.json and sys.stderr.isatty()
-        self.drawn_at = -math.inf
-        self.told: dict[str, object] = {}
-
-    def __call__(self, fraction: float, message: str) -> None:
-        """Show `fraction` (0…1) and what is being done."""
-        if self.json:
-            news: dict[str, object] = {"progress": round(fraction, 4), "message": message}
-            if news != self.told:
-                self.told = news
-                self._line(news)
-        elif self.bar and (fraction >= 1 or time.monotonic() - self.drawn_at >= BAR_INTERVAL):
-            self.drawn_at = time.monotonic()
-            filled = round(fraction * BAR_WIDTH)
-            text = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%} {message}"
-            print(f"\r{text[:78]:78}", end="", file=sys.stderr, flush=True)
-
-    def span(self, start: float, end: float) -> Callable[[float, str], None]:
-        """Return a progress function whose 0…1 is `start`…`end` here."""
-        return lambda fraction, message: self(start + (end - start) * fraction, message)
-
-    def warning(self, sentence: str) -> None:
-        self._say("warning", f"warning: {sentence}", sentence)
-
-    def warnings(self, *lists: Sequence[str]) -> None:
-        """Tell every sentence once."""
-        for sentence in dict.fromkeys(sentence for sentences in lists for sentence in sentences):
-            self.warning(sentence)
-
-    def error(self, sentence: str) -> None:
-        self._say("error", sentence, sentence)
-
-    def done(self, path: Path, summary: str) -> None:
-        """Report the file that was written; silent when piped."""
-        if self.json:
-            self._line({"progress": 1.0, "message": summary, "result": str(path)})
-        elif self.bar:
-            self.clear()
-            print(f"{path}: {summary}", file=sys.stderr)
-
-    def _say(self, kind: str, text: str, sentence: str) -> None:
-        if self.json:
-            self._line({kind: sentence})
-        else:
-            self.clear()
-            print(f"kmtalk: {text}", file=sys.stderr)
-
-    def clear(self) -> None:
-        """Take the bar off the terminal."""
-        if self.bar and self.drawn_at > -math.inf:
-            print(f"\r{'':78}\r", end="", file=sys.stderr)
-            self.drawn_at = -math.inf
-
-    def _line(self, record: dict[str, object]) -> None:
-        print(json.dumps(record, ensure_ascii=False), file=sys.stderr, flush=True)
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, as all errors of this command are."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see `{self.prog} --help`.")
-
-
-def number(low: float, high: float) -> Callable[[str], float]:
-    """Return a converter for a number in `low`…`high`, fractions (24000/1001) too."""
-
-    def convert(text: str) -> float:
-        over, _, under = text.partition("/")
-        try:
-            value = float(over) / float(under or 1)
-        except (ValueError, ZeroDivisionError):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is out of range: it must be {low:g} to {high:g}")
-        return value
-
-    return convert
-
-
-def integer(low: int) -> Callable[[str], int]:
-    """Return a converter for a whole number of at least `low`."""
-
-    def convert(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
-        return int(text)
-
-    return convert
-
-
-FPS = number(1, 240)  # frames a second, as the façade accepts
-STRENGTH = number(0, 2)
 
 
 def build_parser() -> Parser:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_upper_face import talking
 
-from kmtalk_core import cli
+from kmtalk_core import arguments
 from kmtalk_core.batch import read_line
 from kmtalk_core.errors import InputError
 from kmtalk_core.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
@@ -95,7 +95,7 @@ def test_off_seeded_and_the_same_at_any_frame_rate():
 
 
 def test_names_are_the_same_everywhere_and_wrong_ones_are_told():
-    assert tuple(EXPRESSIONS) == cli.EXPRESSIONS
+    assert tuple(EXPRESSIONS) == arguments.EXPRESSIONS
     with pytest.raises(InputError, match="no expression 'bored'; choose neutral, happy"):
         Layers(expression="bored")
     with pytest.raises(InputError, match="between 0 and 1"):
