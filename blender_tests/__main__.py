@@ -2,6 +2,7 @@
 
     python -m blender_tests                  # in all Blenders that can be had here, which are got first
     python -m blender_tests 4.3 --keep       # in one; the profile is kept to look at
+    python -m blender_tests bpy-4.5          # as an add-on of Blender as a Python module
 
 For each Blender: install an older version, put the new one over it, run the tests of this folder inside, run the
 command line, open a window and press the buttons there, and uninstall. Nothing has network access meanwhile.
@@ -18,15 +19,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import blenders, extension, journey
+from . import blenders, extension, journey, modules
 
-ROOT = Path(__file__).resolve().parents[1]
+KNOWN = (*blenders.SUITES, *modules.VERSIONS)
 
 
 def main() -> int:
     """Test in the Blenders that were asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="blender_tests", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("blenders", nargs="*", metavar="VERSION", help=f"{', '.join(blenders.SUITES)} (all)")
+    parser.add_argument("blenders", nargs="*", metavar="NAME", help=f"{', '.join(KNOWN)} (all)")
     parser.add_argument("--no-window", action="store_true", help="leave out the test in a window")
     parser.add_argument("--keep", action="store_true", help="keep the profiles and logs")
     options = parser.parse_args()
@@ -35,9 +36,12 @@ def main() -> int:
     try:
         new = extension.build(folder)
         old = extension.older(new, folder)
-        for name in options.blenders or blenders.SUITES:
-            steps = journey.Journey(blenders.get(name), folder / name, old, new)
-            failed += run(name, steps.steps(window=not options.no_window))
+        for name in options.blenders or KNOWN:
+            if name in modules.VERSIONS:
+                failed += run(name, modules.steps(name, folder / name, new))
+                continue
+            travel = journey.Journey(blenders.get(name), folder / name, old, new)
+            failed += run(name, travel.steps(window=not options.no_window))
     except (blenders.NoBlender, extension.BuildError) as error:
         print(f"blender_tests: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ import build_addon
 from tools.extension import archive
 from tools.extension.wheels import OTHER_PYTHONS, PYTHONS, BuildError
 
-__all__ = ["OLDER", "BuildError", "build", "older"]
+__all__ = ["OLDER", "PYTHONS", "BuildError", "as_shipped", "build", "older"]
 
 OLDER = "0.0.1"
 
@@ -18,6 +18,12 @@ OLDER = "0.0.1"
 def build(folder: Path) -> Path:
     """The extension for Linux, with the wheels for the Python of Debian's newest Blender too."""
     return build_addon.build("linux-x64", (*PYTHONS, *OTHER_PYTHONS), folder)
+
+
+def as_shipped(folder: Path) -> Path:
+    """The extension for Linux as users get it, with the wheels for the Pythons of official Blenders only."""
+    folder.mkdir(exist_ok=True)
+    return build_addon.build("linux-x64", PYTHONS, folder)
 
 
 def older(new: Path, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 from kmtalk_core import __version__
 
 from .blenders import Blender, pytest_blender
-from .extension import OLDER
+from .extension import OLDER, PYTHONS, as_shipped
 
 TESTS = Path(__file__).resolve().parent
 ID = "bl_ext.user_default.kmtalk"
@@ -49,6 +49,7 @@ class Journey:
             ("profile that cannot be written", self.read_only_profile),
             ("full disk", self.full_disk),
             ("three Blenders at once", self.several_at_once),
+            ("Python without wheels", self.without_wheels),
             ("window", self.window),
             ("uninstall", self.uninstall),
         ]
@@ -142,6 +143,19 @@ class Journey:
             said, _ = process.communicate(timeout=LIMIT)
             expect(process.returncode == 0, said[-400:])
         return "work side by side"
+
+    def without_wheels(self) -> str:
+        """As shipped, there are no wheels for the Python of Debian's newest Blender: one sentence, and a way out."""
+        python = next(self.blender.root.glob("usr/lib/python3.*")).name.removeprefix("python")
+        if python in PYTHONS:
+            return f"not needed: the extension has them for Python {python}"
+        shipped = as_shipped(self.new.parent / "shipped")
+        self.run("--command", "extension", "install-file", "-r", "user_default", "--enable", shipped)
+        said = self.generate(status=1)
+        wanted = re.search(r"Python 3\.\d+\.\d+ \(.*\) lacks the package \w+; in the preferences choose another", said)
+        expect(wanted is not None and "Traceback" not in said, said[-500:])
+        self.run("--command", "extension", "install-file", "-r", "user_default", "--enable", self.new)
+        return wanted[0] if wanted else ""
 
     def window(self) -> str:
         """The buttons, pressed in a window."""

@@ -67,6 +67,16 @@ def test_the_worker_stays_warm(kmtalk, head, strip):
     assert kmtalk.session.current.worker.pid == pid
 
 
+def test_the_self_check_finds_all_that_is_needed(kmtalk):
+    current = kmtalk.session.current
+    assert bpy.ops.kmtalk.self_check() == {"FINISHED"}
+    missing = [finding for finding in current.findings if not finding.works and not finding.optional]
+    assert not missing and len(current.findings) > 10
+    from kmtalk_core.doctor import format_report
+
+    print(format_report(list(current.findings)))
+
+
 def test_switching_off_ends_the_worker_and_on_again_works(kmtalk, head, strip):
     kmtalk.api.generate(head)
     worker = kmtalk.session.current.worker

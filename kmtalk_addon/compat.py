@@ -9,15 +9,18 @@ import bpy
 
 OLDEST, NEWEST = (4, 2), (5, 2)  # what KMTalk was made for and tried in
 TOO_OLD = bpy.app.version[:2] < OLDEST
-# What to say in another Blender: older ones lack what KMTalk needs, newer ones may differ anywhere.
-OUT_OF_RANGE = (
-    ""
-    if OLDEST <= bpy.app.version[:2] <= NEWEST
-    else f"KMTalk is for Blender 4.2 to 5.2, not {bpy.app.version_string}; please use one of these."
-    if TOO_OLD
-    else f"This KMTalk was made for Blender 4.2 to 5.2; look for a newer one if it fails in {bpy.app.version_string}."
-)
 
+
+def out_of_range(version: tuple[int, int, int], name: str) -> str:
+    """What to say in a Blender that KMTalk was not made for: older ones lack what it needs, newer ones may differ."""
+    if version[:2] < OLDEST:
+        return f"KMTalk is for Blender 4.2 to 5.2, not {name}; please use one of these."
+    if version[:2] > NEWEST:
+        return f"This KMTalk was made for Blender 4.2 to 5.2; look for a newer one if it fails in {name}."
+    return ""
+
+
+OUT_OF_RANGE = out_of_range(bpy.app.version, bpy.app.version_string)
 SLOTTED_ACTIONS = bpy.app.version >= (4, 4, 0)
 NEW_STRIP_NAMES = bpy.app.version >= (4, 4, 0)
 SEQUENCER_SCENE = bpy.app.version >= (5, 0, 0)
