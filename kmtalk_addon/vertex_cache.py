@@ -28,8 +28,8 @@ from kmtalk_core.vertex_motion import VertexAnimation
 
 from . import compat, shape_keys
 from .job import Steps
-from .lipsync import Outcome
-from .operators import Working, can_work, chosen_mesh
+from .lipsync import Options, Outcome
+from .operators import Working, can_work, chosen_mesh, options_of
 from .strip import choose_strip, read_line, sound_file, what_is_said
 
 FOLDER = "kmtalk_cache"  # beside the .blend file
@@ -50,8 +50,18 @@ class CachedLine:
     fps: float
 
 
-def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, checkpoint: str) -> Steps[Outcome]:
-    """Move the vertices of `obj` with what `strip` plays: cache and shape keys as above. Raises InputError."""
+def generate(
+    scene: bpy.types.Scene,
+    strip: bpy.types.Strip,
+    obj: bpy.types.Object,
+    checkpoint: str,
+    options: Options | None = None,
+) -> Steps[Outcome]:
+    """Move the vertices of `obj` with what `strip` plays: cache and shape keys as above. Raises InputError.
+
+    Of the options those of text and localization count, the key density and the intensity.
+    """
+    options = options or Options()
     shape_keys.check_mesh(obj)
     _folder_of_file()
     if not checkpoint:
@@ -65,9 +75,15 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
             out=str(folder / "out.npz"),
             start=line.start,
             duration=line.duration,
-            transcript=what_is_said(strip).text,
+            transcript=options.transcript or what_is_said(strip).text,
+            alignment=options.alignment,
+            localizer=options.localizer,
+            language=options.language,
             fps=line.frames_per_second_of_sound,
             key_rule="auto",
+            key_density=options.key_density,
+            intensity=options.intensity,
+            tools=options.tools,
             mesh=str(folder / "mesh.npz"),
             checkpoint=bpy.path.abspath(checkpoint),
         )
@@ -257,7 +273,8 @@ class KMTALK_OT_generate_vertices(Working, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context) -> Steps[Outcome]:
         strip, mesh = _ready(context)
-        return generate(compat.sequencer_scene(context), strip, mesh, context.scene.kmtalk_checkpoint)
+        options = options_of(context, strip)
+        return generate(compat.sequencer_scene(context), strip, mesh, context.scene.kmtalk_checkpoint, options)
 
 
 class KMTALK_OT_complete_vertices(Working, bpy.types.Operator):

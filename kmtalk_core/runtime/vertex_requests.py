@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ def animate_vertices(request: Animate, report: Report) -> dict[str, Any]:
     from ..animator import Request
     from ..audio import load_sound
     from ..localization.importers import load_alignment
+    from ..localization.tools import Tools
     from ..motion import save_animation
     from ..rig.mesh import load_mesh
 
@@ -36,6 +38,7 @@ def animate_vertices(request: Animate, report: Report) -> dict[str, Any]:
         key_rule=request.key_rule,
         key_density=request.key_density,
         intensity=request.intensity,
+        tools=replace(Tools.from_environment(), **request.tools),
     )
     mesh = None if request.mesh is None else load_mesh(request.mesh)
     animation = animator.animate(sound, wish, report, mesh)

@@ -98,6 +98,8 @@ def test_a_line_plays_is_sculpted_and_completed_again(grid, checkpoint, add_stri
     assert np.allclose(shown(grid, frames[3]).ravel(), sculpted, atol=1e-5)
     # The operator shows the nearest key alone, to be sculpted.
     scene.kmtalk.mesh = grid
+    scene.kmtalk_checkpoint = checkpoint
+    assert bpy.ops.kmtalk.generate_vertices.poll() and bpy.ops.kmtalk.complete_vertices.poll()
     scene.frame_set(31)
     assert bpy.ops.kmtalk.pose_key() == {"FINISHED"}
     pose = np.array([point.co for point in grid.active_shape_key.data])
