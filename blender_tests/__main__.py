@@ -28,20 +28,21 @@ def main() -> int:
     """Test in the Blenders that were asked for; returns the exit status."""
     parser = argparse.ArgumentParser(prog="blender_tests", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("blenders", nargs="*", metavar="NAME", help=f"{', '.join(KNOWN)} (all)")
-    parser.add_argument("--no-window", action="store_true", help="leave out the test in a window")
+    parser.add_argument("--quick", action="store_true", help="leave out upgrading and what goes wrong")
     parser.add_argument("--keep", action="store_true", help="keep the profiles and logs")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kmtalk-blender-tests-", dir="/tmp"))
+    asked = options.blenders or KNOWN
     failed = []
     try:
-        new = extension.build(folder)
+        new = extension.build(folder, for_others="5.2" in asked)
         old = extension.older(new, folder)
-        for name in options.blenders or KNOWN:
+        for name in asked:
             if name in modules.VERSIONS:
                 failed += run(name, modules.steps(name, folder / name, new))
                 continue
             travel = journey.Journey(blenders.get(name), folder / name, old, new)
-            failed += run(name, travel.steps(window=not options.no_window))
+            failed += run(name, travel.steps(options.quick))
     except (blenders.NoBlender, extension.BuildError) as error:
         print(f"blender_tests: {error}", file=sys.stderr)
         return 1

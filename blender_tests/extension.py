@@ -15,9 +15,9 @@ __all__ = ["OLDER", "PYTHONS", "BuildError", "as_shipped", "build", "older"]
 OLDER = "0.0.1"
 
 
-def build(folder: Path) -> Path:
-    """The extension for Linux, with the wheels for the Python of Debian's newest Blender too."""
-    return build_addon.build("linux-x64", (*PYTHONS, *OTHER_PYTHONS), folder)
+def build(folder: Path, for_others: bool = True) -> Path:
+    """The extension for Linux; `for_others` with the wheels for the Python of Debian's newest Blender too."""
+    return build_addon.build("linux-x64", (*PYTHONS, *OTHER_PYTHONS) if for_others else PYTHONS, folder)
 
 
 def as_shipped(folder: Path) -> Path:

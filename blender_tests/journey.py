@@ -36,24 +36,29 @@ class Journey:
         self.tests.mkdir()
         shutil.copytree(TESTS, self.tests / "blender_tests", ignore=shutil.ignore_patterns("__pycache__"))
 
-    def steps(self, window: bool) -> list[tuple[str, Callable[[], str]]]:
-        """Titles and functions, in order."""
-        steps = [
+    def steps(self, quick: bool = False) -> list[tuple[str, Callable[[], str]]]:
+        """Titles and functions, in order; only the usual way if `quick`."""
+        usual: list[tuple[str, Callable[[], str]]] = [
+            ("tests inside", self.tests_inside),
+            ("command line", self.command_line),
+            ("window", self.window),
+            ("uninstall", self.uninstall),
+        ]
+        if quick:
+            return [("validate", self.validate), ("install", self.install_new), *usual]
+        return [
             ("validate", self.validate),
             ("install an older version", self.install_older),
             ("upgrade", self.upgrade),
             ("enable", self.enable),
-            ("tests inside", self.tests_inside),
-            ("command line", self.command_line),
+            *usual[:2],
             ("hostile surroundings", self.hostile_surroundings),
             ("profile that cannot be written", self.read_only_profile),
             ("full disk", self.full_disk),
             ("three Blenders at once", self.several_at_once),
             ("Python without wheels", self.without_wheels),
-            ("window", self.window),
-            ("uninstall", self.uninstall),
+            *usual[2:],
         ]
-        return [step for step in steps if window or step[0] != "window"]
 
     def validate(self) -> str:
         self.run("--command", "extension", "validate", self.new)
@@ -62,8 +67,11 @@ class Journey:
     def install_older(self) -> str:
         return self.install(self.old, OLDER)
 
+    def install_new(self) -> str:
+        return self.install(self.new, __version__)
+
     def upgrade(self) -> str:
-        done = self.install(self.new, __version__)
+        done = self.install_new()
         left = [p.name for p in self.home.rglob("*") if p.name == "only_in_the_older_one.py" or p.match(f"*-{OLDER}.*")]
         expect(not left, f"parts of the older version are left: {left}")
         return done

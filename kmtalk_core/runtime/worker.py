@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -295,6 +296,8 @@ def _build_rig(request: BuildRig, report: Report) -> None:
 def _animator() -> Animator:
     from ..animator import Animator
 
+    if _backend != "torch":
+        import_module("onnxruntime")  # what is wrong with it, if anything is, `_answer` says
     return Animator(backend=_backend)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 MOMENT = (1980, 1, 1, 0, 0, 0)  # of every file: the first that a zip can tell
 MODE = 0o100644 << 16
+LEVEL = 6  # of compression; 9 takes twice as long and saves less than a percent
 
 
 def write_zip(path: Path, files: Mapping[str, bytes], stored: tuple[str, ...] = ()) -> None:
@@ -20,7 +21,7 @@ def write_zip(path: Path, files: Mapping[str, bytes], stored: tuple[str, ...] = 
             info = zipfile.ZipInfo(name, MOMENT)
             info.external_attr, info.create_system = MODE, 3  # as on Unix, wherever it is built
             packed = zipfile.ZIP_STORED if name.endswith(stored or ("\0",)) else zipfile.ZIP_DEFLATED
-            archive.writestr(info, files[name], packed, 9)
+            archive.writestr(info, files[name], packed, LEVEL)
     partial.replace(path)
 
 
