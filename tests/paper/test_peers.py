@@ -17,7 +17,8 @@ from training import evaluate
 from training.dataset import DataSet, KeyChoice, collate
 from training.train import main as train_main
 
-WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256)}
+WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256),
+          "voca": (50, 50)}  # fmt: skip
 STRIP = np.arange(88)[:, None] + np.arange(3)  # triangles
 GEOMETRY = Geometry(90, 30.0, np.arange(8), np.arange(20, 30), ("a", "b"), 0.002, STRIP)
 TINY = {"d_model": 16, "heads": 2, "dropout": 0.0}
@@ -37,6 +38,7 @@ PEERS = {
         "speech": {**SOUND, "architecture": {**SPEECH, "model_type": "hubert"}},
         "losses": {"points": 60, "directions": 8},
     },
+    "voca": {"network": {"features": 8, "filters": [8, 8], "hidden": 16, "basis": 8}, "speech": SOUND},
 }  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def test_presets_are_what_the_papers_say(name):
         if data == "synthetic":
             continue
         assert (recipe.training.batch, recipe.training.learning_rate) == (1, 1e-4)
-        width = recipe.tables["network"]["d_model"]
+        width = recipe.tables["network"]["basis" if name == "voca" else "d_model"]
         assert width == WIDTHS[name][vertices > 6000]
     small = read_recipe(configs / f"{name}_synthetic.toml")
     assert sum(p.numel() for p in make_method(name, small.tables, GEOMETRY).parameters()) < 5e6
