@@ -85,8 +85,15 @@ def story():
     bpy.context.preferences.active_section = "ADDONS"
     bpy.context.window_manager.addon_search = "KMTalk"
     bpy.ops.preferences.addon_expand(module=NAME)
+    assert press(bpy.ops.kmtalk.self_check) == {"RUNNING_MODAL"}
+    while current.job is not None:
+        yield 0.2
+    missing = [finding for finding in current.findings if not finding.works and not finding.optional]
+    assert current.findings and not missing, missing
+    bpy.context.preferences.addons[NAME].preferences.interpreter = "ENVIRONMENT"
     yield 2.0
     picture("preferences")
+    assert not bpy.ops.kmtalk.create_environment.poll(), "it would go online, which nobody has allowed"
 
 
 def scene_with_head(compat):

@@ -20,7 +20,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError, KMTalkError, storage_trouble
 
-from . import compat, lipsync, live, operators, shape_keys, strip, takes
+from . import compat, keyframes, lipsync, live, operators, shape_keys, strip, takes
 from .job import Steps, core_folders, start_code
 from .preferences import interpreter
 from .session import current
@@ -137,8 +137,7 @@ def generate(options: argparse.Namespace, progress: Progress) -> int:
 
 def complete(options: argparse.Namespace, progress: Progress) -> int:
     check_blend(options.out)
-    scene, obj = scene_and_mesh(options)
-    save(options.out, [work(lipsync.complete(scene, options.strip, obj), progress.span(0, 0.95))], progress)
+    save(options.out, [work(lipsync.complete(*animated_line(options)), progress.span(0, 0.95))], progress)
     return 0
 
 
@@ -147,8 +146,8 @@ def bake(options: argparse.Namespace, progress: Progress) -> int:
     from kmtalk_core.export import export_animation
 
     check_output(options.out, ".mdd", ".pc2")
-    scene, obj = scene_and_mesh(options)
-    animation, first = as_shown(scene, options.strip, obj)
+    scene, name, obj = animated_line(options)
+    animation, first = as_shown(scene, name, obj)
     vertices = positions(scene, obj, first, len(animation.times), lambda share: progress(share, "baking"))
     export_animation(replace(animation, vertices=vertices), options.out)
     progress.done(options.out, f"{len(vertices)} frames of {vertices.shape[1]} vertices, from frame {first} on")
@@ -161,7 +160,7 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
     from kmtalk_core.motion import save_animation
 
     check_output(options.out, ".npz", *(f".{ending.lower().rsplit('.', 1)[-1]}" for ending in EXPORTERS))
-    animation, _ = as_shown(*scene_strip_mesh(options))
+    animation, _ = as_shown(*animated_line(options))
     (save_animation if options.out.suffix.lower() == ".npz" else export_animation)(animation, options.out)
     progress.done(options.out, f"{len(animation.times)} frames, {len(animation.keys.times)} key motions")
     return 0
@@ -192,8 +191,14 @@ def scene_and_mesh(options: argparse.Namespace) -> tuple[bpy.types.Scene, bpy.ty
     return scene, shape_keys.check_mesh(obj)
 
 
-def scene_strip_mesh(options: argparse.Namespace) -> tuple[bpy.types.Scene, str, bpy.types.Object]:
+def animated_line(options: argparse.Namespace) -> tuple[bpy.types.Scene, str, bpy.types.Object]:
+    """The scene, the strip's name and the mesh of a line that has been animated; its strip may be gone."""
     scene, obj = scene_and_mesh(options)
+    action = keyframes.own_action(obj)
+    if options.strip and action is not None and options.strip not in action.kmtalk_takes:
+        raise InputError(
+            f"The strip {options.strip} has not been animated on {obj.name}; it has {names(action.kmtalk_takes)}."
+        )
     return scene, options.strip, obj
 
 

@@ -1,0 +1,127 @@
+"""`blender -b FILE --command kmtalk …` without the work of the worker, which blender_tests/ has."""
+
+import csv
+import json
+import struct
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+
+from kmtalk_addon import command_line, lipsync, operators
+from kmtalk_addon.strip import read_line
+from kmtalk_core.motion import load_animation
+
+
+@pytest.fixture
+def line(head, add_strip, made):
+    """A line that was animated, from frame 50 on."""
+    line = read_line(bpy.context.scene, add_strip(50))
+    lipsync.apply(head, line, *made(line))
+    bpy.context.view_layer.objects.active = head
+    return line
+
+
+def last_line(capsys) -> str:
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["generate", "--strip", "Nobody", "--out", "x.blend"], "There is no sound strip Nobody"),
+        (["generate", "--mesh", "Nobody", "--out", "x.blend"], "There is no object Nobody in the file"),
+        (["generate", "--scene", "Nobody", "--out", "x.blend"], "There is no scene Nobody in the file"),
+        (["generate", "--out", "x.txt"], r"must end in .blend"),
+        (["generate", "--out", "/no/where/x.blend"], "The folder /no/where does not exist"),
+        (["generate", "--jaw", "5", "--out", "x.blend"], "out of range"),
+        (["complete", "--strip", "Nobody", "--out", "x.blend"], "Nobody has not been animated on"),
+        (["bake", "--out", "x.abc"], "must end in .mdd or .pc2"),
+        (["export", "--out", "x.bvh"], "must end in"),
+        (["dance"], "invalid choice"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_2(line, capsys, arguments, says):
+    assert command_line.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1 and "Traceback" not in said
+
+
+def test_a_line_without_animation(head, add_strip, capsys, tmp_path):
+    add_strip(50)
+    bpy.context.view_layer.objects.active = head
+    assert command_line.main(["export", "--out", str(tmp_path / "x.csv")]) == 2
+    assert "generate it first" in last_line(capsys)
+
+
+def test_errors_are_json_if_asked_for(line, capsys):
+    assert command_line.main(["generate", "--progress", "json", "--mesh", "Nobody", "--out", "x.blend"]) == 2
+    assert "no object Nobody" in json.loads(last_line(capsys))["error"]
+
+
+def test_help_is_no_error(blender, capsys):
+    assert command_line.main(["generate", "--help"]) == 0
+    assert "blender -b FILE --command kmtalk generate" in capsys.readouterr().out
+
+
+def test_export_writes_what_the_curves_show(line, head, curves, tmp_path, capsys):
+    jaw = curves(head)["jawOpen"]
+    jaw.curve.keyframe_points[3].co[1] = 0.3125
+    path = tmp_path / "line.csv"
+    assert command_line.main(["export", "--progress", "json", "--out", str(path)]) == 0
+    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    assert len(rows) == len(jaw.frames) and float(rows[3]["jawOpen"]) == 0.3125
+    assert json.loads(last_line(capsys))["result"] == str(path)
+    assert command_line.main(["export", "--out", str(tmp_path / "line.npz")]) == 0
+    assert len(load_animation(tmp_path / "line.npz").times) == len(rows)
+
+
+def test_bake_writes_the_vertices_of_every_frame(line, head, tmp_path):
+    key = head.data.shape_keys.key_blocks["jawOpen"]
+    key.data[5].co.z -= 1.0
+    head.modifiers.new("Finer", "SUBSURF")
+    path = tmp_path / "line.mdd"
+    assert command_line.main(["bake", "--out", str(path)]) == 0
+    frames, points = struct.unpack(">ii", path.read_bytes()[:8])
+    assert (frames, points) == (line.last_frame - line.first_frame + 1, len(head.data.vertices))
+    baked = np.frombuffer(path.read_bytes()[8 + 4 * frames :], ">f4").reshape(frames, points, 3)
+    for frame in (0, frames // 2):
+        bpy.context.scene.frame_set(line.first_frame + frame)
+        rest = head.data.shape_keys.reference_key.data[5].co.z
+        assert baked[frame, 5, 2] == pytest.approx(rest - key.value, abs=1e-5)
+
+
+def test_options_that_are_given_win_over_the_panels(line, head):
+    strip = bpy.context.scene.sequence_editor.strips_all[0]
+    strip.kmtalk.jaw = 0.5
+    options = command_line.build_parser().parse_args(["generate", "--lips", "1.5", "--seed", "7", "--out", "x.blend"])
+    wished = command_line.wishes(options, strip)
+    assert (wished.jaw, wished.lips, wished.seed) == (0.5, 1.5, 7)
+    assert wished.localizer == operators.options_of(bpy.context, strip).localizer
+    given = command_line.build_parser().parse_args(["generate", "--transcript", "Hello.", "--out", "x.blend"])
+    assert command_line.wishes(given, strip).transcript == "Hello."
+
+
+def test_complete_saves_the_file(line, head, tmp_path, monkeypatch):
+    done = lipsync.Outcome("12 key motions", ("a warning",))
+
+    def steps(scene, strip_name, obj):
+        return done
+        yield
+
+    monkeypatch.setattr(lipsync, "complete", steps)
+    monkeypatch.setattr(command_line, "work", lambda steps, progress: done)
+    path = tmp_path / "Größe.blend"
+    assert command_line.main(["complete", "--out", str(path)]) == 0
+    assert path.stat().st_size > 10_000 and Path(bpy.data.filepath) != path
+
+
+def test_a_bug_of_the_worker_is_status_1(line, monkeypatch, capsys):
+    def fail(steps, progress):
+        raise OSError(28, "No space left on device", "out.npz")
+
+    monkeypatch.setattr(command_line, "work", fail)
+    assert command_line.main(["complete", "--out", "x.blend"]) == 1
+    assert last_line(capsys).startswith("kmtalk: The disk is full; free some space")
