@@ -153,7 +153,7 @@ class Journey:
         return "work side by side"
 
     def without_wheels(self) -> str:
-        """As shipped, there are no wheels for the Python of Debian's newest Blender: it says so, and changes nothing."""
+        """As shipped, there are no wheels for the Python of Debian's newest Blender: it says so."""
         python = next(self.blender.root.glob("usr/lib/python3.*")).name.removeprefix("python")
         if python in PYTHONS:
             return f"not needed: the extension has them for Python {python}"

@@ -43,13 +43,16 @@ PLATFORMS = {
 # site-packages in Blender, so what another one may import stays.
 UNUSED = re.compile(
     r"/tests?/|\.(?:pyi|pxd|pyx|pxi|h|hpp|c|cpp|f|a|lib)$"
-    # What the Python module holds once more, for programs in C; and what only other devices than the CPU load.
-    r"|^onnxruntime/capi/(?:libonnxruntime|onnxruntime\.dll$|onnxruntime_providers_shared)"
+    # What the Python module holds once more, for programs in C.
+    r"|^onnxruntime/capi/(?:libonnxruntime\.|onnxruntime\.dll$)"
 )
 # Modules whose file name does not say for which Python they are, so that two would collide; their endings do, then.
 BARE = re.compile(r"^(onnxruntime/capi/onnxruntime_pybind11_state)\.(so|pyd)$")
 # The same few functions in plain C, linked twice.
-LINKED_TWICE = {"scipy/special/libsf_error_state.dll"}
+LINKED_TWICE = {
+    "scipy/special/libsf_error_state.dll",
+    "onnxruntime/capi/onnxruntime_providers_shared.dll",
+}
 # Differ between builds of one version by the path of the compiler and the like.
 BUILD_NOTES = re.compile(r"(?:__config__|build_and_package_info|_build_info)\.py$|\.dist-info/")
 
