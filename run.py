@@ -27,9 +27,10 @@ COMMANDS = {
     "demo": "animate the demo head: [--audio FILE] [--transcript TEXT] [--mesh MESH]; results in demo_output/",
     "test": "run the tests; arguments go to pytest",
     "check": "run ruff and mypy over the code",
+    "blender": "get real Blenders and test the installed extension in them: [4.3] [5.2] [bpy-4.5] [bpy-5.0] [--quick]",
     "benchmark": "measure and print the speed figures",
 }
-MODULES = {"demo": "demo", "test": "pytest", "benchmark": "benchmarks"}
+MODULES = {"demo": "demo", "test": "pytest", "blender": "blender_tests", "benchmark": "benchmarks"}
 CHECKS = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
 
 

@@ -26,7 +26,7 @@ KNOWN = (*blenders.SUITES, *modules.VERSIONS)
 
 def main() -> int:
     """Test in the Blenders that were asked for; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="blender_tests", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="run.py blender", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("blenders", nargs="*", metavar="NAME", help=f"{', '.join(KNOWN)} (all)")
     parser.add_argument("--quick", action="store_true", help="leave out upgrading and what goes wrong")
     parser.add_argument("--keep", action="store_true", help="keep the profiles and logs")

@@ -1,11 +1,16 @@
 """The installed extension at work: enable, generate from a strip, edit, re-run, cancel, disable, enable again."""
 
+import importlib.util
+import os
+import signal
 import sys
 from pathlib import Path
 
 import addon_utils
 import bpy
 import pytest
+
+from kmtalk_core.errors import KMTalkError
 
 from .conftest import AT_START
 
@@ -58,6 +63,25 @@ def test_cancelling_leaves_the_file_as_it_was(kmtalk, head, strip):
     current.cancel()
     assert not current.worker.alive and head.data.shape_keys is None and not bpy.data.actions
     assert kmtalk.api.generate(head).summary, "the next run starts another worker"
+
+
+def test_a_killed_worker_is_one_sentence_and_replaced(kmtalk, head, strip):
+    current = kmtalk.session.current
+    job = current.start(kmtalk.lipsync.generate(bpy.context.scene, strip, head, kmtalk.lipsync.Options()), "")
+    os.kill(current.worker.pid, signal.SIGTERM)
+    with pytest.raises(KMTalkError, match="stopped unexpectedly"):
+        job.wait()
+    current.job = None
+    assert head.data.shape_keys is None
+    assert kmtalk.api.generate(head).summary
+
+
+def test_pocketsphinx_gets_along_with_the_libraries_of_this_blender(kmtalk, head, strip):
+    if importlib.util.find_spec("pocketsphinx") is None:
+        pytest.skip("there is no pocketsphinx for this Python")
+    options = kmtalk.lipsync.Options(localizer="pocketsphinx", transcript="Hello! My mouth moves by itself now.")
+    strip.frame_final_end = 50 + 2 * bpy.context.scene.render.fps
+    assert "key motions" in kmtalk.api.generate(head, options=options).summary
 
 
 def test_the_worker_stays_warm(kmtalk, head, strip):

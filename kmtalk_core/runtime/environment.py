@@ -145,11 +145,20 @@ def build(plan: Plan) -> Iterator[News]:
         lines: list[str] = []
         test = [str(python_of(folder)), "-I", "-m", "kmtalk_core.runtime.self_test"]
         yield from _run(test, folder, 0.95, 1.0, "testing it", lines)
-        state["test"] = json.loads(lines[-1])
+        state["test"] = _found(lines, folder)
         _write_state(folder, state)
     except OSError as error:
         raise KMTalkError(storage_trouble(error)) from None
     yield News(1.0, "ready")
+
+
+def _found(lines: Sequence[str], folder: Path) -> dict[str, object]:
+    """What the self-test has printed, among whatever libraries print."""
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if isinstance(found := json.loads(line), dict):
+                return found
+    raise KMTalkError(f"The environment's self-test said nothing; {folder / LOG} has what it did.")
 
 
 def remove(folder: str | os.PathLike[str]) -> None:
