@@ -160,9 +160,9 @@ def format_report(findings: list[Finding]) -> str:
     for finding in findings:
         mark = "ok" if finding.works else "-" if finding.optional else "MISSING"
         where = f"  [{finding.where}]" if finding.where else ""
-        lines.append(f"{mark:8}{finding.part:16}{finding.state}{where}")
+        lines.append(f"{mark:8}{finding.part:18}{finding.state}{where}")
         if not finding.works:
-            lines.append(f"{'':24}{finding.remedy}")
+            lines.append(f"{'':26}{finding.remedy}")
     missing = [finding.part for finding in findings if not finding.works and not finding.optional]
     lines.append(f"\nNeeded and missing: {', '.join(missing)}." if missing else "\nEverything that KMTalk needs works.")
     return "\n".join(lines)
