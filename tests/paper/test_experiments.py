@@ -4,8 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from conftest import TABLES, toml
 from test_peers import PEERS
+from tiny_recipes import TABLES, toml
 
 from training.dataset import DataSet
 from training.experiments import __main__ as experiments

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE, TABLES, write_recipe
+from tiny_recipes import RECIPE, TABLES, write_recipe
 
 from kmtalk_core.networks.method import METHODS, Method, Stage, make_method
 from training import evaluate

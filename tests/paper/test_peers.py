@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import SPEECH, TABLES, toml
+from tiny_recipes import SPEECH, TABLES, toml
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.networks.method import Geometry, Keys, make_method

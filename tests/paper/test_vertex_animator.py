@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import TABLES
 from test_peers import PEERS
+from tiny_recipes import TABLES
 
 from kmtalk_core import cli, vertex_motion
 from kmtalk_core.animator import Animator, Request

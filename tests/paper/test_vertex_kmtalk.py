@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SPEECH, TABLES
+from tiny_recipes import SPEECH, TABLES
 
 from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.errors import InputError
