@@ -36,10 +36,11 @@ T = TypeVar("T")
 Steps = Generator[Request, dict[str, Any], T]  # yields a request, receives the details of its result
 
 # -I keeps the user's environment out of the child, so the folders to import from are handed over explicitly: those that
-# win over the Python's own ones, and those that come last.
+# win over the packages that the Python has itself (but not over its standard library), and those that come last.
 PREPARE = (
-    "import json, sys; first, last = json.loads(sys.argv[1]); sys.path[:0] = first; "
-    "sys.path.extend(p for p in last if p not in sys.path); "
+    "import json, sys; first, last = json.loads(sys.argv[1]); "
+    "at = [i for i, p in enumerate(sys.path) if p.endswith('-packages')] or [len(sys.path)]; "
+    "sys.path[at[0]:at[0]] = first; sys.path.extend(p for p in last if p not in sys.path); "
 )
 SERVE = "from kmtalk_core.runtime.worker import main; main(sys.argv[2])"
 SILENCE = 120.0  # s without a sign of life after which a worker hangs; it gives one every second, however busy it is

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import kmtalk_core
-from kmtalk_addon.job import Job, Worker, worker_command
+from kmtalk_addon.job import Job, Worker, start_code, worker_command
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.runtime.protocol import Animate, Ping, Progress, encode_answer, encode_request
 
@@ -168,6 +168,16 @@ def test_the_users_python_settings_do_not_reach_the_worker(tmp_path, monkeypatch
         assert Job(asks(Ping()), started, ignore).wait()
     finally:
         started.kill()
+
+
+def test_bundled_packages_win_over_the_pythons_own_but_not_over_the_standard_library(tmp_path):
+    for name in ("numpy", "json"):
+        (tmp_path / f"{name}.py").write_text("bundled = True")
+    code = "import json, numpy; print(hasattr(numpy, 'bundled'), hasattr(json, 'bundled'))"
+    command = start_code("", ([str(tmp_path)], []), code)
+    assert subprocess.check_output(command, text=True).split() == ["True", "False"]
+    command = start_code("", ([], [str(tmp_path)]), code)
+    assert subprocess.check_output(command, text=True).split() == ["False", "False"]
 
 
 def test_workers_side_by_side_do_not_disturb_each_other():
