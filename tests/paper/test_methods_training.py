@@ -123,7 +123,7 @@ def test_two_processes_do_what_one_does(brief, tmp_path):
 
 
 def test_modules_are_independent_and_joint_training_follows(brief, tmp_path, capsys):
-    recipe = write_recipe(tmp_path / "tiny.toml", RECIPE.replace('"cmc"]', '"cmc", "joint"]'))
+    recipe = write_recipe(tmp_path / "tiny.toml", RECIPE.replace('"cmc"]', '"cmc", "joint"]'), lip_reading=None)
     run = tmp_path / "run"
     assert train(brief, run, recipe, "--stages", "joint") == 2
     assert "train the stage lkma first" in capsys.readouterr().err
@@ -227,9 +227,9 @@ def test_configurations_are_checked(prepared, tmp_path, capsys):
 
 
 def test_a_run_belongs_to_its_configuration(brief, tmp_path, capsys):
-    recipe, run = write_recipe(tmp_path / "tiny.toml"), tmp_path / "run"
+    recipe, run = write_recipe(tmp_path / "tiny.toml", lip_reading=None), tmp_path / "run"
     assert train(brief, run, recipe, "--stages", "cmc") == 0
-    wider = write_recipe(tmp_path / "wide.toml", network={**TABLES["network"], "d_model": 32})
+    wider = write_recipe(tmp_path / "wide.toml", network={**TABLES["network"], "d_model": 32}, lip_reading=None)
     assert train(brief, run, wider, "--stages", "cmc") == 2
     assert "another configuration" in capsys.readouterr().err
     (run / "cmc.pt").write_bytes(b"cut off")

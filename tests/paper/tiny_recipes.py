@@ -41,6 +41,8 @@ def toml(value) -> str:
 def write_recipe(path, recipe=RECIPE, **tables):
     text = recipe
     for name, table in {**TABLES, **tables}.items():
+        if table is None:
+            continue
         text += f"\n[{name}]\n" + "".join(f"{k} = {toml(v)}\n" for k, v in table.items())
     path.write_text(text)
     return path
