@@ -90,8 +90,11 @@ def story():
         yield 0.2
     missing = [finding for finding in current.findings if not finding.works and not finding.optional]
     assert current.findings and not missing, missing
+    yield 1.0
+    picture("self_check")
     bpy.context.preferences.addons[NAME].preferences.interpreter = "ENVIRONMENT"
-    yield 2.0
+    importlib.import_module(f"{NAME}.environment").redraw_preferences(bpy.context)
+    yield 1.0
     picture("preferences")
     assert not bpy.ops.kmtalk.create_environment.poll(), "it would go online, which nobody has allowed"
 

@@ -15,12 +15,14 @@ from pathlib import Path
 from .blenders import CACHE, NoBlender
 from .journey import LIMIT, TESTS, Failed, last_line
 
-VERSIONS = {"bpy-4.5": "4.5.15", "bpy-5.0": "5.0.1"}
+VERSIONS = {"bpy-4.2": "4.2.23", "bpy-4.5": "4.5.15", "bpy-5.0": "5.0.1"}
 PYTHON = "3.11"  # of these wheels
 START = """
-import sys, bpy, addon_utils, pytest
+import os, sys, bpy, addon_utils, pytest
 assert addon_utils.enable("kmtalk_addon", default_set=True), "the add-on cannot be enabled"
-sys.exit(pytest.main(["-p", "no:pytest-blender", *sys.argv[1:]]))
+status = pytest.main(["-p", "no:pytest-blender", *sys.argv[1:]])
+sys.stdout.flush()
+os._exit(status)  # 4.2 crashes when it ends as a module after any add-on whose properties have update functions
 """
 
 

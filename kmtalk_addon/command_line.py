@@ -283,7 +283,8 @@ _handle: Any = None
 def register() -> None:
     """Let Blender know the command."""
     global _handle
-    _handle = bpy.utils.register_cli_command("kmtalk", main)
+    if compat.HAS_COMMAND_LINE:
+        _handle = bpy.utils.register_cli_command("kmtalk", main)
 
 
 def unregister() -> None:

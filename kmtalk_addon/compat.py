@@ -24,6 +24,7 @@ OUT_OF_RANGE = out_of_range(bpy.app.version, bpy.app.version_string)
 SLOTTED_ACTIONS = bpy.app.version >= (4, 4, 0)
 NEW_STRIP_NAMES = bpy.app.version >= (4, 4, 0)
 SEQUENCER_SCENE = bpy.app.version >= (5, 0, 0)
+HAS_COMMAND_LINE = bool(bpy.app.binary_path)  # as a Python module it has none, and 4.2 would crash at its end
 
 StripType = bpy.types.Strip if NEW_STRIP_NAMES else bpy.types.Sequence
 

@@ -158,6 +158,10 @@ class KMTALK_OT_self_check(operators.Working, bpy.types.Operator):
     def steps(self, context: bpy.types.Context) -> Steps[Outcome]:
         return self_check()
 
+    def put_away(self, context: bpy.types.Context) -> None:
+        super().put_away(context)
+        redraw_preferences(context)
+
 
 class KMTALK_OT_copy_self_check(bpy.types.Operator):
     """Copy what the check has found, to be pasted into a report"""
