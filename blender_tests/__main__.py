@@ -22,6 +22,7 @@ from pathlib import Path
 from . import blenders, extension, journey, modules
 
 KNOWN = (*blenders.SUITES, *modules.VERSIONS)
+NOT_HERE = 3  # exit status where a Blender cannot be had
 
 
 def main() -> int:
@@ -43,7 +44,10 @@ def main() -> int:
                 continue
             travel = journey.Journey(blenders.get(name), folder / name, old, new)
             failed += run(name, travel.steps(options.quick))
-    except (blenders.NoBlender, extension.BuildError) as error:
+    except blenders.NoBlender as error:
+        print(f"blender_tests: {error}", file=sys.stderr)
+        return NOT_HERE
+    except extension.BuildError as error:
         print(f"blender_tests: {error}", file=sys.stderr)
         return 1
     finally:

@@ -74,13 +74,16 @@ def need_tools() -> None:
     """Install what is missing of TOOLS."""
     programs = {"bubblewrap": "bwrap"}
     missing = [tool for tool in TOOLS if shutil.which(programs.get(tool, tool)) is None]
-    if not missing:
-        return
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise NoBlender(f"Install {', '.join(missing)} first, or run this as root on Debian.")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], check=True, env=quiet)
+    if missing:
+        if shutil.which("apt-get") is None or os.geteuid() != 0:
+            raise NoBlender(f"Install {', '.join(missing)} first, or run this as root on Debian.")
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+        if any(subprocess.run(c, check=False, env=quiet).returncode for c in (["apt-get", "update", "-qq"], install)):
+            raise NoBlender(f"{', '.join(missing)} could not be installed; see above.")
+    alone = ["bwrap", "--unshare-pid", "--unshare-net", "--ro-bind", "/", "/", "--proc", "/proc", "true"]
+    if subprocess.run(alone, capture_output=True, check=False).returncode:
+        raise NoBlender("This system does not let processes be put apart (bwrap); test on another one.")
 
 
 def download(suite: str, root: Path) -> None:
