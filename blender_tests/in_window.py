@@ -98,6 +98,23 @@ def story():
     picture("preferences")
     assert not bpy.ops.kmtalk.create_environment.poll(), "it would go online, which nobody has allowed"
 
+    bpy.context.preferences.system.use_online_access = True
+    chosen = bpy.context.preferences.addons[NAME].preferences
+    chosen.environment_folder, chosen.torch_device = str(LOGS.parent / "environment"), "cpu"
+    assert press(bpy.ops.kmtalk.create_environment) == {"RUNNING_MODAL"}
+    yield 1.0
+    picture("environment")
+    assert current.environment_message == "making the environment"
+    assert bpy.ops.kmtalk.cancel_environment() == {"FINISHED"} and current.environment is None
+    yield 1.0
+    assert press(bpy.ops.kmtalk.create_environment) == {"RUNNING_MODAL"}
+    while current.environment is not None:
+        yield 0.2
+    # There is no network here: that is one sentence, and what was done stays.
+    assert "The packages could not be downloaded; check the connection" in current.environment_error
+    yield 1.0
+    picture("offline")
+
 
 def scene_with_head(compat):
     """The demo head, chosen, with the sample speech on frame 50."""

@@ -169,7 +169,9 @@ class Journey:
         script = self.tests / "blender_tests" / "in_window.sh"
         said = self.start(["sh", script, self.tests / "blender_tests" / "in_window.py"])
         expect("The window works." in said and "Traceback" not in said, said[-800:])
-        return f"generated, edited, cancelled; {len(list(self.logs.glob('*.png')))} pictures"
+        return (
+            f"generated, edited, cancelled, checked, made an environment; {len(list(self.logs.glob('*.png')))} pictures"
+        )
 
     def uninstall(self) -> str:
         self.run("--command", "extension", "remove", "user_default.kmtalk")

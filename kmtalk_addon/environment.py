@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,7 +195,6 @@ def blender_findings() -> tuple[Finding, ...]:
     return (
         Finding("Blender", not compat.OUT_OF_RANGE, build, compat.OUT_OF_RANGE, where=bpy.app.binary_path),
         Finding("add-on", True, __package__, where=str(Path(__file__).parent)),
-        Finding("Blender's Python", True, platform.python_version(), where=sys.executable),
         Finding("online access", True, online, optional=True),
     )
 

@@ -143,13 +143,14 @@ def draw_self_check(layout: bpy.types.UILayout) -> None:
     rows = layout.column(align=True)
     for finding in current.findings:
         icon = "CHECKMARK" if finding.works else "BLANK1" if finding.optional else "ERROR"
-        line = rows.split(factor=0.25)
-        line.label(text=finding.part, icon=icon)
-        line.label(text=finding.state)
-        for text in textwrap.wrap(finding.remedy, LINE) if not finding.works else ():
-            below = rows.split(factor=0.25)
-            below.label(text="")
-            below.label(text=text)
+        below = [finding.where] if finding.where else []
+        below += textwrap.wrap(finding.remedy, LINE) if not finding.works else []
+        for place, text in enumerate([finding.state, *below]):
+            line = rows.split(factor=0.25)
+            line.label(text="" if place else finding.part, icon="BLANK1" if place else icon)
+            column = line.column()
+            column.active = not (place and text == finding.where)
+            column.label(text=text)
 
 
 def described(test: dict[str, Any]) -> str:

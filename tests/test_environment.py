@@ -26,9 +26,10 @@ case "$*" in
         case "$*" in *torch*) echo "Collecting torch"; echo "Progress 50000000 of 200000000"; sleep 0.3
             case "$(cat "{play}")" in
                 hang) sleep 60 & echo $! > "{log}.child"; wait ;;
+                empty) echo "ERROR: No version satisfies torch (from versions: none)"; exit 1 ;;
                 offline) echo "ERROR: Max retries exceeded with url"; exit 1 ;;
                 full) echo "ERROR: Could not install: [Errno 28] No space left on device"; exit 1 ;;
-                odd) echo "ERROR: No matching distribution found for torch"; exit 1 ;;
+                odd) echo "ERROR: Cannot uninstall torch"; exit 1 ;;
             esac ;;
         esac ;;
     *self_test*) echo "chatter"; echo '{{"device": "CPU", "times_real_time": 9, "difference": 0.0}}'; echo "more" ;;
@@ -113,7 +114,11 @@ def alive(pid):
 
 @pytest.mark.parametrize(
     ("play", "sentence"),
-    [("full", r"^The disk is full; free some space and create it again"), ("odd", r"No matching distribution.*\.log")],
+    [
+        ("empty", "check the connection, proxy or mirror"),
+        ("full", r"^The disk is full; free some space and create it again"),
+        ("odd", r"Cannot uninstall torch.*\.log"),
+    ],
 )
 def test_what_goes_wrong_is_one_sentence(plan, tmp_path, play, sentence):
     (tmp_path / "play").write_text(play)

@@ -42,7 +42,7 @@ NOTE = "kmtalk-environment.json"
 LOG = "kmtalk-environment.log"
 OFFLINE = re.compile(
     r"NewConnectionError|Failed to establish|NameResolutionError|Max retries|timed out|Connection broken|ProxyError|"
-    r"ConnectionError|ConnectTimeout"
+    r"ConnectionError|ConnectTimeout|from versions: none"
 )
 
 
