@@ -37,7 +37,7 @@ _TOOLS = (
     "whisper_python", "whisper_model", "whisper_device", "allow_download", "mfa", "mfa_dictionary", "mfa_acoustic",
     "mfa_g2p",
 )  # fmt: skip
-LINE = 100  # characters of the self-check's lines
+LINE = 80  # characters of a line
 
 
 class KMTalkPreferences(bpy.types.AddonPreferences):
@@ -129,8 +129,8 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
         if started:
             row.operator("kmtalk.remove_environment")
         if current.environment_error:
-            for line in textwrap.wrap(current.environment_error, LINE):
-                layout.label(text=line, icon="ERROR")
+            for place, line in enumerate(textwrap.wrap(current.environment_error, LINE)):
+                layout.label(text=line, icon="BLANK1" if place else "ERROR")
 
 
 def draw_self_check(layout: bpy.types.UILayout) -> None:
