@@ -36,6 +36,7 @@ def plan_of(chosen: preferences.KMTalkPreferences) -> environments.Plan:
         speech=chosen.with_whisper,
         core=str(Path(kmtalk_core.__file__).parents[1]),
         index=chosen.mirror.strip(),
+        torch_index=chosen.torch_index.strip(),
         for_torch=str(for_torch) if for_torch.is_file() else "",
     )
 

@@ -67,7 +67,14 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
     )
     mirror: StringProperty(
         name="Package Index",
-        description="Address of a package index to download from instead of the usual ones; empty for those",
+        description="Address of a package index (a mirror) to download from; empty for pip's own",
+    )
+    torch_index: StringProperty(
+        name="Torch Index",
+        description=(
+            "Where torch alone comes from: the address after --index-url on PyTorch's page Get Started. "
+            "Needed for ROCm, and for CUDA on Windows; for the CPU on Linux it saves gigabytes"
+        ),
     )
     whisper_python: StringProperty(
         name="Whisper's Python", description="The Python that has Whisper; empty: it is looked for", subtype="FILE_PATH"
@@ -111,7 +118,14 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
         making = current.environment is not None
         settings = layout.column()
         settings.enabled = not making
-        for name in ("environment_folder", "environment_python", "torch_device", "with_whisper", "mirror"):
+        for name in (
+            "environment_folder",
+            "environment_python",
+            "torch_device",
+            "torch_index",
+            "with_whisper",
+            "mirror",
+        ):
             settings.prop(self, name)
         if making:
             row = layout.row(align=True)

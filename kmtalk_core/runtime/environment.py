@@ -27,14 +27,13 @@ from .. import __version__
 from ..errors import KMTalkError, storage_trouble
 from ..localization.guarded import NO_WINDOW
 
-DEVICES = ("cuda", "rocm", "mps", "cpu")
+NAMES = {"cuda": "CUDA", "rocm": "ROCm", "mps": "MPS", "cpu": "the CPU"}
+DEVICES = tuple(NAMES)
 WINDOWS = os.name == "nt"
+SYSTEM = platform.system()
 CORE = ("numpy", "scipy", "av<19", "onnxruntime", "num2words", "pocketsphinx; python_version < '3.14'")
 TORCH = "torch>=2.6"
 SPEECH = ("transformers>=4.40", "faster-whisper")  # openai-whisper has no wheels, which some computers cannot build
-# Where the builds of torch are that the package index does not have: PyTorch's own site.
-TORCH_BUILDS = "https://download.pytorch.org/whl/"
-BUILDS = {"cuda": "cu126", "rocm": "rocm6.4", "cpu": "cpu"}
 SPACE = {"cuda": 9, "rocm": 18, "mps": 2, "cpu": 2}  # GB, with what pip unpacks on the way
 SPACE_FOR_SPEECH = 1  # GB
 PAUSE = 0.05  # s that are spent between two pieces of news
@@ -50,7 +49,8 @@ OFFLINE = re.compile(
 class Plan:
     """What to build: in `folder`, by the Python `python`, torch for `device`, and Whisper and transformers if `speech`.
 
-    `index` is a package index to use instead of pip's own and PyTorch's (a mirror); `core` is the folder that holds
+    `index` is a package index to use instead of pip's own (a mirror), `torch_index` one for torch alone; `core` is the
+    folder that holds
     `kmtalk_core`, and `for_torch` the .zip with the parts of it that only torch runs, if they are not there.
     """
 
@@ -60,6 +60,7 @@ class Plan:
     speech: bool
     core: str
     index: str = ""
+    torch_index: str = ""
     for_torch: str = ""
 
 
@@ -112,7 +113,14 @@ def check(plan: Plan) -> None:
     parent = next(p for p in (folder, *folder.parents) if p.is_dir())
     if not os.access(parent, os.W_OK):
         raise KMTalkError(f"{parent} cannot be written to; choose another folder.")
-    needed = SPACE[plan.device] + SPACE_FOR_SPEECH * plan.speech
+    if not own_build(plan) and not plan.torch_index and not plan.index:
+        raise KMTalkError(
+            f"Pip's own index has no torch for {NAMES[plan.device]} on this system; copy the address that stands after "
+            "--index-url on PyTorch's page Get Started (pytorch.org) into Torch Index."
+        )
+    # Without an index of its own, Linux gets the build for CUDA, which works on the CPU too.
+    build_of = "cuda" if plan.device == "cpu" and SYSTEM == "Linux" and not plan.torch_index else plan.device
+    needed = SPACE[build_of] + SPACE_FOR_SPEECH * plan.speech
     free = shutil.disk_usage(parent).free / 1e9
     if free < needed and not ready(folder):
         raise KMTalkError(f"The environment needs {needed} GB, but {parent} has {free:.1f} GB free; make some room.")
@@ -168,6 +176,11 @@ def remove(folder: str | os.PathLike[str]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def own_build(plan: Plan) -> bool:
+    """Whether pip's own index has torch for the device: CUDA on Linux only, MPS on macOS, never ROCm."""
+    return plan.device in ("cpu", "mps") or (plan.device == "cuda" and SYSTEM == "Linux")
+
+
 def _steps(plan: Plan) -> list[tuple[str, str, float, list[str]]]:
     """Name, what is said, where it begins on the way from 0 to 1, and the command."""
     python = str(python_of(plan.folder))
@@ -176,9 +189,7 @@ def _steps(plan: Plan) -> list[tuple[str, str, float, list[str]]]:
         python, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
         "--no-warn-script-location", "--cache-dir", str(Path(plan.folder) / "downloads"),
     ]  # fmt: skip
-    # The package index has torch with CUDA for Linux and with MPS for macOS.
-    own_build = plan.device in BUILDS and not (plan.device == "cuda" and platform.system() == "Linux")
-    builds = ["--index-url", TORCH_BUILDS + BUILDS[plan.device]] if own_build and not plan.index else index
+    builds = ["--index-url", plan.torch_index] if plan.torch_index else index
     steps = [
         ("venv", "making the environment", 0.0, [plan.python, "-I", "-m", "venv", str(Path(plan.folder) / "python")]),
         ("pip", "bringing pip up to date", 0.03, [*install, *index, "--upgrade", "pip"]),

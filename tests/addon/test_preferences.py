@@ -27,6 +27,7 @@ class Chosen:
     torch_device = "cpu"
     with_whisper = False
     mirror = " https://mirror.example/simple "
+    torch_index = ""
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def finished(folder, device):
 
 def test_the_interpreter_follows_the_choice(chosen):
     assert preferences.interpreter(None) == ("", "auto"), "an environment that is not ready does not count"
-    python = finished(chosen.environment_folder, "NVIDIA H100")
+    python = finished(chosen.environment_folder, "Some Card")
     assert preferences.interpreter(None) == (str(python), "torch")
     chosen.interpreter = "PYTHON"
     assert preferences.interpreter(None) == ("/some/python", "auto")
