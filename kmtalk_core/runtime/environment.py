@@ -50,8 +50,8 @@ class Plan:
     """What to build: in `folder`, by the Python `python`, torch for `device`, and Whisper and transformers if `speech`.
 
     `index` is a package index to use instead of pip's own (a mirror), `torch_index` one for torch alone; `core` is the
-    folder that holds
-    `kmtalk_core`, and `for_torch` the .zip with the parts of it that only torch runs, if they are not there.
+    folder that holds `kmtalk_core`, and `for_torch` the .zip with the parts of it that only torch runs, if they are not
+    there.
     """
 
     folder: str
