@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,12 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, text: str, run: Callable[[argparse.Namespace, Progress], Any]) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
-        sub.set_defaults(run=run)
-        return sub
+    command = partial(arguments.add_command, commands)
 
     def add_line(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--scene", metavar="NAME", help="the scene (the file's active one)")

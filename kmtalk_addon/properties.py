@@ -1,6 +1,7 @@
 """What the user chooses, and what a file remembers of the lines that were animated."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import bpy
 from bpy.props import (
@@ -41,6 +42,20 @@ EXPRESSIONS = tuple((name, name.capitalize(), f"A {name} face that speaks") for 
 
 def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, typed: str) -> Iterator[str]:
     yield from (strip.name for strip in sound_strips(compat.sequencer_scene(context)))
+
+
+def _strength(name: str, description: str, default: float, most: float) -> Any:
+    """A slider from 0 to `most` that acts at once; not to be animated, for it says how the whole line is worn."""
+    return FloatProperty(
+        name=name,
+        description=description,
+        default=default,
+        min=0.0,
+        max=most,
+        subtype="FACTOR",
+        options=set(),
+        update=live.changed,
+    )
 
 
 class KMTalkSettings(bpy.types.PropertyGroup):
@@ -92,46 +107,10 @@ class KMTalkLine(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
     )
     corrections: StringProperty(description="What was corrected in words and phones (JSON, see corrections.Stored)")
-    intensity: FloatProperty(
-        name="Intensity",
-        description="Strength of the speech movement; lips go on closing at p, b and m",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        subtype="FACTOR",
-        options=set(),  # not to be animated: it says how the whole line is worn
-        update=live.changed,
-    )
-    jaw: FloatProperty(
-        name="Jaw",
-        description="Strength of the jaw by itself",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
-    lips: FloatProperty(
-        name="Lips",
-        description="Strength of the lips by themselves",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
-    smoothing: FloatProperty(
-        name="Smoothing",
-        description="Calms the movement",
-        default=0.0,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
+    intensity: _strength("Intensity", "Strength of the speech movement; lips go on closing at p, b and m", 1.0, 2.0)
+    jaw: _strength("Jaw", "Strength of the jaw by itself", 1.0, 2.0)
+    lips: _strength("Lips", "Strength of the lips by themselves", 1.0, 2.0)
+    smoothing: _strength("Smoothing", "Calms the movement", 0.0, 1.0)
     offset: FloatProperty(
         name="Offset",
         description="Seconds by which the face is later than the sound, earlier where negative; key motions go along",
@@ -146,39 +125,12 @@ class KMTalkLine(bpy.types.PropertyGroup):
         options=set(),
         update=live.changed,
     )
-    upper_face: FloatProperty(
-        name="Upper Face",
-        description="Strength of brows and gaze; at 0 there are no blinks either",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
-    head: FloatProperty(
-        name="Head",
-        description="Strength of the head's motion",
-        default=1.0,
-        min=0.0,
-        max=2.0,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
+    upper_face: _strength("Upper Face", "Strength of brows and gaze; at 0 there are no blinks either", 1.0, 2.0)
+    head: _strength("Head", "Strength of the head's motion", 1.0, 2.0)
     expression: EnumProperty(
         name="Expression", description="Style of the whole face", items=EXPRESSIONS, options=set(), update=live.changed
     )
-    expression_strength: FloatProperty(
-        name="Strength",
-        description="How much of the expression",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
+    expression_strength: _strength("Strength", "How much of the expression", 1.0, 1.0)
     seed: IntProperty(
         name="Seed",
         description="Another seed gives other blinks, brow and head movements",

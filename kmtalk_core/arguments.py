@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .errors import InputError
 
@@ -24,6 +24,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`.")
+
+
+def add_command(commands: Any, name: str, text: str, run: Callable[..., Any]) -> argparse.ArgumentParser:
+    """Add a command that `run` does to the subparsers `commands`, with the option that all commands share."""
+    sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
+    sub.set_defaults(run=run)
+    return sub
 
 
 def number(low: float, high: float) -> Callable[[str], float]:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from .arguments import (
     STRENGTH,
     WHISPER_DEVICES,
     Parser,
+    add_command,
     integer,
     number,
 )
@@ -53,12 +55,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="kmtalk", description="Talking heads from speech, with key poses that stay editable.")
     parser.add_argument("--version", action="version", version=f"kmtalk {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, text: str, run: Callable[[argparse.Namespace, Progress], int]) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
-        sub.set_defaults(run=run)
-        return sub
+    command = partial(add_command, commands)
 
     def add_speech(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("audio", type=Path, metavar="AUDIO", help="sound or video file with speech")
