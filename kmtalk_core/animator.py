@@ -121,13 +121,13 @@ class Animator:
         """Sound → phones and words with times."""
         request = request or Request()
         listen = _part(progress, 0.0, 0.5, "listening")
-        return self._align(sound, request, lambda: self._hear(sound, listen), _section(progress, 0.5, 1.0))
+        return self._align(sound, request, lambda: self._hear(sound, listen), section(progress, 0.5, 1.0))
 
     def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
         """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
         request = request or Request()
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
-        alignment = self._align(sound, request, lambda: heard, _section(progress, 0.3, 0.7))
+        alignment = self._align(sound, request, lambda: heard, section(progress, 0.3, 0.7))
         times = frame_times(alignment.duration, request.fps)
         rule = "apexes" if request.key_rule == "auto" else request.key_rule
         instants = key_instants(alignment, rule, request.fps, density=request.key_density)
@@ -223,11 +223,11 @@ class Animator:
             **{f.name: getattr(animation.sliders, f.name) for f in fields(animation.sliders)},
             **{f.name: getattr(animation.layers, f.name) for f in fields(animation.layers)},
         )
-        fresh = self.animate(sound, wish, _section(progress, 0.0, 0.9))
+        fresh = self.animate(sound, wish, section(progress, 0.0, 0.9))
         result, keys = spliced(animation, fresh)
         if keys is result.keys or len(same_keys(result.keys, keys)[0]) == len(keys.times) == len(result.keys.times):
             return result
-        return self.complete(result, keys, _section(progress, 0.9, 1.0))
+        return self.complete(result, keys, section(progress, 0.9, 1.0))
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.samples, self._rate, progress)
@@ -289,5 +289,6 @@ def _part(progress: Progress, begin: float, end: float, doing: str) -> Callable[
     return lambda share: progress(begin + (end - begin) * share, doing)
 
 
-def _section(progress: Progress, begin: float, end: float) -> Progress:
+def section(progress: Progress, begin: float, end: float) -> Progress:
+    """Tells `progress` of work that is the part `begin`…`end` of the whole."""
     return lambda share, doing: progress(begin + (end - begin) * share, doing)

@@ -237,10 +237,12 @@ def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_
     return out
 
 
-def _opening(motion: np.ndarray, column: Mapping[str, int]) -> np.ndarray:
-    """(n,) mm by which the rig's lips are open; negative where they are shut further than they can be."""
+def _opening(
+    motion: np.ndarray, column: Mapping[str, int], by_control: Mapping[str, float] = RIG_OPENING | RIG_PARTING
+) -> np.ndarray:
+    """(n,) mm that the controls open the lips by; negative where they are shut further than they can be."""
     out = np.zeros(len(motion))
-    for name, mm in (RIG_OPENING | RIG_PARTING).items():
+    for name, mm in by_control.items():
         if name in column:
             out += mm * motion[:, column[name]]
     return out
@@ -249,12 +251,7 @@ def _opening(motion: np.ndarray, column: Mapping[str, int]) -> np.ndarray:
 def lips_apart(motion: np.ndarray, control_names: Sequence[str], lips: LipLine | None = None) -> np.ndarray:
     """(T,) mm between such `lips` (None: the articulation rig's) for `motion` (T, C), from the controls alone."""
     column = {name: index for index, name in enumerate(control_names)}
-    if lips is None:
-        return np.maximum(_opening(motion, column), 0.0)
-    apart = np.full(len(motion), lips.rest)
-    for name, mm in lips.opening.items():
-        if name in column:
-            apart += mm * motion[:, column[name]]
+    apart = _opening(motion, column) if lips is None else lips.rest + _opening(motion, column, lips.opening)
     return np.maximum(apart, 0.0)
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .animator import Animator, Progress, Request, frame_times, silent_progress
+from .animator import Animator, Progress, Request, frame_times, section, silent_progress
 from .audio import SAMPLE_RATE, Sound
 from .checkpoint import load_checkpoint
 from .completion import SAME_TIME, SAME_VALUE, Span, complete_through, edited_spans, fade
@@ -86,7 +86,7 @@ class VertexAnimator(Animator):
         rule = self._rule if request.key_rule == "auto" else request.key_rule
         instants = key_instants(alignment, rule, request.fps, density=request.key_density)
         frames = np.rint(instants.times * request.fps).astype(np.int64)
-        part = _share(progress, 0.3, 1.0)
+        part = section(progress, 0.3, 1.0)
         features = np.zeros((1, 0), np.float32)
         if self._networks.completes:
             features, moved = self._completed_from(sound, instants, times, part)
@@ -223,7 +223,7 @@ class VertexAnimator(Animator):
             at = instants.times[piece.first : piece.last]
             piece.add(posed, networks.key_motions(at_times(features, rate, at), at - piece.start))
         keys = KeyMotions(instants.times, posed)
-        tell = _share(progress, 0.5, 1.0)
+        tell = section(progress, 0.5, 1.0)
         return features, complete_motion(
             networks, features, rate, keys, times, lambda share: tell(share, "completing the motion"), scratch
         )
@@ -323,10 +323,6 @@ def _around(
     low = max(round((start - lead / rate) * SAMPLE_RATE), 0)
     high = min(round((end + HEARD_AROUND) * SAMPLE_RATE), len(samples))
     return ((samples[low:high] - level[0]) / level[1]).astype(np.float32), lead
-
-
-def _share(progress: Progress, begin: float, end: float) -> Progress:
-    return lambda share, doing: progress(begin + (end - begin) * share, doing)
 
 
 def _without_meaning(request: Request) -> list[str]:
