@@ -24,13 +24,10 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=HOURS, help=f"hours of synthetic speech ({HOURS:g})")
     parser.add_argument("--out", type=Path, default=COMPACT_CHECKPOINT, help="the finished checkpoint")
     options = parser.parse_args()
-    from .corpus import real
     from .corpus.__main__ import make
     from .train import CONFIG, train
 
     try:
-        if options.real_speech and not real.recordings(options.real_speech):
-            raise InputError(f"{options.real_speech} holds no librispeech/*.flac or ljspeech/*.flac; name another.")
         make(options.work / "corpus", options.hours, options.real_speech, seed=0)
         digest = train(CONFIG, options.work / "corpus", options.work / "run", options.out)
     except KMTalkError as error:

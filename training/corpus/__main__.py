@@ -31,7 +31,7 @@ import numpy as np
 from pocketsphinx import get_model_path
 from tqdm import tqdm
 
-from kmtalk_core.errors import KMTalkError
+from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.motion import written_whole
 from training.corpus import Utterance, augment, real, revoice, voices
 from training.corpus.stress import with_stress
@@ -62,10 +62,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:
-        if arguments.real_speech and not real.recordings(arguments.real_speech):
-            raise KMTalkError(
-                f"{arguments.real_speech} holds no librispeech/*.flac or ljspeech/*.flac; name the folder above these."
-            )
         make(arguments.out, arguments.hours, arguments.real_speech, arguments.seed)
     except KMTalkError as error:
         print(error, file=sys.stderr)
@@ -76,8 +72,11 @@ def main() -> int:
 def make(out: Path, hours: float, real_speech: Path | None, seed: int) -> None:
     """Make or complete the corpus in folder `out`; see the module's docstring.
 
-    Raises KMTalkError if none of the engines is installed; engines that are missing are named on stderr and left out.
+    Raises InputError if `real_speech` holds none, KMTalkError if none of the engines is installed; engines that are
+    missing are named on stderr and left out.
     """
+    if real_speech and not real.recordings(real_speech):
+        raise InputError(f"{real_speech} holds no librispeech/*.flac or ljspeech/*.flac; name the folder above these.")
     missing = {engine: reason for engine in voices.ENGINES if (reason := voices.available(engine))}
     for reason in missing.values():
         print(reason, "Going on without it.", file=sys.stderr)
