@@ -20,13 +20,11 @@ from kmtalk_core.audio import load_sound
 from kmtalk_core.motion import save_npz
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.mesh import load_mesh
-from kmtalk_core.rig.mouth import lip_line, mouth_of
 
-SHARED = Path(__file__).parent.parent.parent / "shared"
+from .clips import DEV, SHARED, load_clips
+from .stage import FLAME_HEAD, FPS, lips_of
+
 JUDGE = SHARED / "judge" / "judge.py"
-REFERENCE = SHARED / "judge" / "reference_phones.json"
-MESH = SHARED / "data" / "mesh" / "FLAME_sample.ply"
-FPS = 30.0
 RULES = ("apexes", "boundaries", "both", "uniform")
 DENSITIES = (1.0, 0.75, 0.5, 0.3, 0.15)
 FIGURES = ("bilabial", "labiodental", "silence", "open_auc", "round_auc", "openness_r", "jitter")
@@ -62,12 +60,9 @@ class Judge:
     """Animates every clip with a rule and a density, and returns the judge's figures and `keys` per second."""
 
     def __init__(self) -> None:
-        self._animator, self._mesh = Animator(), load_mesh(MESH)
-        self._rig = build_rig(self._mesh)
-        self._lips = lip_line(mouth_of(self._rig, self._mesh.faces))
-        clips = json.loads(REFERENCE.read_text(encoding="utf-8"))
-        found = {path.name: path for path in (SHARED / "data" / "speech").rglob("*") if path.name in clips}
-        self._clips = [(Path(name).stem, load_sound(found[name]), clip["text"]) for name, clip in clips.items()]
+        self._animator, self._rig = Animator(), build_rig(load_mesh(FLAME_HEAD))
+        self._lips = lips_of(FLAME_HEAD)
+        self._clips = [(clip.path.stem, load_sound(clip.path), clip.text) for clip in load_clips(DEV)]
 
     def __call__(self, rule: str, density: float) -> Row:
         keys = seconds = 0.0
@@ -80,7 +75,7 @@ class Judge:
                 vertices = self._rig.vertices(animation.controls, animation.control_names)
                 save_npz({"fps": np.float64(FPS), "vertices": vertices.astype(np.float32)}, Path(folder, f"{stem}.npz"))
             answer = Path(folder, "figures.json")
-            command = [sys.executable, JUDGE, REFERENCE, folder, MESH, "--json", answer]
+            command = [sys.executable, JUDGE, DEV, folder, FLAME_HEAD, "--json", answer]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             return {**json.loads(answer.read_text()), "keys": keys / seconds}
 

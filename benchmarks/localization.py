@@ -28,9 +28,8 @@ from kmtalk_core.localization.ipa import segments
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone, Word
 
-SHARED = Path(__file__).parent.parent.parent / "shared"
-SPEECH = SHARED / "data" / "speech"
-REFERENCE = SHARED / "judge" / "reference_phones.json"
+from .clips import DEV, SHARED, load_clips
+
 BY_HAND = "acoustic_corpus"
 STEP = 0.01  # s at which phones are compared
 
@@ -73,7 +72,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := [name for name in options.section if name not in SECTIONS]:
         parser.error(f"there is no section {unknown[0]}; choose from {', '.join(SECTIONS)}")
-    if not REFERENCE.is_file():
+    if not DEV.is_file():
         print(f"The speech to measure on is not at hand ({SHARED}).")
         return 0
     sets = {"dev": list(dev_clips())}
@@ -88,12 +87,10 @@ def main() -> int:
 
 def dev_clips() -> Iterator[Clip]:
     """The clips of the judge; one has words marked by hand."""
-    found = {path.name: path for path in SPEECH.rglob("*")}
-    for name, clip in json.loads(REFERENCE.read_text(encoding="utf-8")).items():
-        words = ()
-        if name.startswith(BY_HAND):
-            words = load_alignment(found[name].with_suffix(".TextGrid")).words
-        yield Clip(name, load_sound(found[name]), clip["text"], tuple(Phone(*p) for p in clip["phones"]), words)
+    for clip in load_clips(DEV):
+        by_hand = clip.name.startswith(BY_HAND)
+        words = load_alignment(clip.path.with_suffix(".TextGrid")).words if by_hand else ()
+        yield Clip(clip.name, load_sound(clip.path), clip.text, clip.phones, words)
 
 
 def further_clips(texts: dict[str, str]) -> Iterator[Clip]:
