@@ -36,7 +36,7 @@ REPEATS = 3  # the median counts
 
 MEMORY = r"""
 import pathlib, re, resource, sys, time
-from kmtalk_core.runtime import protocol, worker
+from kmtalk_core.service import protocol, worker
 start = time.perf_counter()
 worker.serve(protocol.Animate(sys.argv[1], sys.argv[2]), lambda *_: None)
 took = time.perf_counter() - start
@@ -205,7 +205,7 @@ def new_blender_head():
 
     import kmtalk_addon
     from demo.scene import head_object
-    from kmtalk_core.motion import load_npz
+    from kmtalk_core.files import load_npz
 
     if hasattr(bpy.types.Scene, "kmtalk"):
         kmtalk_addon.unregister()

@@ -19,10 +19,10 @@ from unittest import mock
 import numpy as np
 
 from kmtalk_core import animator as animator_module
-from kmtalk_core import finish
 from kmtalk_core.animator import Request, frame_times
 from kmtalk_core.audio import Sound
 from kmtalk_core.conditioning import unknown_context
+from kmtalk_core.finish import compose as finish
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 from kmtalk_core.runtime.inference import Backend

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from kmtalk_core.phones import Phone
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,7 @@ import numpy as np
 
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.audio import load_sound
-from kmtalk_core.motion import save_npz
+from kmtalk_core.files import save_npz
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.mesh import load_mesh
 

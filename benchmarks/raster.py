@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from kmtalk_core.motion import load_npz
+from kmtalk_core.files import load_npz
 from kmtalk_core.rig.mesh import Mesh
 
 YAW = {"front": 0.0, "three_quarter": 40.0}  # degrees to the head's left

@@ -15,8 +15,8 @@ import numpy as np
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import Sound, load_sound
-from kmtalk_core.lip_line import LipLine
 from kmtalk_core.rig.articulation import build_rig
+from kmtalk_core.rig.lip_line import LipLine
 from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.mouth import lip_line, mouth_of
 from kmtalk_core.rig.profiles import find_landmarks

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 
 from .measures import Figures
 

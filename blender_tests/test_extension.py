@@ -96,7 +96,7 @@ def test_the_self_check_finds_all_that_is_needed(kmtalk):
     assert bpy.ops.kmtalk.self_check() == {"FINISHED"}
     missing = [finding for finding in current.findings if not finding.works and not finding.optional]
     assert not missing and len(current.findings) > 10
-    from kmtalk_core.doctor import format_report
+    from kmtalk_core.command.doctor import format_report
 
     print(format_report(list(current.findings)))
 

@@ -8,9 +8,9 @@ import tempfile
 from pathlib import Path
 
 from kmtalk_core.assets import ASSETS
-from kmtalk_core.cli import Parser, Progress
+from kmtalk_core.command.cli import Parser, Progress
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 
 OUTPUT = Path(__file__).parent.parent / "demo_output"
 SAMPLE = ASSETS / "sample_speech.flac"

@@ -15,7 +15,8 @@ from kmtalk_addon.lipsync import Options, read_take
 from kmtalk_addon.shape_keys import LANDMARKS
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, load_npz, written_whole
+from kmtalk_core.files import load_npz, written_whole
+from kmtalk_core.motion import Animation
 from kmtalk_core.rig.frame import head_frame
 from kmtalk_core.rig.mesh import Mesh
 from kmtalk_core.rig.profiles import find_landmarks

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kmtalk_core.motion import Animation, written_whole
+from kmtalk_core.files import written_whole
+from kmtalk_core.motion import Animation
 from kmtalk_core.phones import SILENCE, Alignment, Phone
 
 # What an animator looks for first, in the order of the sheet; the longest of each group is shown.

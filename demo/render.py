@@ -14,7 +14,7 @@ import av
 import bpy
 
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 
 from .scene import View, add_camera
 

@@ -27,15 +27,15 @@ from .preferences import interpreter
 from .session import current
 
 if TYPE_CHECKING:
+    from kmtalk_core.command.progress import Progress
     from kmtalk_core.motion import Animation
-    from kmtalk_core.progress import Progress
 
 PROGRAM = "blender -b FILE --command kmtalk"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command on the file that Blender has opened; returns the exit status."""
-    from kmtalk_core.progress import Progress
+    from kmtalk_core.command.progress import Progress
 
     given = list(arguments)
     progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    from kmtalk_core import arguments
+    from kmtalk_core.command import arguments
 
     parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -138,7 +138,7 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def bake(options: argparse.Namespace, progress: Progress) -> int:
-    from kmtalk_core.cli import check_output
+    from kmtalk_core.command.cli import check_output
     from kmtalk_core.export import export_animation
 
     check_output(options.out, ".mdd", ".pc2")
@@ -151,7 +151,7 @@ def bake(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def export(options: argparse.Namespace, progress: Progress) -> int:
-    from kmtalk_core.cli import check_output
+    from kmtalk_core.command.cli import check_output
     from kmtalk_core.export import EXPORTERS, export_animation
     from kmtalk_core.motion import save_animation
 
@@ -166,7 +166,7 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
     """In the worker's Python, for it starts processes of its own."""
     arguments = ["batch", str(options.manifest), "--out", str(options.out), "--workers", str(options.workers)]
     arguments += ["--resume"] * options.resume + ["--progress", "json" if progress.json else "auto"]
-    code = "from kmtalk_core.cli import main; sys.exit(main(json.loads(sys.argv[2])))"
+    code = "from kmtalk_core.command.cli import main; sys.exit(main(json.loads(sys.argv[2])))"
     python = bpy.path.abspath(interpreter(bpy.context)[0])
     command = [*start_code(python, core_folders(python), code), json.dumps(arguments)]
     sys.stdout.flush()
@@ -256,7 +256,7 @@ def positions(
 
 def check_blend(path: Path) -> None:
     """Notice an output that cannot be written before any work is done."""
-    from kmtalk_core.cli import check_output
+    from kmtalk_core.command.cli import check_output
 
     check_output(path, ".blend")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import bpy
 
 import kmtalk_core
-from kmtalk_core.doctor import Finding, format_report
+from kmtalk_core.command.doctor import Finding, format_report
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.runtime import environment as environments
-from kmtalk_core.runtime.protocol import Examine
+from kmtalk_core.service import environment as environments
+from kmtalk_core.service.protocol import Examine
 
 from . import compat, operators, preferences
 from .job import Steps

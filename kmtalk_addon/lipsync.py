@@ -13,8 +13,9 @@ import bpy
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, KeyMotions, save_animation, save_npz
-from kmtalk_core.runtime.protocol import Animate, BuildRig, Complete, Correct
+from kmtalk_core.files import save_npz
+from kmtalk_core.motion import Animation, KeyMotions, save_animation
+from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
 from kmtalk_core.sliders import Layers, Sliders
 
 from . import corrections, keyframes, live, shape_keys, takes
@@ -25,7 +26,7 @@ from .takes import find_take, read_take
 
 @dataclass(frozen=True)
 class Options:
-    """How to animate a line, as in `kmtalk_core.runtime.protocol.Animate`.
+    """How to animate a line, as in `kmtalk_core.service.protocol.Animate`.
 
     None as `transcript` means what the strip says: its text, name, or the file beside the sound.
     """
@@ -218,7 +219,7 @@ def _edited(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> _
 def _as_worn(base: Animation, settings: tuple[Sliders, Layers] | None) -> Animation:
     if settings is None or base.speech is None or settings == (base.sliders, base.layers):
         return base
-    from kmtalk_core.finish import finish
+    from kmtalk_core.finish.compose import finish
 
     return finish(base, *settings)
 

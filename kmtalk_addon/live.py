@@ -101,7 +101,7 @@ def slide(
     layers: Layers,
 ) -> None:
     """Finish a line anew. Keys that the animator has edited, completed already or not, stay as they are."""
-    from kmtalk_core.finish import finish
+    from kmtalk_core.finish.compose import finish
 
     left = as_left(scene, strip, obj, take, action)
     animation = finish(replace(takes.read_take(take)[1], keys=left.keys, edited=left.edited), sliders, layers)

@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from kmtalk_core.runtime import environment as environments
+from kmtalk_core.service import environment as environments
 
 from . import compat
 from .session import current

@@ -14,7 +14,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from kmtalk_core.expression import EXPRESSIONS as PROTOTYPES
+from kmtalk_core.finish.expression import EXPRESSIONS as PROTOTYPES
 from kmtalk_core.localization.tongues import LANGUAGES as NAMES_OF_LANGUAGES
 
 from . import compat, live

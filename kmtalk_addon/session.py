@@ -17,8 +17,8 @@ from kmtalk_core.errors import KMTalkError, storage_trouble
 from .job import Job, Steps, Worker, worker_command
 
 if TYPE_CHECKING:
-    from kmtalk_core.doctor import Finding
-    from kmtalk_core.runtime.environment import News
+    from kmtalk_core.command.doctor import Finding
+    from kmtalk_core.service.environment import News
 
 
 @dataclass

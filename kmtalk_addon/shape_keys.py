@@ -11,7 +11,8 @@ import bpy
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, load_npz, save_npz
+from kmtalk_core.files import load_npz, save_npz
+from kmtalk_core.motion import Animation
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import triangulate
 from kmtalk_core.rig.naming import match_controls

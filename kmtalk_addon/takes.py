@@ -117,7 +117,7 @@ def remember(take: bpy.types.PropertyGroup, line: Line, animation: Animation) ->
 
 def remember_missed(take: bpy.types.PropertyGroup, animation: Animation) -> None:
     """Fill in which lip contacts the motion misses."""
-    from kmtalk_core.report import contact_report
+    from kmtalk_core.finish.report import contact_report
 
     report = contact_report(animation)
     take.contacts, take.fitted = f"{report.summary}.", animation.lip_line is not None

@@ -21,9 +21,10 @@ from bpy.props import StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.export import write_pc2
-from kmtalk_core.motion import load_animation, save_npz, written_whole
+from kmtalk_core.files import save_npz, written_whole
+from kmtalk_core.motion import load_animation
 from kmtalk_core.rig.mesh import triangulate
-from kmtalk_core.runtime.protocol import Animate, Complete
+from kmtalk_core.service.protocol import Animate, Complete
 from kmtalk_core.vertex_motion import VertexAnimation
 
 from . import compat, shape_keys

@@ -14,10 +14,10 @@ import numpy as np
 from .audio import Sound
 from .checkpoint import Checkpoint, load_checkpoint, moves_vertices
 from .completion import complete_through, recomplete, same_keys
-from .contacts import seal_lips
 from .errors import InputError, KMTalkError
-from .finish import free_keys, freely_moving, with_contacts
-from .lip_line import LipLine
+from .finish.compose import free_keys, freely_moving, with_contacts
+from .finish.contacts import seal_lips
+from .finish.splice import spliced
 from .localization import localize
 from .localization.corrections import Correction, corrected
 from .localization.keys import key_instants
@@ -27,9 +27,9 @@ from .motion import Animation, KeyMotions
 from .phones import Alignment
 from .pitch import pitch_contour
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
+from .rig.lip_line import LipLine
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .sliders import Layers, Sliders
-from .splice import spliced
 
 Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .assets import COMPACT_CHECKPOINT
 from .errors import InputError
-from .motion import load_npz, save_npz
+from .files import load_npz, save_npz
 
 FORMAT = 1
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from .errors import InputError
-from .motion import Animation, written_whole
+from .files import written_whole
+from .motion import Animation
 
 # The columns of Epic's Live Link Face recordings, in their order: ARKit's names, then head and eye rotations.
 LIVE_LINK_CONTROLS = (

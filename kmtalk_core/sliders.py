@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from .errors import InputError
-from .expression import prototype_of
+from .finish.expression import prototype_of
 
 
 @dataclass(frozen=True)

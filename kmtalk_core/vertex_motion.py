@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import InputError
-from .motion import Animation, KeyMotions, finite, load_npz
+from .files import load_npz
+from .motion import Animation, KeyMotions, finite
 
 LARGE = 256 * 1024**2  # bytes: more are kept on disk rather than in memory
 ROWS = 64  # poses that are handled at once

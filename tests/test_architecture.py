@@ -47,12 +47,12 @@ def test_dependence_goes_one_way(folder, forbidden):
 
 def test_torch_is_only_in_the_networks_and_its_backend():
     # doctor.py reports on torch where it is installed.
-    allowed = {CORE / "runtime" / "torch_backend.py", CORE / "doctor.py"}
+    allowed = {CORE / "runtime" / "torch_backend.py", CORE / "command" / "doctor.py"}
     users = {path for path in sources("kmtalk_core") if "torch" in imported_modules(path)}
     assert not {p for p in users if CORE / "networks" not in p.parents and p not in allowed}
 
 
-@pytest.mark.parametrize("module", ["kmtalk_core", "kmtalk_core.cli"])
+@pytest.mark.parametrize("module", ["kmtalk_core", "kmtalk_core.command.cli"])
 def test_importing_is_instant(module):
     assert not loaded_by(module) & (HEAVY | {"numpy"})
 

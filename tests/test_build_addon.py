@@ -54,7 +54,7 @@ def test_the_core_comes_without_networks_and_all_of_it_together(built):
         (name,) = (n for n in extension.namelist() if n.startswith("wheels/kmtalk-"))
         wheel = zipfile.ZipFile(io.BytesIO(extension.read(name))).namelist()
         for_torch = zipfile.ZipFile(io.BytesIO(extension.read("for_torch.zip"))).namelist()
-    assert "kmtalk_core/assets/kmtalk_compact.npz" in wheel and "kmtalk_core/runtime/worker.py" in wheel
+    assert "kmtalk_core/assets/kmtalk_compact.npz" in wheel and "kmtalk_core/service/worker.py" in wheel
     assert "kmtalk_core/networks/kmtalk.py" in for_torch
     assert not [n for n in wheel if "networks" in n or "torch_backend" in n or "__pycache__" in n]
     assert {n for n in wheel if n.startswith("kmtalk_core/")} | set(for_torch) == set(core.core_files())

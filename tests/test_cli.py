@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kmtalk_core import cli
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
-from kmtalk_core.batch import Line, Report
-from kmtalk_core.cli import main
+from kmtalk_core.command import cli
+from kmtalk_core.command.batch import Line, Report
+from kmtalk_core.command.cli import main
+from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.localization import LOCALIZERS
-from kmtalk_core.motion import load_animation, load_npz, save_npz
+from kmtalk_core.motion import load_animation
 from kmtalk_core.rig.mesh import load_mesh
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
-from kmtalk_core.cli import main
+from kmtalk_core.command.cli import main
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.motion import load_animation
 

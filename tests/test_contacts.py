@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kmtalk_core.contacts import seal_lips
+from kmtalk_core.finish.contacts import seal_lips
 from kmtalk_core.localization.keys import key_instants
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.phones import BILABIALS, Alignment, Phone

@@ -12,7 +12,8 @@ from PIL import Image
 
 from demo.contact_sheet import choose_poses
 from kmtalk_core.assets import DEMO_HEAD
-from kmtalk_core.motion import load_animation, load_npz
+from kmtalk_core.files import load_npz
+from kmtalk_core.motion import load_animation
 
 pytest.importorskip("bpy", reason="Blender as a module is not installed")
 import av

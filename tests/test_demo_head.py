@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from kmtalk_core.motion import load_npz
+from kmtalk_core.files import load_npz
 from tools.demo_head.assemble import demo_head
 
 ASSET = Path(__file__).resolve().parents[1] / "kmtalk_core" / "assets" / "demo_head.npz"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kmtalk_core.doctor import Finding, format_report, package
+from kmtalk_core.command.doctor import Finding, format_report, package
 
 
 def test_a_package_is_named_with_its_version_and_place():

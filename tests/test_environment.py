@@ -12,8 +12,8 @@ import pytest
 
 import kmtalk_core
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.runtime import environment
-from kmtalk_core.runtime.environment import LOG, NOTE, Plan, build, check, python_of, ready, remove, state_of
+from kmtalk_core.service import environment
+from kmtalk_core.service.environment import LOG, NOTE, Plan, build, check, python_of, ready, remove, state_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-ins are shell scripts")
 
@@ -183,7 +183,7 @@ def test_an_environment_of_another_version_is_not_used(plan):
 
 def test_the_self_test_compares_torch_with_the_embedded_model(monkeypatch):
     pytest.importorskip("torch")
-    from kmtalk_core.runtime import self_test
+    from kmtalk_core.service import self_test
 
     monkeypatch.setattr(self_test, "REPEATS", 1)
     found = self_test.examine()

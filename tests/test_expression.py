@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from test_upper_face import talking
 
-from kmtalk_core import arguments
-from kmtalk_core.batch import read_line
+from kmtalk_core.command import arguments
+from kmtalk_core.command.batch import read_line
 from kmtalk_core.errors import InputError
-from kmtalk_core.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
+from kmtalk_core.finish.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
 from kmtalk_core.phones import SILENCE, Alignment, Phone
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS
 from kmtalk_core.sliders import Layers

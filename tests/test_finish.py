@@ -5,14 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kmtalk_core.contacts import IN_CLOSURE, LIPS, TUCK, contact_pose, find_contacts, lip_from_teeth, lips_apart
 from kmtalk_core.errors import InputError
-from kmtalk_core.finish import finish, free_keys, freely_moving, slide, with_contacts
-from kmtalk_core.lip_line import RIG_OPENING, LipLine
+from kmtalk_core.finish.compose import finish, free_keys, freely_moving, slide, with_contacts
+from kmtalk_core.finish.contacts import (
+    IN_CLOSURE,
+    LIPS,
+    TUCK,
+    contact_pose,
+    find_contacts,
+    lip_from_teeth,
+    lips_apart,
+)
+from kmtalk_core.finish.report import contact_report
 from kmtalk_core.motion import Animation, KeyMotions, load_animation, save_animation
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, Alignment, Phone, Word
-from kmtalk_core.report import contact_report
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, SPEECH_CONTROLS
+from kmtalk_core.rig.lip_line import RIG_OPENING, LipLine
 from kmtalk_core.sliders import Layers, Sliders
 
 STILL = Layers(upper_face=0.0, head=0.0)

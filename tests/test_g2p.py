@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from kmtalk_core.files import save_npz
 from kmtalk_core.localization import g2p
-from kmtalk_core.motion import save_npz
 from kmtalk_core.phones import PHONES
 from tools import make_g2p
 from tools.make_g2p import distance, held_out

@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 from test_upper_face import talking
 
-from kmtalk_core.head import head_motion
+from kmtalk_core.finish.head import head_motion
+from kmtalk_core.finish.rhythm import find_rhythm
 from kmtalk_core.phones import SILENCE, Alignment, Phone
-from kmtalk_core.rhythm import find_rhythm
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.controls import HEAD_CONTROLS, HEAD_DEG
 from kmtalk_core.rig.mesh import load_mesh

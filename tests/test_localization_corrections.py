@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kmtalk_core.audio import Sound
-from kmtalk_core.cli import main
+from kmtalk_core.command.cli import main
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.corrections import Correction, corrected, load_corrections, save_corrections
 from kmtalk_core.localization.posterior import align_posterior, english_script

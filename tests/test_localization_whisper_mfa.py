@@ -89,7 +89,7 @@ def test_long_speech_is_cut_at_pauses():
 
 
 def test_a_batch_aligns_its_lines_together(both, tmp_path, monkeypatch):
-    from kmtalk_core.batch import Line, align_together
+    from kmtalk_core.command.batch import Line, align_together
 
     mfa, whisper, _ = both
     monkeypatch.setenv("KMTALK_MFA", str(mfa.program))
@@ -109,7 +109,7 @@ def test_a_batch_aligns_its_lines_together(both, tmp_path, monkeypatch):
 
 
 def test_the_doctor_tells_where_the_tools_are(both, monkeypatch):
-    from kmtalk_core.doctor import mfa_finding, whisper_finding
+    from kmtalk_core.command.doctor import mfa_finding, whisper_finding
 
     mfa, whisper, _ = both
     monkeypatch.setenv("KMTALK_MFA", str(mfa.program))

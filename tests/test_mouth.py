@@ -9,9 +9,9 @@ from scipy.spatial.transform import Rotation
 from test_finish import result, spoken
 
 from kmtalk_core.assets import DEMO_HEAD
-from kmtalk_core.contacts import LIPS, TEETH, contact_pose
-from kmtalk_core.finish import finish
-from kmtalk_core.report import contact_report
+from kmtalk_core.finish.compose import finish
+from kmtalk_core.finish.contacts import LIPS, TEETH, contact_pose
+from kmtalk_core.finish.report import contact_report
 from kmtalk_core.rig import contacts
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX

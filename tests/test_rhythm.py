@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kmtalk_core.audio import load_sound
+from kmtalk_core.finish.rhythm import find_rhythm
 from kmtalk_core.phones import SILENCE, VOWELS, Alignment, Phone, Word
 from kmtalk_core.pitch import pitch_contour
-from kmtalk_core.rhythm import find_rhythm
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 JFK = SHARED / "data" / "speech" / "clips" / "jfk.flac"

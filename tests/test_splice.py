@@ -10,10 +10,10 @@ import kmtalk_core
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
+from kmtalk_core.finish.splice import AROUND, BLEND, changed_span
 from kmtalk_core.localization.corrections import Correction
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.phones import Alignment, Phone
-from kmtalk_core.splice import AROUND, BLEND, changed_span
 
 SPEECH = Path(kmtalk_core.__file__).parent / "assets" / "sample_speech.flac"
 

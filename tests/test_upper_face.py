@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from kmtalk_core.finish.rhythm import find_rhythm
+from kmtalk_core.finish.upper_face import blinks, upper_face
 from kmtalk_core.phones import SILENCE, Alignment, Phone
-from kmtalk_core.rhythm import find_rhythm
 from kmtalk_core.rig.controls import UPPER_FACE_CONTROLS
-from kmtalk_core.upper_face import blinks, upper_face
 
 RATE = 50.0
 BLINK, OTHER = UPPER_FACE_CONTROLS.index("eyeBlinkLeft"), UPPER_FACE_CONTROLS.index("eyeBlinkRight")

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kmtalk_core.files import save_npz
 from kmtalk_core.localization.g2p import MODEL, Model, dictionary
-from kmtalk_core.motion import save_npz
 
 ORDER = 8  # letters, counting the one that is predicted
 HELD_OUT = 20  # one word in so many

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 
 VOICE = "rms"
 SPEED = 0.95  # flite's duration_stretch

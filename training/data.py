@@ -9,7 +9,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.features import MEL_RATE, SAMPLE_RATE, log_mel
-from kmtalk_core.motion import load_npz
+from kmtalk_core.files import load_npz
 from kmtalk_core.phones import PHONE_INDEX, VOWELS, Alignment, Phone
 
 from .articulation import loudness_curve

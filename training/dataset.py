@@ -17,9 +17,9 @@ import torch
 
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
+from kmtalk_core.files import load_npz, save_npz, written_whole
 from kmtalk_core.localization.keys import key_instants, offset_instants, uniform_instants
 from kmtalk_core.localization.textgrid import load_alignment
-from kmtalk_core.motion import load_npz, save_npz, written_whole
 from kmtalk_core.networks.lip_reader import encode_text
 from kmtalk_core.networks.method import Batch, Geometry, Keys
 from kmtalk_core.networks.speech import Speech, normalised

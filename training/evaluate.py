@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.motion import save_npz, written_whole
+from kmtalk_core.files import save_npz, written_whole
 from kmtalk_core.networks.method import Batch, Keys, Method, load_method
 
 from .dataset import Clip, DataSet, KeyChoice, collate, read_vertices

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.raster import Painter, View
 from kmtalk_core.audio import SAMPLE_RATE
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from kmtalk_core.phones import Phone
 from kmtalk_core.rig.mesh import Mesh
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from kmtalk_core.phones import SILENCE, Phone
 
 WIDTH, PANEL, LEFT, GAP, TITLE = 1100, 170, 64, 26, 20  # pixels

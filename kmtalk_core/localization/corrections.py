@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..motion import written_whole
+from ..files import written_whole
 from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word
 from .forced import Costs, force
 from .labels import to_arpabet

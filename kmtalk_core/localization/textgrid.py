@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import InputError
-from ..motion import written_whole
+from ..files import written_whole
 from ..phones import SILENCE, Alignment, Word
 from .importers import load_alignment as load_alignment
 

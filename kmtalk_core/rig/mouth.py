@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..lip_line import LipLine
 from .articulation import Rig
 from .frame import head_frame
+from .lip_line import LipLine
 
 PAIRS = ((61, 67), (62, 66), (63, 65))  # inner landmarks of the upper and the lower lip, one above the other
 LIP_MM = 7.0  # around the middle of the lower lip's inner edge: what of it may touch the teeth

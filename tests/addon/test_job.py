@@ -12,14 +12,14 @@ import pytest
 import kmtalk_core
 from kmtalk_addon.job import Job, Worker, start_code, worker_command
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.runtime.protocol import Animate, Ping, Progress, encode_answer, encode_request
+from kmtalk_core.service.protocol import Animate, Ping, Progress, encode_answer, encode_request
 
 CORE = str(Path(kmtalk_core.__file__).parents[1])
 
 # A worker that prints what libraries print, reports progress, and then acts as the first argument of the request says.
 NOISY = """
 import sys, time, os
-from kmtalk_core.runtime import worker
+from kmtalk_core.service import worker
 def serve(request, report):
     print("chatter of a library"); os.system("echo chatter of a child")
     report(0.5, "half")

@@ -11,10 +11,10 @@ import pytest
 import kmtalk_addon
 from kmtalk_addon import compat, environment, preferences
 from kmtalk_addon.session import current, sentence
-from kmtalk_core.doctor import Finding, format_report
+from kmtalk_core.command.doctor import Finding, format_report
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.runtime import environment as environments
-from kmtalk_core.runtime.protocol import Examine
+from kmtalk_core.service import environment as environments
+from kmtalk_core.service.protocol import Examine
 
 
 class Chosen:

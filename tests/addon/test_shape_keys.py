@@ -10,7 +10,7 @@ from kmtalk_addon import lipsync, session, shape_keys, strip
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.mesh import Mesh, load_mesh
-from kmtalk_core.runtime.protocol import BuildRig
+from kmtalk_core.service.protocol import BuildRig
 
 DEMO_HEAD = Path(shape_keys.__file__).parents[1] / "kmtalk_core" / "assets" / "demo_head.npz"
 

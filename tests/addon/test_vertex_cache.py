@@ -10,7 +10,7 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 from kmtalk_addon import vertex_cache  # noqa: E402
 from kmtalk_core.errors import InputError  # noqa: E402
 from kmtalk_core.networks.method import Geometry, make_method, save_method  # noqa: E402
-from kmtalk_core.runtime.worker import serve  # noqa: E402
+from kmtalk_core.service.worker import serve  # noqa: E402
 from kmtalk_core.vertex_motion import VertexAnimation  # noqa: E402
 
 SPEECH = {

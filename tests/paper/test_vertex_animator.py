@@ -6,11 +6,13 @@ import torch
 from test_peers import PEERS
 from tiny_recipes import TABLES
 
-from kmtalk_core import cli, vertex_motion
+from kmtalk_core import vertex_motion
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.audio import Sound, load_sound
+from kmtalk_core.command import cli
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import KeyMotions, load_animation, load_npz, save_animation, save_npz
+from kmtalk_core.files import load_npz, save_npz
+from kmtalk_core.motion import KeyMotions, load_animation, save_animation
 from kmtalk_core.networks.method import Keys, make_method, save_method
 from kmtalk_core.networks.speech import Speech, normalised
 from kmtalk_core.rig.mesh import Mesh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kmtalk_core.motion import save_npz
+from kmtalk_core.files import save_npz
 
 from .assemble import demo_head
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from kmtalk_core.audio import SAMPLE_RATE
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from kmtalk_core.phones import Alignment, Phone
 
 __all__ = ["SAMPLE_RATE", "Label", "Utterance"]

@@ -32,7 +32,7 @@ from pocketsphinx import get_model_path
 from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from training.corpus import Utterance, augment, real, revoice, voices
 from training.corpus.stress import with_stress
 from training.corpus.text import Writer

@@ -21,10 +21,10 @@ import numpy as np
 import pocketsphinx
 
 from kmtalk_core.audio import load_sound
+from kmtalk_core.files import written_whole
 from kmtalk_core.localization import sphinx_worker
 from kmtalk_core.localization.g2p import pronunciations
 from kmtalk_core.localization.text import spoken_words
-from kmtalk_core.motion import written_whole
 from kmtalk_core.phones import SILENCE
 from training.corpus import SAMPLE_RATE, Label, Utterance
 from training.corpus.stress import with_stress

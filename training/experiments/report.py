@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from training.dataset import DataSet
 from training.metrics import table
 

@@ -21,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method
 from training.dataset import Clip, DataSet, KeyChoice, collate
 

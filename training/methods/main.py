@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.motion import written_whole
+from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method, make_method, save_method
 from training.dataset import DataSet
 

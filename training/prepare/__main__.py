@@ -18,8 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.files import written_whole
 from kmtalk_core.localization import LOCALIZERS
-from kmtalk_core.motion import written_whole
 from training.dataset import DataSet, write_dataset
 
 from .align import IMPORTED, align_clips

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import load_npz
+from kmtalk_core.files import load_npz
 from kmtalk_core.rig.mesh import load_mesh
 
 FLAME_VERTICES = 5023

@@ -19,8 +19,8 @@ from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS, DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import InputError
+from kmtalk_core.files import save_npz
 from kmtalk_core.localization.textgrid import save_alignment
-from kmtalk_core.motion import save_npz
 from kmtalk_core.phones import SILENCE, VOWELS, Alignment, Phone
 from kmtalk_core.rig.articulation import Rig, build_rig
 from kmtalk_core.rig.controls import CONTROL_INDEX, CONTROLS, SPEECH_CONTROLS, UPPER_FACE_CONTROLS

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .easing import smoothstep
-from .finish import with_contacts
-from .motion import Animation, KeyMotions
-from .phones import Alignment, Phone
+from ..easing import smoothstep
+from ..motion import Animation, KeyMotions
+from ..phones import Alignment, Phone
+from .compose import with_contacts
 
 AROUND = 0.25  # s beside the phones that changed within which the motion is new: as far as they colour others
 BLEND = 0.12  # s beyond, of the way back to the former motion

@@ -151,7 +151,7 @@ def build(plan: Plan) -> Iterator[News]:
             _write_state(folder, state)
         yield News(0.95, "testing it")
         lines: list[str] = []
-        test = [str(python_of(folder)), "-I", "-m", "kmtalk_core.runtime.self_test"]
+        test = [str(python_of(folder)), "-I", "-m", "kmtalk_core.service.self_test"]
         yield from _run(test, folder, 0.95, 1.0, "testing it", lines)
         state["test"] = _found(lines, folder)
         _write_state(folder, state)

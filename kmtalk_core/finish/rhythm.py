@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .phones import SILENCE, VOWELS, Alignment
+from ..phones import SILENCE, VOWELS, Alignment
 
 PHRASE_PAUSE = 0.18  # s of silence that end a phrase
 ACCENT_SHARE = 0.34  # of the vowels of fluent speech bear an accent

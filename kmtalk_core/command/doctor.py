@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import __version__
-from .errors import KMTalkError
+from .. import __version__
+from ..errors import KMTalkError
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def examine() -> list[Finding]:
 
 def whisper_finding() -> Finding:
     """Where Whisper is; with it, --localizer whisper is the best there is without a transcript."""
-    from .localization.tools import Tools, find_recognisers
+    from ..localization.tools import Tools, find_recognisers
 
     try:
         found = find_recognisers(Tools.from_environment())
@@ -70,7 +70,7 @@ def whisper_finding() -> Finding:
 
 def mfa_finding() -> Finding:
     """Where the Montreal Forced Aligner is, its version and its models."""
-    from .localization.tools import Tools, find_mfa, mfa_models
+    from ..localization.tools import Tools, find_mfa, mfa_models
 
     tools = Tools.from_environment()
     try:
@@ -86,7 +86,7 @@ def mfa_finding() -> Finding:
 
 def espeak_finding() -> Finding:
     """Where espeak-ng is, which knows how the words of other languages are pronounced."""
-    from .localization.languages import espeak_program
+    from ..localization.languages import espeak_program
 
     try:
         return Finding("espeak-ng", True, f"{espeak_program()}; for transcripts in other languages", optional=True)
@@ -120,8 +120,8 @@ def model_state() -> str:
     """Run the shipped model on a moment of silence."""
     import numpy as np
 
-    from .animator import Animator, Request
-    from .audio import SAMPLE_RATE, Sound
+    from ..animator import Animator, Request
+    from ..audio import SAMPLE_RATE, Sound
 
     sound = Sound(np.zeros(SAMPLE_RATE // 2, np.float32), "", "")
     return Animator().animate(sound, Request(localizer="uniform")).model
@@ -129,9 +129,9 @@ def model_state() -> str:
 
 def transcripts_state() -> str:
     """Align the sample speech, which needs no other tool."""
-    from .animator import Animator, Request
-    from .assets import ASSETS
-    from .audio import load_sound
+    from ..animator import Animator, Request
+    from ..assets import ASSETS
+    from ..audio import load_sound
 
     sound = load_sound(ASSETS / "sample_speech.flac", duration=2.0)
     found = Animator().align(sound, Request(transcript="Hello! My mouth moves by itself now."))

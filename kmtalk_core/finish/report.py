@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..motion import Animation
 from .contacts import FAINT, LIPS, TEETH, find_contacts, lip_from_teeth, lips_apart
-from .motion import Animation
 
 if TYPE_CHECKING:
-    from .rig.mouth import Mouth
+    from ..rig.mouth import Mouth
 
 SEALED_MM, TOUCHED_MM = 0.5, 0.5  # lips, and lip and teeth, that are no further apart count as in contact
 

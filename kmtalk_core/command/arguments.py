@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from .errors import InputError
+from ..errors import InputError
 
 LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 KEY_RULES = ("auto", "apexes", "boundaries", "both", "uniform")

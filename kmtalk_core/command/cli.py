@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import __version__
+from .. import __version__
+from ..errors import InputError, KMTalkError
 from .arguments import (
     BACKENDS,
     EXPRESSIONS,
@@ -34,18 +35,17 @@ from .arguments import (
     integer,
     number,
 )
-from .errors import InputError, KMTalkError
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .animator import Animator, Request
-    from .audio import Sound
-    from .localization.corrections import Correction
-    from .localization.tools import Tools
-    from .motion import Animation
-    from .rig.articulation import Rig
-    from .rig.mesh import Mesh
-    from .vertex_animator import VertexAnimator
+    from ..animator import Animator, Request
+    from ..audio import Sound
+    from ..localization.corrections import Correction
+    from ..localization.tools import Tools
+    from ..motion import Animation
+    from ..rig.articulation import Rig
+    from ..rig.mesh import Mesh
+    from ..vertex_animator import VertexAnimator
 
 LARGE = 256 * 1024**2  # bytes of vertices: more are kept on disk rather than in memory
 
@@ -143,9 +143,9 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".npz")
     if options.vertices and options.mesh is None:
         raise InputError("--vertices needs a mesh; give one with --mesh.")
-    from .audio import load_sound
-    from .motion import save_animation
-    from .vertex_animator import VertexAnimator
+    from ..audio import load_sound
+    from ..motion import save_animation
+    from ..vertex_animator import VertexAnimator
 
     sound = load_sound(options.audio)
     request = make_request(options, sound)
@@ -170,8 +170,8 @@ def animate_vertices(
     options: argparse.Namespace, animator: VertexAnimator, sound: Sound, request: Request, progress: Progress
 ) -> int:
     """The rest of `animate` for a checkpoint at paper scale, whose result always has vertices."""
-    from .motion import save_animation
-    from .rig.mesh import load_mesh
+    from ..motion import save_animation
+    from ..rig.mesh import load_mesh
 
     mesh = None if options.mesh is None else load_mesh(options.mesh)
     animation = animator.animate(sound, request, progress.span(0, 0.9), mesh)
@@ -184,9 +184,9 @@ def animate_vertices(
 
 def align(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".textgrid", ".json", ".srt")
-    from .animator import Animator, Request
-    from .audio import load_sound
-    from .localization.textgrid import save_alignment
+    from ..animator import Animator, Request
+    from ..audio import load_sound
+    from ..localization.textgrid import save_alignment
 
     sound = load_sound(options.audio)
     request = Request(
@@ -205,8 +205,8 @@ def align(options: argparse.Namespace, progress: Progress) -> int:
 
 def complete(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".npz")
-    from .motion import load_animation, load_keys, save_animation
-    from .vertex_motion import VertexAnimation, load_key_vertices
+    from ..motion import load_animation, load_keys, save_animation
+    from ..vertex_motion import VertexAnimation, load_key_vertices
 
     before = load_animation(options.result)
     if isinstance(before, VertexAnimation):
@@ -236,15 +236,16 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
 def check(options: argparse.Namespace, progress: Progress) -> int:
     if options.out is not None:
         check_output(options.out, ".json")
-    from .motion import load_animation, written_whole
-    from .report import contact_report
+    from ..files import written_whole
+    from ..finish.report import contact_report
+    from ..motion import load_animation
 
     animation = load_animation(options.result)
     if not animation.control_names:
         raise InputError("This result moves vertices and has no controls; contacts can be checked on controls only.")
     mouth = None
     if options.mesh is not None:
-        from .rig.mouth import mouth_of
+        from ..rig.mouth import mouth_of
 
         mesh, rig = load_head(options.mesh)
         mouth = mouth_of(rig, mesh.faces)
@@ -259,8 +260,8 @@ def check(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def export(options: argparse.Namespace, progress: Progress) -> int:
-    from .export import export_animation, exporter_for
-    from .motion import load_animation
+    from ..export import export_animation, exporter_for
+    from ..motion import load_animation
 
     exporter_for(options.out)
     export_animation(load_animation(options.result), options.out)
@@ -289,11 +290,11 @@ def doctor(options: argparse.Namespace, progress: Progress) -> int:
 
 def make_request(options: argparse.Namespace, sound: Sound) -> Request:
     """Turn the options of `animate` into the façade's request for `sound`."""
-    from .animator import Request
+    from ..animator import Request
 
     alignment = None
     if options.alignment is not None:
-        from .localization.importers import load_alignment
+        from ..localization.importers import load_alignment
 
         alignment = load_alignment(options.alignment, options.alignment_fps)
     return Request(
@@ -321,7 +322,7 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
 
 def read_tools(options: argparse.Namespace) -> Tools:
     """Which Whisper and MFA: the environment's variables, over which the options win."""
-    from .localization.tools import Tools
+    from ..localization.tools import Tools
 
     tools = Tools.from_environment()
     return replace(
@@ -333,7 +334,7 @@ def read_tools(options: argparse.Namespace) -> Tools:
 
 
 def make_animator(options: argparse.Namespace) -> Animator:
-    from .animator import Animator
+    from ..animator import Animator
 
     if options.checkpoint is not None and not options.checkpoint.is_file():
         raise InputError(f"There is no checkpoint {options.checkpoint}; check the path.")
@@ -344,7 +345,7 @@ def read_corrections(options: argparse.Namespace, sound: Sound) -> tuple[Correct
     """Return what the file given by --corrections holds for `sound`."""
     if options.corrections is None:
         return ()
-    from .localization.corrections import load_corrections
+    from ..localization.corrections import load_corrections
 
     return load_corrections(options.corrections, sound.sha256)
 
@@ -353,7 +354,7 @@ def read_transcript(options: argparse.Namespace) -> str | None:
     """Return the text given by --transcript or --transcript-file, or found by --transcript-beside, or None."""
     if options.transcript_file is None and not options.transcript_beside:
         return options.transcript
-    from .localization.transcript import read_transcript, transcript_beside
+    from ..localization.transcript import read_transcript, transcript_beside
 
     path = options.transcript_file or transcript_beside(options.audio)
     if path is None:
@@ -385,8 +386,8 @@ def check_output(path: Path, *suffixes: str) -> None:
 
 def load_head(path: Path) -> tuple[Mesh, Rig]:
     """Read a mesh and rig it."""
-    from .rig.articulation import build_rig
-    from .rig.mesh import load_mesh
+    from ..rig.articulation import build_rig
+    from ..rig.mesh import load_mesh
 
     mesh = load_mesh(path)
     return mesh, build_rig(mesh)
@@ -396,8 +397,8 @@ def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callab
     """Add the head's vertices of every frame, in its own units and vertex order; its lips make the contacts."""
     import numpy as np
 
-    from .finish import finish
-    from .rig.mouth import lip_line, mouth_of
+    from ..finish.compose import finish
+    from ..rig.mouth import lip_line, mouth_of
 
     mesh, rig = head
     progress(0.0, "moving the vertices")
@@ -417,7 +418,7 @@ def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callab
 
 def warn_of_contacts(animation: Animation, out: Path, progress: Progress) -> None:
     """Tell of lips and teeth that should meet and do not."""
-    from .report import contact_report
+    from ..finish.report import contact_report
 
     report = contact_report(animation)
     if report.violations:

@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from .completion import between_keys, same_keys
+from ..completion import between_keys, same_keys
+from ..errors import InputError
+from ..motion import Animation, KeyMotions
+from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
+from ..rig.lip_line import LipLine
+from ..sliders import Layers, Sliders
 from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts
-from .errors import InputError
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion
-from .lip_line import LipLine
-from .motion import Animation, KeyMotions
 from .rhythm import find_rhythm
-from .rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
-from .sliders import Layers, Sliders
 from .upper_face import upper_face
 
 STILL = 0.2  # s before and after speech in which the mouth gets ready and comes to rest; beyond, no noise moves it

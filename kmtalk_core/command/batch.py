@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import Cancelled, InputError, KMTalkError
-from .motion import written_whole
+from ..errors import Cancelled, InputError, KMTalkError
+from ..files import written_whole
 
 if TYPE_CHECKING:
-    from .audio import Sound
-    from .phones import Alignment
+    from ..audio import Sound
+    from ..phones import Alignment
 
 # What a line may say as the options of `animate` do: the same names in Line and in animator.Request.
 SETTINGS = (
@@ -138,8 +138,8 @@ def read_table(text: str) -> list[dict[str, object]]:
 
 def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     """Turn one record of a manifest into a `Line`."""
+    from ..localization.tongues import LANGUAGES
     from .cli import EXPRESSIONS, FPS, KEY_RULES, LOCALIZERS, STRENGTH, integer, number
-    from .localization.tongues import LANGUAGES
 
     share = number(0, 1)
     converters: dict[str, Callable[[str], object]] = {
@@ -233,9 +233,9 @@ def align_together(
     waiting: Sequence[tuple[int, Line]], progress: Callable[[float, str], None]
 ) -> tuple[dict[int, Alignment], dict[int, Report]]:
     """Lines for whisper-mfa by one run of each tool, which take long to start: alignments, and what failed."""
-    from .audio import load_sound
-    from .localization.transcript import read_transcript
-    from .localization.whisper_mfa import localize_many
+    from ..audio import load_sound
+    from ..localization.transcript import read_transcript
+    from ..localization.whisper_mfa import localize_many
 
     chosen = [(index, line) for index, line in waiting if line.localizer == "whisper-mfa" and not line.alignment]
     failed: dict[int, Report] = {}
@@ -312,14 +312,14 @@ _animator = None  # one a process, in workers only
 def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> Report:
     """Animate one line, which may be `aligned` already; what goes wrong becomes a report. Runs in a worker process."""
     global _animator
-    from .animator import Animator, Request
-    from .audio import load_sound
+    from ..animator import Animator, Request
+    from ..audio import load_sound
+    from ..finish.report import contact_report
+    from ..localization.corrections import load_corrections
+    from ..localization.importers import load_alignment
+    from ..localization.transcript import read_transcript
+    from ..motion import save_animation
     from .cli import load_head, with_vertices
-    from .localization.corrections import load_corrections
-    from .localization.importers import load_alignment
-    from .localization.transcript import read_transcript
-    from .motion import save_animation
-    from .report import contact_report
 
     start = time.perf_counter()
     report = Report(str(line.audio), line.out, "failed")

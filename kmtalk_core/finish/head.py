@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..rig.controls import HEAD_CONTROLS, HEAD_DEG
 from .rhythm import Rhythm
-from .rig.controls import HEAD_CONTROLS, HEAD_DEG
 
 NOD_DEG = 1.7  # of the strongest accents
 NOD_LAG = 0.04  # s that the head is lowest after the accent's peak

@@ -1,6 +1,6 @@
 """How torch does here: on which device, how fast, and how far its motion is from the embedded model's.
 
-    python -m kmtalk_core.runtime.self_test        # prints one line of JSON
+    python -m kmtalk_core.service.self_test        # prints one line of JSON
 
 `device`; `times_real_time` and `embedded_times_real_time`: seconds of speech per second of work, by torch and by ONNX
 Runtime on the CPU; `difference`: the largest of a control (0…1) between the two; `torch`: its version.
@@ -23,7 +23,7 @@ REPEATS = 2  # the first also loads and tunes kernels
 
 def examine() -> dict[str, object]:
     """Animate the sample speech in both ways."""
-    from .torch_backend import device_name
+    from ..runtime.torch_backend import device_name
 
     sound = load_sound(ASSETS / "sample_speech.flac")
     embedded = Animator(backend="onnx")

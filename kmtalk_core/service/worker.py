@@ -1,4 +1,4 @@
-"""The process that works for Blender: `python -m kmtalk_core.runtime.worker`, requests on stdin, answers on stdout.
+"""The process that works for Blender: `python -m kmtalk_core.service.worker`, requests on stdin, answers on stdout.
 
 The model stays loaded between requests. The process ends when its standard input closes (Blender is gone), or in the
 midst of work when nobody listens any more, and is simply killed to cancel: outputs are written whole or not at all. See
@@ -25,7 +25,8 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError, KMTalkError, storage_trouble
-from ..motion import Animation, load_animation, load_keys, load_npz, save_animation, save_npz
+from ..files import load_npz, save_npz
+from ..motion import Animation, load_animation, load_keys, save_animation
 from .protocol import (
     Alive,
     Animate,
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from ..animator import Animator
     from ..animator import Request as Wish
     from ..audio import Sound
-    from ..lip_line import LipLine
     from ..localization.corrections import Correction
+    from ..rig.lip_line import LipLine
 
 Report = Callable[[float, str], None]
 
@@ -146,7 +147,7 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
         case BuildRig():
             _build_rig(request, report)
         case Examine():
-            from ..doctor import examine
+            from ..command.doctor import examine
 
             return {"findings": [asdict(finding) for finding in examine()]}
         case Ping():
@@ -157,7 +158,7 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
 def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
     from ..animator import Request as Wish
     from ..audio import load_sound
-    from ..finish import finish
+    from ..finish.compose import finish
     from ..localization.tools import Tools
 
     report(0.0, "reading the sound")

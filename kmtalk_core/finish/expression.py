@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .easing import smoothstep
-from .errors import InputError
-from .phones import BILABIALS, LABIODENTALS, Alignment
+from ..easing import smoothstep
+from ..errors import InputError
+from ..phones import BILABIALS, LABIODENTALS, Alignment
+from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX
 from .rhythm import Rhythm
-from .rig.controls import ALL_CONTROLS, CONTROL_INDEX
 
 EXPRESSIONS: Mapping[str, Mapping[str, float]] = {
     "neutral": {},

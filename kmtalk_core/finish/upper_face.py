@@ -13,9 +13,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from .easing import smoothstep
+from ..easing import smoothstep
+from ..rig.controls import UPPER_FACE_CONTROLS
 from .rhythm import Rhythm
-from .rig.controls import UPPER_FACE_CONTROLS
 
 BLINK_INTERVAL = 3.2  # s, median between blinks
 BLINK_SPREAD = 0.4  # standard deviation of its logarithm
