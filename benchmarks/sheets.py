@@ -25,11 +25,11 @@ from kmtalk_core.phones import BILABIALS, LABIODENTALS, SILENCE, Phone
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.profiles import find_landmarks
+from training.captured.raster import YAW, Painter, View, material_colours
 
 from .clips import ROOT, SETS, Clip, load_clips
 from .judge import add_common, guarded
 from .measures import OPEN, observe
-from .raster import YAW, Painter, View, material_colours
 from .stage import FLAME_HEAD, FPS, KMTalk, landmarks_of
 
 OUT = ROOT / "runs" / "sheets"

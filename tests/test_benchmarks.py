@@ -13,7 +13,6 @@ from benchmarks import ablations, conditions, model_card, reference
 from benchmarks.baselines import LoudnessJaw, closedness, viseme_curves
 from benchmarks.clips import DEV, SHARED, Clip, load_clips, save_clips
 from benchmarks.measures import OPENNESS, above, auc, figures, observe, stillness
-from benchmarks.raster import Painter, View, material_colours
 from benchmarks.sheets import choose, events
 from benchmarks.stage import FLAME_HEAD, FPS, Take, landmark_rig, landmarks_of, watch, watch_all
 from benchmarks.table import AIMS, FIGURES, read_records, record, row
@@ -24,6 +23,7 @@ from kmtalk_core.phones import Alignment, Phone
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.profiles import find_landmarks
+from training.captured.raster import Painter, View, material_colours
 
 SAID = ("SIL", "M", "AA", "S", "UW", "IY", "P", "AE", "F", "AO", "T", "SIL")
 LENGTHS = (0.4, 0.12, 0.16, 0.12, 0.16, 0.12, 0.12, 0.16, 0.12, 0.16, 0.12, 0.4)

@@ -11,9 +11,9 @@ from kmtalk_core.animator import Animator, Request  # noqa: E402
 from kmtalk_core.audio import SAMPLE_RATE, Sound  # noqa: E402
 from kmtalk_core.motion import save_npz  # noqa: E402
 from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
-from training import loop  # noqa: E402
-from training.data import read_corpus  # noqa: E402
-from training.motion import MotionSampler, encode_all, train_lkma  # noqa: E402
+from training.compact import loop  # noqa: E402
+from training.compact.data import read_corpus  # noqa: E402
+from training.compact.motion import MotionSampler, encode_all, train_lkma  # noqa: E402
 from training.train import train  # noqa: E402
 
 CONFIG = """

@@ -3,7 +3,7 @@
 Or predictions made elsewhere: `--predictions FOLDER` with SUBJECT_SENTENCE.npy (T, V·3), as the public codes save them.
 Writes sentences.csv (a row a sentence), summary.json (figures, conventions, masks), table.md; with --plots curves of
 the mouth's opening and where on the mesh the errors are, with --films predicted, captured and error side by side.
-`training.metrics` says what each figure is.
+`training.captured.metrics` says what each figure is.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import save_npz, written_whole
 from kmtalk_core.networks.method import Batch, Keys, Method, load_method
 
-from .dataset import Clip, DataSet, KeyChoice, collate, read_vertices
-from .metrics import Sentence, measure, mouth_opening, summary, table
+from .captured.dataset import Clip, DataSet, KeyChoice, collate, read_vertices
+from .captured.metrics import Sentence, measure, mouth_opening, summary, table
 
 COLUMNS = ("sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r")
 
@@ -119,7 +119,7 @@ class Pictures:
         self._data, self._name, self._out, self._extras = data, name, out, extras
         self._stage = None
         if extras.films or (extras.plots and data.faces is not None):
-            from .film import Stage
+            from .captured.film import Stage
 
             self._stage = Stage.of(data)
         self._filmed, self._errors, self._frames = 0, np.zeros(0), 0
@@ -138,7 +138,7 @@ class Pictures:
         errors = np.linalg.norm(prediction.vertices[:n] - true[:n], axis=2).sum(0, dtype=np.float64)
         self._errors, self._frames = errors if not self._frames else self._errors + errors, self._frames + n
         if self._filmed < self._extras.films:
-            from .film import write_film
+            from .captured.film import write_film
 
             (self._out / "films").mkdir(exist_ok=True)
             path, data = self._out / "films" / f"{clip.name}.mp4", self._data
@@ -152,7 +152,7 @@ class Pictures:
             return
         from PIL import Image
 
-        from .film import heat_colours
+        from .captured.film import heat_colours
 
         mean = self._errors / self._frames
         template = next(iter(self._data.templates.values())).astype(np.float64)
@@ -217,7 +217,7 @@ def _mask(indices: np.ndarray | None) -> dict[str, object] | None:
 
 def _plot(data: DataSet, prediction: Prediction, path: Path) -> None:
     """The opening of the mouth, true and predicted, and the error of the lips, with the phones below."""
-    from .plots import Panel, write_curves
+    from .captured.plots import Panel, write_curves
 
     path.parent.mkdir(exist_ok=True)
     clip, true = prediction.clip, data.vertices(prediction.clip)

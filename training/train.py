@@ -21,10 +21,10 @@ from kmtalk_core.networks.export import make_checkpoint
 from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
-from .data import read_corpus
-from .encoder import train_encoder
-from .loop import keep_memory
-from .motion import MotionSampler, encode_all, train_cmc, train_lkma
+from .compact.data import read_corpus
+from .compact.encoder import train_encoder
+from .compact.loop import keep_memory
+from .compact.motion import MotionSampler, encode_all, train_cmc, train_lkma
 
 STAGES = ("encoder", "lkma", "cmc")
 CONFIG = Path(__file__).parent / "configs" / "compact.toml"
@@ -73,7 +73,7 @@ def _restore(module: torch.nn.Module, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(argument.split("=")[0] == "--data" for argument in arguments):
-        from .methods.main import main as train_method
+        from .captured.main import main as train_method
 
         return train_method(arguments)
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)

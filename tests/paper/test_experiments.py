@@ -7,7 +7,7 @@ import pytest
 from test_peers import PEERS
 from tiny_recipes import TABLES, toml
 
-from training.dataset import DataSet
+from training.captured.dataset import DataSet
 from training.experiments import __main__ as experiments
 from training.experiments import runs
 from training.experiments.plans import KMTALK, Comparison, Plan, Row, ablations, key_count, main_table, plugged

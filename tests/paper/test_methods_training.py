@@ -15,10 +15,10 @@ from tiny_recipes import RECIPE, TABLES, write_recipe
 
 from kmtalk_core.networks.method import METHODS, Method, Stage, make_method
 from training import evaluate
-from training.dataset import DataSet
-from training.methods.config import Training, read_recipe
-from training.methods.loop import train_stage
-from training.methods.processes import Processes
+from training.captured.config import Training, read_recipe
+from training.captured.dataset import DataSet
+from training.captured.loop import train_stage
+from training.captured.processes import Processes
 from training.train import main as train_main
 
 ROOT = Path(__file__).parent.parent.parent

@@ -14,7 +14,7 @@ from kmtalk_core.networks.peers.codetalker import Quantizer
 from kmtalk_core.networks.peers.ottalk import ChebyshevConvolution, chebyshev_laplacian, sliced_wasserstein
 from kmtalk_core.networks.peers.parts import biased_causal_mask, periodic_encoding
 from training import evaluate
-from training.dataset import DataSet, KeyChoice, collate
+from training.captured.dataset import DataSet, KeyChoice, collate
 from training.train import main as train_main
 
 WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256),
@@ -244,7 +244,7 @@ def test_strange_tables_are_refused(data):
 def test_presets_are_what_the_papers_say(name):
     from pathlib import Path
 
-    from training.methods.config import read_recipe
+    from training.captured.config import read_recipe
 
     configs = Path(__file__).parents[2] / "training" / "configs"
     for data, vertices in (("vocaset", 5023), ("biwi", 23370), ("synthetic", 800)):

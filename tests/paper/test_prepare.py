@@ -8,8 +8,8 @@ import pytest
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.textgrid import load_alignment
-from training.dataset import DataSet, KeyChoice, collate
-from training.metrics import mouth_opening
+from training.captured.dataset import DataSet, KeyChoice, collate
+from training.captured.metrics import mouth_opening
 from training.prepare import layouts
 from training.prepare.__main__ import main as prepare_main
 from training.prepare.checks import check

@@ -9,9 +9,9 @@ import pytest
 from kmtalk_core.errors import InputError
 from kmtalk_core.phones import Phone
 from training import evaluate
-from training.dataset import DataSet
-from training.film import PANEL, Stage, heat_colours, upright, write_film
-from training.plots import Panel, write_curves
+from training.captured.dataset import DataSet
+from training.captured.film import PANEL, Stage, heat_colours, upright, write_film
+from training.captured.plots import Panel, write_curves
 
 
 @pytest.fixture(scope="module")

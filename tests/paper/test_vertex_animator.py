@@ -17,7 +17,7 @@ from kmtalk_core.networks.method import Keys, make_method, save_method
 from kmtalk_core.networks.speech import Speech, normalised
 from kmtalk_core.rig.mesh import Mesh
 from kmtalk_core.vertex_animator import VertexAnimator, similarity
-from training.dataset import DataSet, KeyChoice
+from training.captured.dataset import DataSet, KeyChoice
 
 
 @pytest.fixture(scope="module")

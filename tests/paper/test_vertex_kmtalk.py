@@ -11,7 +11,7 @@ from kmtalk_core.networks.lip_reader import encode_text
 from kmtalk_core.networks.method import Geometry, Keys, load_method, make_method, save_method
 from kmtalk_core.networks.speech import Recogniser, Speech, SpeechConfig, SpeechEncoder
 from kmtalk_core.networks.vertex_kmtalk import arranged, key_index, placed
-from training.dataset import DataSet, KeyChoice, collate
+from training.captured.dataset import DataSet, KeyChoice, collate
 
 GEOMETRY = Geometry(30, 30.0, np.arange(8), np.arange(20, 30), ("a",), 0.002)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.metrics import closure_misses, delay, measure, summary, table
+from training.captured.metrics import closure_misses, delay, measure, summary, table
 
 LIPS, UPPER, OPENING = np.array([0, 1]), np.array([2, 3]), np.array([[0, 1]])
 

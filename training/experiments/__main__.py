@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.localization import LOCALIZERS
-from training.dataset import DataSet
+from training.captured.dataset import DataSet
 from training.evaluate import Extras
 from training.prepare.__main__ import add_alignments
 

@@ -1,7 +1,7 @@
 """The published figures (Xu et al., ECCV 2024), for tables on the same data only. Lower is better.
 
-LVE and FDD are those of the convention "code" (training.metrics), here in plain numbers: BIWI-Test-A's LVE in 1e-4 and
-FDD in 1e-5, VOCA-Test's LVE in 1e-5 and FDD in 1e-7, of what the papers call mm.
+LVE and FDD are those of the convention "code" (training.captured.metrics), here in plain numbers: BIWI-Test-A's LVE in
+1e-4 and FDD in 1e-5, VOCA-Test's LVE in 1e-5 and FDD in 1e-7, of what the papers call mm.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from math import isfinite
 from pathlib import Path
 
 from kmtalk_core.files import written_whole
-from training.dataset import DataSet
-from training.metrics import table
+from training.captured.dataset import DataSet
+from training.captured.metrics import table
 
 from .plans import Plan
 from .published import Published, published

@@ -17,11 +17,11 @@ import torch
 from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.networks.method import load_method
-from training.dataset import DataSet, KeyChoice
+from training.captured.config import recipe_of
+from training.captured.dataset import DataSet, KeyChoice
+from training.captured.loop import is_complete, stage_file
+from training.captured.main import main as train
 from training.evaluate import Extras, evaluate, predict
-from training.methods.config import recipe_of
-from training.methods.loop import is_complete, stage_file
-from training.methods.main import main as train
 
 from .plans import Plan, Row, Training
 
@@ -30,8 +30,8 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @dataclass(frozen=True)
 class Figures:
-    """A row's figures: `summary` (`training.metrics`), with `keys`, the share of frames that are key motions, and
-    `found`, the share of key frames within a frame of one by the training's choice; and LVE by `sentence`."""
+    """A row's figures: `summary` (`training.captured.metrics`), with `keys`, the share of frames that are key motions,
+    and `found`, the share of key frames within a frame of one by the training's choice; and LVE by `sentence`."""
 
     summary: Mapping[str, float]
     sentences: Mapping[str, float]

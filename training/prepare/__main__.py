@@ -20,7 +20,7 @@ from tqdm import tqdm
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 from kmtalk_core.localization import LOCALIZERS
-from training.dataset import DataSet, write_dataset
+from training.captured.dataset import DataSet, write_dataset
 
 from .align import IMPORTED, align_clips
 from .checks import Checked, check

@@ -10,7 +10,7 @@ from kmtalk_core.animator import Animator, Request
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.textgrid import load_alignment, save_alignment
-from training.dataset import Clip
+from training.captured.dataset import Clip
 
 IMPORTED = "imported"  # alignments that the source brings, in SOURCE/alignments
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
-from training.dataset import Clip, read_vertices
+from training.captured.dataset import Clip, read_vertices
 
 from .layouts import PUBLISHED_COUNTS, Layout, subject_of
 from .opening import find_opening, widest

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kmtalk_core.errors import InputError
-from training.dataset import KeyChoice
+from training.captured.dataset import KeyChoice
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 

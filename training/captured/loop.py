@@ -23,7 +23,7 @@ from tqdm import tqdm
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method
-from training.dataset import Clip, DataSet, KeyChoice, collate
+from training.captured.dataset import Clip, DataSet, KeyChoice, collate
 
 from .config import Training
 from .processes import Processes

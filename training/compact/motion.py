@@ -22,7 +22,7 @@ from kmtalk_core.networks.kmtalk import KMTalk
 from kmtalk_core.phones import Alignment, Phone
 from kmtalk_core.runtime.inference import at_times
 
-from .articulation import Style, synthesize
+from ..articulation import Style, synthesize
 from .data import FEATURE_RATE, CropSampler, Utterance
 from .loop import Schedule, train_stage
 from .losses import completion_loss, key_motion_loss, lip_matrix

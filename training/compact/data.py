@@ -12,7 +12,7 @@ from kmtalk_core.features import MEL_RATE, SAMPLE_RATE, log_mel
 from kmtalk_core.files import load_npz
 from kmtalk_core.phones import PHONE_INDEX, VOWELS, Alignment, Phone
 
-from .articulation import loudness_curve
+from ..articulation import loudness_curve
 
 FEATURE_RATE = 50.0  # Hz: the audio encoder's output
 VALIDATION_SHARE = 33  # one speaker in so many is kept for validation

@@ -1,6 +1,6 @@
 """What an evaluation looks like: predicted and captured face side by side, and the error as heat on the mesh.
 
-Painted in numpy (benchmarks.raster) and encoded by PyAV, so neither Blender nor a display is needed.
+Painted in numpy (training.captured.raster) and encoded by PyAV, so neither Blender nor a display is needed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.raster import Painter, View
 from kmtalk_core.audio import SAMPLE_RATE
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import written_whole
 from kmtalk_core.phones import Phone
 from kmtalk_core.rig.mesh import Mesh
+from training.captured.raster import Painter, View
 
 from .dataset import DataSet
 

@@ -17,7 +17,7 @@ import torch
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method, make_method, save_method
-from training.dataset import DataSet
+from training.captured.dataset import DataSet
 
 from .config import Recipe, read_recipe
 from .loop import dry_run, restore, stage_file, train_stage
