@@ -8,14 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.localization import g2p
 from kmtalk_core.localization.importers import WORDS_ONLY, fitted, load_alignment, read_alignment
 from kmtalk_core.localization.labels import to_arpabet
 from kmtalk_core.localization.textgrid import save_alignment
 from kmtalk_core.localization.within_words import align_within, placed
 from kmtalk_core.phones import PHONE_INDEX, PHONES, Alignment, Phone, Word
-
-needs_dictionary = pytest.mark.skipif(not g2p.dictionary(), reason="the pocketsphinx wheel is not installed")
 
 RHUBARB_TSV = "0.00\tX\n0.05\tD\n0.27\tC\n0.31\tB\n0.43\tA\n0.47\tX\n"
 RHUBARB_XML = """<?xml version="1.0" encoding="utf-8"?>
@@ -163,7 +160,6 @@ def test_aligners_phones(text):
         assert "were not found in the sound (“zzyx”)" in found.warnings[0]
 
 
-@needs_dictionary
 @pytest.mark.parametrize("text", [WHISPER, KARAOKE, KARAOKE_VTT], ids=["whisper", "srt", "vtt"])
 def test_words_get_their_phones_inside_of_them(text):
     found = read(text)
@@ -174,7 +170,6 @@ def test_words_get_their_phones_inside_of_them(text):
     assert ch.start == 0.1 and p.end == pytest.approx(0.5) and iy.end - iy.start > p.end - p.start
 
 
-@needs_dictionary
 def test_words_without_times_lie_between_their_neighbours():
     found = read(WHISPERX)
     assert [(w.label, w.start, w.end) for w in found.words] == [
@@ -186,7 +181,6 @@ def test_words_without_times_lie_between_their_neighbours():
     assert [w.label for w in read(WHISPER_CPP).words] == ["Cheap", "talking"]
 
 
-@needs_dictionary
 def test_the_sound_puts_phones_inside_of_words():
     rate, times = 50.0, [("CH", 0.1, 0.34), ("IY", 0.34, 0.4), ("P", 0.4, 0.5), ("T", 0.5, 0.56), ("AO", 0.56, 0.8)]
     truth = Alignment.from_segments([Phone(*t) for t in [*times, ("K", 0.8, 1.0)]], (), 1.2, "")

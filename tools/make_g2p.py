@@ -1,4 +1,4 @@
-"""Train the grapheme-to-phoneme model of kmtalk_core.localization.g2p on the pocketsphinx wheel's dictionary.
+"""Train the grapheme-to-phoneme model of kmtalk_core.localization.g2p on the dictionary that ships.
 
     python -m tools.make_g2p             train without the held-out words, write kmtalk_core/assets/g2p.npz, measure
     python -m tools.make_g2p --measure   measure the shipped model on the words that it was trained without
@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from kmtalk_core.files import save_npz
-from kmtalk_core.localization.g2p import MODEL, Model, dictionary
+from kmtalk_core.localization.dictionary import dictionary
+from kmtalk_core.localization.g2p import MODEL, Model
 
 ORDER = 8  # letters, counting the one that is predicted
 HELD_OUT = 20  # one word in so many

@@ -1,4 +1,4 @@
-"""What ships with the core: the compact model, the demo head, the sample speech, the g2p weights."""
+"""What ships with the core: the compact model, the demo head, the sample speech, the dictionary and the g2p weights."""
 
 from pathlib import Path
 

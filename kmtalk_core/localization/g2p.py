@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-DICTIONARY = "model/en-us/cmudict-en-us.dict"
+from .dictionary import dictionary
+
 MODEL = Path(__file__).parent.parent / "assets" / "g2p.npz"
 LONGEST_WORD = 40  # letters; what is longer is no word
 UNSEEN = -16.0  # log-probability of what was never counted
@@ -29,31 +29,8 @@ CONTRACTIONS: dict[str, tuple[str, ...]] = {
     "'d": (" D", " AH D"), "'m": (" M",), "'em": (" AH M",), "'s": (" Z", " S"),
 }  # fmt: skip
 
-_Node = tuple[dict[int, tuple[float, int]], float, int]
-"""Symbol → its log-probability and the context that it makes; the log-weight of backing off; the shorter context."""
-
-
-def pocketsphinx_folder() -> Path | None:
-    """Where the pocketsphinx wheel is installed, found without importing it; None where it is not."""
-    spec = importlib.util.find_spec("pocketsphinx")
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
-
-
-@functools.cache
-def dictionary() -> dict[str, tuple[str, ...]]:
-    """Word in lower case → its pronunciations, each as phones with blanks between ("DH AH").
-
-    The CMU pronouncing dictionary inside the pocketsphinx wheel; empty where that is not installed.
-    """
-    folder = pocketsphinx_folder()
-    if folder is None or not (folder / DICTIONARY).is_file():
-        return {}
-    entries: dict[str, tuple[str, ...]] = {}
-    for line in (folder / DICTIONARY).read_text(encoding="utf-8").splitlines():
-        name, _, phones = line.partition(" ")
-        word = name.partition("(")[0] or name
-        entries[word] = (*entries.get(word, ()), phones)
-    return entries
+_Node = tuple[dict[int, tuple[float, int]], float]
+"""Of each symbol that follows, its log-probability and its node; the log-weight of backing off."""
 
 
 @functools.lru_cache(maxsize=65536)
@@ -67,7 +44,7 @@ def pronunciations(word: str) -> tuple[str, ...]:
         return _unfinished(word[:-1].lower())
     if word != word.lower():
         letters, ending = re.fullmatch(r"([A-Z]+)('?s?)", word).groups()  # type: ignore[union-attr]
-        spelled = " ".join(_known(f"{c.lower()}.")[0] if dictionary() else _guess(c.lower()) for c in letters)
+        spelled = " ".join(_known(f"{c.lower()}.")[0] for c in letters)
         spelled += " Z" if ending else ""
         whole = _known(word.lower()) or tuple(w + _plural(w) if ending else w for w in _known(letters.lower()))
         # What nobody wrote down is spelled, unless it is long and has vowels enough to be read: UNESCO.
@@ -139,17 +116,15 @@ class Model:
         self._of_letter: dict[str, list[int]] = {}
         for index, letter in enumerate(arrays["letters"][2:], 2):
             self._of_letter.setdefault(str(letter), []).append(index)
-        children = arrays["children"].astype(np.int64)
-        self._first = np.cumsum(np.append(0, children)) + 1  # number of each node's first child
-        self._symbol = np.append(0, arrays["symbol"].astype(np.int64))
-        self._probability = np.append(0, arrays["log_probability"]) / -16.0
-        self._back_off = np.append(0, arrays["log_back_off"]) / -16.0
-        self._shorter = self._without_first(children)
-        # A context that nothing is known to follow is as good as a shorter one.
-        self._context = np.arange(len(children))
-        while (childless := children[self._context] == 0).any():
-            self._context = np.where(childless, self._shorter[self._context], self._context)
-        self._seen: dict[int, _Node] = {}
+        self._children = arrays["children"]
+        self._first = np.cumsum(np.append(0, self._children)) + 1  # number of each node's first child
+        self._symbol = np.append(np.uint16(0), arrays["symbol"])
+        self._probability = np.append(np.uint8(0), arrays["log_probability"])
+        self._back_off = np.append(np.uint8(0), arrays["log_back_off"])
+        # What was asked for once: most nodes never are, so nothing is worked out before.
+        self._known: dict[int, _Node] = {}
+        self._without_first: dict[int, int] = {0: 0}
+        self._contexts: dict[int, int] = {}
 
     def guess(self, word: str) -> list[str]:
         """The likeliest phones (ARPABET without stress) of a word in lower case; letters that it does not know are
@@ -181,29 +156,39 @@ class Model:
         """The log-probability of `symbol` after the context `node`, and the context that they make together."""
         cost = 0.0
         while True:
-            children, back_off, shorter = self._seen.get(node) or self._node(node)
+            children, back_off = self._known.get(node) or self._node(node)
             if found := children.get(symbol):
-                return cost + found[0], found[1]
+                return cost + found[0], self._context(found[1])
             if node == 0:
                 return cost + UNSEEN, 0
-            cost, node = cost + back_off, shorter
+            cost, node = cost + back_off, self._shorter(node)
 
     def _node(self, node: int) -> _Node:
-        inside = slice(self._first[node], self._first[node + 1])
-        known = zip(self._probability[inside].tolist(), self._context[inside].tolist(), strict=True)
-        children = dict(zip(self._symbol[inside].tolist(), known, strict=True))
-        return self._seen.setdefault(node, (children, float(self._back_off[node]), int(self._shorter[node])))
+        first, last = int(self._first[node]), int(self._first[node + 1])
+        probabilities = (self._probability[first:last] / -16.0).tolist()
+        children = zip(
+            self._symbol[first:last].tolist(), zip(probabilities, range(first, last), strict=True), strict=True
+        )
+        return self._known.setdefault(node, (dict(children), float(self._back_off[node]) / -16.0))
 
-    def _without_first(self, children: np.ndarray) -> np.ndarray:
-        """(N + 1,) for each n-gram the node of the same without its first symbol, from short to long ones."""
-        base = len(self._phones)
-        parent = np.append(0, np.repeat(np.arange(len(children)), children))
-        keys = parent * base + self._symbol
-        keys[0] = -1
-        shorter = np.zeros(len(children), np.int64)
-        first, last = int(children[0]) + 1, self._first[1 : int(children[0]) + 2][-1]
-        while first < last:
-            wanted = shorter[parent[first:last]] * base + self._symbol[first:last]
-            shorter[first:last] = np.searchsorted(keys, wanted)
-            first, last = last, int(self._first[last])
-        return shorter
+    def _context(self, node: int) -> int:
+        """A context that nothing is known to follow is as good as a shorter one."""
+        at = self._contexts.get(node)
+        if at is None:
+            at = node
+            while at and not self._children[at]:
+                at = self._shorter(at)
+            self._contexts[node] = at
+        return at
+
+    def _shorter(self, node: int) -> int:
+        """The node of the same n-gram without its first symbol."""
+        found = self._without_first.get(node)
+        if found is None:
+            parent = int(np.searchsorted(self._first, node, "right")) - 1
+            found = 0
+            if parent:
+                children, _ = self._node(self._shorter(parent))
+                found = children[int(self._symbol[node])][1]
+            self._without_first[node] = found
+        return found

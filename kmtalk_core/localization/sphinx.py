@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -14,7 +15,7 @@ import numpy as np
 from ..audio import SAMPLE_RATE, Sound
 from ..phones import SILENCE, Alignment, Phone, Word
 from .child import Children, Progress, patiently
-from .g2p import pocketsphinx_folder, pronunciations
+from .g2p import pronunciations
 from .posterior import doubtful_passages
 from .text import spoken_words
 
@@ -35,7 +36,7 @@ _WORKER = Path(__file__).with_name("sphinx_worker.py")
 
 def available() -> bool:
     """Whether the pocketsphinx wheel is installed."""
-    return pocketsphinx_folder() is not None
+    return importlib.util.find_spec("pocketsphinx") is not None
 
 
 @dataclass(frozen=True)

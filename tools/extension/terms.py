@@ -49,7 +49,7 @@ def licences(wheels: Iterable[Path]) -> dict[str, bytes]:
     }
     files["licenses/THIRD_PARTY.txt"] = "\n".join(lines).encode()
     files["licenses/NOTICE"] = (ROOT / "kmtalk_core" / "assets" / "NOTICE").read_bytes()
-    files["licenses/g2p_LICENSE.txt"] = (ROOT / "kmtalk_core" / "assets" / "g2p_LICENSE.txt").read_bytes()
+    files["licenses/cmudict_LICENSE.txt"] = (ROOT / "kmtalk_core" / "assets" / "cmudict_LICENSE.txt").read_bytes()
     return files
 
 
