@@ -84,6 +84,7 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
             out=str(folder / "out.npz"),
             start=line.start,
             duration=line.duration,
+            as_strip=True,
             fps=line.frames_per_second_of_sound,
             corrections=corrected.listed,
             corrections_of=corrected.audio_sha256,
@@ -91,6 +92,7 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
         )
         result = (folder / "out.npz").read_bytes()
     animation = takes.loaded(result)
+    line = replace(line, delay=details["delay"])
     outcome = apply(_mesh(mesh), line, animation, result, tuple(details["warnings"]), built)
     if (strip := _strip(scene, strip_name)) is not None:
         if takes.settings_on(strip) == asked:  # else somebody has moved a slider meanwhile
@@ -134,6 +136,7 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
             corrections=pending,
             start=line.start,
             duration=line.duration,
+            as_strip=True,
             language=options.language,
             key_rule=options.key_rule,
             key_density=options.key_density,

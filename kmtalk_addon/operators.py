@@ -324,7 +324,7 @@ class KMTALK_OT_export_alignment(OnTake, bpy.types.Operator):
 
         line, animation = takes.read_take(take)
         path = Path(bpy.path.ensure_ext(self.filepath, self.suffix))
-        save_alignment(animation.alignment.from_time(-line.start), path)
+        save_alignment(animation.alignment.from_time(-line.start - line.delay), path)
         self.report({"INFO"}, f"{path.name} was written")
 
 

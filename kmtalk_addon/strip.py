@@ -27,7 +27,8 @@ class Line:
     """One line of dialogue: what a strip plays.
 
     `start` and `duration` (s) are the part of the sound file that is heard; its time 0 falls on frame `origin` (may be
-    fractional) and what is heard begins on `first_frame`. `fps` is the scene's rate, `speed` that of the strip.
+    fractional) and what is heard begins on `first_frame`. `fps` is the scene's rate, `speed` that of the strip. Time 0
+    is the first sample, from which Blender plays a sound; `delay` (s) after the file's own time 0.
     """
 
     strip: str
@@ -38,6 +39,7 @@ class Line:
     origin: float
     fps: float
     speed: float
+    delay: float = 0.0
 
     @property
     def frames_per_second_of_sound(self) -> float:

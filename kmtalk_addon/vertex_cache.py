@@ -76,6 +76,7 @@ def generate(
             out=str(folder / "out.npz"),
             start=line.start,
             duration=line.duration,
+            as_strip=True,
             transcript=options.transcript or what_is_said(strip).text,
             alignment=options.alignment,
             localizer=options.localizer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -35,13 +36,15 @@ class Sound:
     """Speech as the rest of KMTalk takes it.
 
     `samples` (n,) float32, mono, -1…1, at SAMPLE_RATE; `sha256` of the whole file's bytes, in hex; `path` as given;
-    `warnings` are sentences for the user (a truncated file, say).
+    `warnings` are sentences for the user (a truncated file, say). `delay` (s) is what has to be added to the times of a
+    sound that was read `as_strip` to get those of the file.
     """
 
     samples: np.ndarray
     sha256: str
     path: str
     warnings: tuple[str, ...] = field(default=())
+    delay: float = 0.0
 
     @property
     def duration(self) -> float:
@@ -54,12 +57,16 @@ class Sound:
         return max(self.samples.max(initial=0.0), -self.samples.min(initial=0.0)) < SILENT_PEAK
 
 
-def load_sound(path: str | os.PathLike[str], start: float = 0.0, duration: float | None = None) -> Sound:
+def load_sound(
+    path: str | os.PathLike[str], start: float = 0.0, duration: float | None = None, as_strip: bool = False
+) -> Sound:
     """Read `duration` seconds (None: all) from `start` seconds on, of any sound or video file that FFmpeg reads.
 
     Time 0 is where players begin: encoder delay is cut off, and a sound track that starts later than the picture is
-    preceded by silence. Sound louder than full scale (possible in float files) is scaled down to it as a whole, NaN and
-    infinite samples become 0. A damaged file yields what can be read, with a warning. Raises InputError.
+    preceded by silence. With `as_strip` it is what a sound strip of Blender plays: time 0 is the first sample, whenever
+    the file says that it comes, and from `start` on nothing is heard of gaps. Sound louder than full scale (possible in
+    float files) is scaled down to it as a whole, NaN and infinite samples become 0. A damaged file yields what can be
+    read, with a warning. Raises InputError.
     """
     if not (math.isfinite(start) and start >= 0.0):
         raise InputError(f"The start of the sound is {start} s; give a time of 0 s or later.")
@@ -72,15 +79,20 @@ def load_sound(path: str | os.PathLike[str], start: float = 0.0, duration: float
     buffer = bytearray()  # grows in place, so an hour of sound is never held twice
     filled = first
     broken = _riff_cut_short(path)
-    declared = None
+    declared, delay, gaps = None, 0.0, 0
     try:
         with av.open(os.fspath(path), metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise InputError(f"{name} contains no sound; choose a sound file or a video with a sound track.")
             declared = _declared_end(container)
+            if as_strip:
+                delay = _first_sample(path) - _origin(container)
             try:
-                for at, block in _blocks(container, start):
+                for at, block in _blocks(container, start + delay):
+                    at -= round(delay * SAMPLE_RATE) + gaps
                     at, block = max(at, filled), block[max(filled - at, 0) :]
+                    if as_strip and len(block) and at > filled:
+                        gaps, at = gaps + at - filled, filled
                     block = block[: None if last is None else max(last - at, 0)]
                     if len(block):
                         buffer += bytes(4 * (at - filled))
@@ -102,12 +114,18 @@ def load_sound(path: str | os.PathLike[str], start: float = 0.0, duration: float
     _tame(samples)
     warnings = []
     expected = declared if last is None else min(declared or math.inf, last / SAMPLE_RATE)
-    if broken or (declared is not None and expected is not None and filled / SAMPLE_RATE < expected - 0.25):
+    heard = (filled + gaps) / SAMPLE_RATE
+    if broken or (declared is not None and expected is not None and heard < expected - 0.25):
         warnings.append(
             f"{name} is damaged or incomplete: {len(samples) / SAMPLE_RATE:.2f} s could be read; export it again if"
             " more is expected."
         )
-    return Sound(samples, sha256, os.fspath(path), tuple(warnings))
+    if gaps > _GAP * SAMPLE_RATE:
+        warnings.append(
+            f"{name} has gaps of {gaps / SAMPLE_RATE:.1f} s in its sound, which Blender leaves out; export it again as"
+            " .wav if the face is ahead of the picture."
+        )
+    return Sound(samples, sha256, os.fspath(path), tuple(warnings), delay)
 
 
 def _checked_sha256(path: str | os.PathLike[str]) -> str:
@@ -142,13 +160,28 @@ def _declared_end(container: InputContainer) -> float | None:
     return float(stream.duration * stream.time_base)
 
 
+def _origin(container: InputContainer) -> float:
+    """The time stamp (s) at which players begin."""
+    return max((container.start_time or 0) / av.time_base, 0.0)
+
+
+def _first_sample(path: str | os.PathLike[str]) -> float:
+    """The time stamp (s) of the first sample that can be decoded."""
+    with av.open(os.fspath(path), metadata_errors="replace") as container:
+        for packet in container.demux(container.streams.audio[0]):
+            with contextlib.suppress(av.FFmpegError):
+                for frame in packet.decode():
+                    return _origin(container) if frame.time is None else frame.time
+        return _origin(container)
+
+
 def _blocks(container: InputContainer, start: float) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (position, samples) at SAMPLE_RATE, ascending, beginning before `start` seconds.
 
     Raises FFmpegError at the end if something in between could not be decoded.
     """
     stream = container.streams.audio[0]
-    origin = max((container.start_time or 0) / av.time_base, 0.0)
+    origin = _origin(container)
     if start > 2 * _PREROLL and container.format.name in _SEEKABLE and stream.time_base is not None:
         container.seek(int((start - _PREROLL + origin) / stream.time_base), stream=stream)
     run: _Run | None = None

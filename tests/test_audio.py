@@ -139,6 +139,52 @@ def test_sound_that_starts_later_than_the_picture_stays_in_sync(tmp_path):
     assert click_time(load_sound(path).samples, 0.9) == pytest.approx(0.9, abs=0.001)
 
 
+LATE = [
+    ("late.mp4", "aac", "fltp"),
+    ("late.mov", "pcm_s16le", "s16"),
+    ("late.mkv", "flac", "s16"),
+    ("late.ts", "aac", "fltp"),
+    ("late.avi", "libmp3lame", "fltp"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "sample_format"), LATE, ids=[name for name, _, _ in LATE])
+def test_a_strip_plays_a_late_sound_from_its_first_sample(tmp_path, name, codec, sample_format):
+    path = write(tmp_path / name, clicks(48000), 48000, codec, sample_format, picture=True, starts=0.4)
+    sound, by_itself = load_sound(path, as_strip=True), load_sound(path)
+    first = click_time(sound.samples, 0.5)
+    assert first == pytest.approx(0.5, abs=0.03)  # AAC and MP3 may begin with what their encoders put before
+    assert click_time(by_itself.samples, first + sound.delay) == pytest.approx(first + sound.delay, abs=0.002)
+    cut = load_sound(path, 1.75, 0.5, as_strip=True)
+    assert click_time(cut.samples, 2.0 + first - 0.5, 1.75) == pytest.approx(2.0 + first - 0.5, abs=0.002)
+    assert cut.delay == sound.delay and len(cut.samples) == 8000
+
+
+def test_a_strip_leaves_gaps_out_and_says_so(tmp_path):
+    path = write_with_gap(tmp_path / "gap.mkv", clicks(48000), at=1.0, gap=0.6)
+    sound = load_sound(path, as_strip=True)
+    assert click_time(sound.samples, 2.0) == pytest.approx(2.0, abs=0.001)
+    assert len(sound.warnings) == 1 and "gaps of 0.6 s" in sound.warnings[0]
+    assert click_time(load_sound(path).samples, 2.6) == pytest.approx(2.6, abs=0.001)
+    # Blender looks for where a trimmed strip begins by the time stamps.
+    late = load_sound(path, 2.3, as_strip=True)
+    assert click_time(late.samples, 2.6, 2.3) == pytest.approx(2.6, abs=0.001) and not late.warnings
+
+
+def write_with_gap(path: Path, samples: np.ndarray, at: float, gap: float) -> Path:
+    """Mono samples at 48 kHz; those from `at` s on come `gap` s later."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=48000, layout="mono", format="s16")
+        for first in range(0, len(samples), 4800):
+            part = (samples[None, first : first + 4800] * 32767).astype("<i2")
+            frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
+            frame.pts = first + (round(gap * 48000) if first >= at * 48000 else 0)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
 def test_nan_and_loud_float_samples_are_tamed(tmp_path):
     samples = clicks(16000)
     samples[100], samples[200], samples[8000] = np.nan, np.inf, 4.0

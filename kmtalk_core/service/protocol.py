@@ -39,10 +39,12 @@ class Quit:
 class Animate:
     """Animate `duration` seconds of the file `audio` from `start` on (to its end if None) into `out` (OUT.npz).
 
-    `fps` is the rate of the frames per second of *sound*. The key motions come out on whole frames, where an animator
-    wants them. `alignment` is the path of another tool's alignment that is used instead of localization. Like `start`,
-    its times and those of `corrections` (arguments of localization.corrections.Correction) count from the beginning of
-    the file; corrections are left out if the file has another checksum than `corrections_of`. `mesh` is the head, where
+    `as_strip`: read the sound as Blender's strips play it, where `start` counts from the first sample and nothing is
+    heard of gaps; the result's `delay` (s) is what is to be added for times of the file. `fps` is the rate of the
+    frames per second of *sound*. The key motions come out on whole frames, where an animator wants them. `alignment` is
+    the path of another tool's alignment that is used instead of localization; its times and those of subtitles count
+    from the beginning of the file. The times of `corrections` (arguments of localization.corrections.Correction) count
+    as `start` does; they are left out if the file has another checksum than `corrections_of`. `mesh` is the head, where
     its mouth has shapes of its own to fit contacts to: an .npz as of BuildRig, with `control_names` (C,) and `shapes`
     (C, V, 3). `tools` are arguments of localization.tools.Tools; they win over the environment's. With a `checkpoint`
     at paper scale the vertices of `mesh` are moved; of the layers and sliders the intensity counts then.
@@ -53,6 +55,7 @@ class Animate:
     out: str
     start: float = 0.0
     duration: float | None = None
+    as_strip: bool = False
     transcript: str | None = None
     alignment: str | None = None
     localizer: str = "auto"
@@ -96,7 +99,7 @@ class Correct:
     """Apply `corrections` to the OUT.npz `animation` of `duration` s of `audio` from `start` on, into `out`.
 
     Words near them are aligned again and the motion near them is made anew; the rest stays. Times count from the
-    beginning of the file.
+    beginning of the file, or from the first sample if `as_strip`.
     """
 
     op: ClassVar[str] = "correct"
@@ -106,6 +109,7 @@ class Correct:
     corrections: Sequence[Mapping[str, Any]]
     start: float = 0.0
     duration: float | None = None
+    as_strip: bool = False
     language: str = "en"
     key_rule: str = "apexes"
     key_density: float = 1.0
@@ -138,7 +142,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Result:
-    """The request is done; its output file is there. `details` of `animate`: `warnings`, sentences for the user."""
+    """The request is done; its output file is there.
+
+    `details` of `animate`: `warnings`, sentences for the user, and `delay`, seconds.
+    """
 
     event: ClassVar[str] = "result"
     id: int

@@ -25,10 +25,10 @@ def animate_vertices(request: Animate, report: Report) -> dict[str, Any]:
 
     report(0.0, "loading the checkpoint")
     animator = _animator(request.checkpoint)
-    sound = load_sound(request.audio, request.start, request.duration)
+    sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
     alignment = None
     if request.alignment is not None:
-        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start)
+        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start + sound.delay)
     wish = Request(
         transcript=request.transcript,
         alignment=alignment,

@@ -135,9 +135,9 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
         case Complete(checkpoint=str()):
             return complete_vertices(request, report)
         case Animate():
-            animation, warnings = _animated(request, report)
+            animation, details = _animated(request, report)
             save_animation(animation, request.out, compressed=False)
-            return {"warnings": warnings}
+            return details
         case Complete():
             animation = load_animation(request.animation)
             keys = load_keys(request.keys, animation.control_names)
@@ -155,23 +155,23 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
     return {}
 
 
-def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
+def _animated(request: Animate, report: Report) -> tuple[Animation, dict[str, Any]]:
     from ..animator import Request as Wish
     from ..audio import load_sound
     from ..finish.compose import finish
     from ..localization.tools import Tools
 
     report(0.0, "reading the sound")
+    sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
     alignment = None
     if request.alignment is not None:
         from ..localization.importers import load_alignment
 
         # Its times count from the file's beginning. Moho's .dat files count frames of the scene.
-        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start)
-    sound = load_sound(request.audio, request.start, request.duration)
+        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start + sound.delay)
     corrections, warnings = _corrections_of(request, sound)
     wish = Wish(
-        transcript=_said(request, sound.duration),
+        transcript=_said(request, sound),
         alignment=alignment,
         localizer=request.localizer,
         language=request.language,
@@ -201,7 +201,8 @@ def _animated(request: Animate, report: Report) -> tuple[Animation, list[str]]:
         animation = _animator().animate(sound, wish, progress=report)
     if request.mesh is not None and (lips := _lips_of(Path(request.mesh))) is not None:
         animation = finish(animation, lip_line=lips)
-    return animation, list(dict.fromkeys((*sound.warnings, *warnings, *animation.alignment.warnings)))
+    told = list(dict.fromkeys((*sound.warnings, *warnings, *animation.alignment.warnings)))
+    return animation, {"warnings": told, "delay": sound.delay}
 
 
 def _as_far_as_they_fit(sound: Sound, wish: Wish) -> tuple[Wish, tuple[str, ...]]:
@@ -235,7 +236,7 @@ def _corrected(request: Correct, report: Report) -> Animation:
     from ..audio import load_sound
 
     report(0.0, "reading the sound")
-    sound = load_sound(request.audio, request.start, request.duration)
+    sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
     before = load_animation(request.animation)
     if before.audio_sha256 != sound.sha256:
         raise InputError("The strip plays another sound than when it was animated; generate it again.")
@@ -271,7 +272,7 @@ def _shifted(corrections: Sequence[Mapping[str, Any]], start: float, duration: f
     return tuple(found)
 
 
-def _said(request: Animate, duration: float) -> str | None:
+def _said(request: Animate, sound: Sound) -> str | None:
     """The transcript; of subtitles only what is heard in the part that the request is of."""
     if request.transcript is None or (request.start == 0 and request.duration is None):
         return request.transcript
@@ -280,8 +281,9 @@ def _said(request: Animate, duration: float) -> str | None:
     cues = subtitles(request.transcript)
     if cues is None:
         return request.transcript
-    end = request.start + duration
-    return "\n".join(cue.text for cue in cues if request.start < (cue.start + cue.end) / 2 < end) or None
+    start = request.start + sound.delay
+    end = start + sound.duration
+    return "\n".join(cue.text for cue in cues if start < (cue.start + cue.end) / 2 < end) or None
 
 
 def _build_rig(request: BuildRig, report: Report) -> None:
