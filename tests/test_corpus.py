@@ -276,3 +276,15 @@ def test_command_names_a_wrong_folder(
     monkeypatch.setattr(sys, "argv", ["corpus", "--out", str(tmp_path), "--real-speech", str(tmp_path)])
     assert __main__.main() == 1
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_a_voice_that_is_not_installed_is_named(monkeypatch) -> None:
+    """festival comes without any voice; what it lacks is said before it fails."""
+    monkeypatch.setattr(voices.shutil, "which", lambda engine: f"/usr/bin/{engine}")
+    monkeypatch.setattr(voices, "_run", lambda command, text=b"": b"(kal_diphone)\n")
+    voices._festival_lacks.cache_clear()
+    try:
+        assert "voice_cmu_us_slt_arctic_hts" in voices.available("festival")
+        assert "festvox-us-slt-hts" in voices.available("festival")
+    finally:
+        voices._festival_lacks.cache_clear()

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,17 @@ def available(engine: str) -> str:
             return "The library libespeak-ng.so.1 is missing; install espeak-ng."
     elif not shutil.which(engine):
         return f"The program {engine} is missing; install it."
+    elif engine == "festival" and (voices := _festival_lacks()):
+        return f"festival lacks {', '.join(voices)}; install festvox-us-slt-hts and festvox-kallpc16k."
     return ""
+
+
+@cache
+def _festival_lacks() -> tuple[str, ...]:
+    """The voices of `_FESTIVAL_VOICES` that are not installed: the program comes without any."""
+    listed = _run(["festival", "--batch", "(print (voice.list))"]).decode(errors="replace")
+    installed = {f"voice_{name}" for name in re.findall(r"[\w]+", listed)}
+    return tuple(name for name in _FESTIVAL_VOICES if name not in installed)
 
 
 def speak(engine: str, texts: Sequence[str], rngs: Sequence[np.random.Generator]) -> list[Utterance]:
