@@ -90,3 +90,18 @@ def test_operators_stay_thin():
                 methods = [m for m in node.body if isinstance(m, ast.FunctionDef)]
                 long += [f"{node.name}.{m.name}" for m in methods if m.end_lineno - m.lineno >= 40]
     assert not long
+
+
+def test_experiments_call_functions_rather_than_commands():
+    """No command line is put together in the process: what a command does is a function that others call."""
+    commands = {"training.train", "training.evaluate", "training.prepare.__main__", "training.corpus.__main__"}
+    users = {}
+    for path in sources("training"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                package = path.relative_to(ROOT).parent.parts
+                base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+                module = ".".join(part for part in (base, node.module or "") if part)
+                if module in commands:
+                    users[str(path.relative_to(ROOT))] = module
+    assert not users

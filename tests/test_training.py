@@ -14,7 +14,7 @@ from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
 from training.compact import loop  # noqa: E402
 from training.compact.data import read_corpus  # noqa: E402
 from training.compact.motion import MotionSampler, encode_all, train_lkma  # noqa: E402
-from training.train import train  # noqa: E402
+from training.compact.training import train  # noqa: E402
 
 CONFIG = """
 name = "tiny"
@@ -157,7 +157,7 @@ def test_one_command_makes_corpus_and_weights(tmp_path, monkeypatch):
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG)
     monkeypatch.setattr(voices, "ENGINES", ("espeak",))
-    monkeypatch.setattr("training.train.CONFIG", config)
+    monkeypatch.setattr("training.compact.training.CONFIG", config)
     out = tmp_path / "tiny.npz"
     command = ["make", "--work", str(tmp_path / "work"), "--hours", "0.01", "--out", str(out)]
     monkeypatch.setattr("sys.argv", command)

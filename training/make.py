@@ -24,8 +24,8 @@ def main() -> int:
     parser.add_argument("--hours", type=float, default=HOURS, help=f"hours of synthetic speech ({HOURS:g})")
     parser.add_argument("--out", type=Path, default=COMPACT_CHECKPOINT, help="the finished checkpoint")
     options = parser.parse_args()
-    from .corpus.__main__ import make
-    from .train import CONFIG, train
+    from .compact.training import CONFIG, train
+    from .corpus.making import make
 
     try:
         make(options.work / "corpus", options.hours, options.real_speech, seed=0)

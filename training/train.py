@@ -1,98 +1,87 @@
-"""Train the compact model: `python -m training.train --corpus DIR --run DIR [--config FILE] [--out FILE]`.
+"""Train: `python -m training.train --corpus DIR --run DIR [--config FILE] [--out FILE]` the compact model, which ships;
 
-With `--data DIR`, a prepared data set of captured faces, methods that move vertices are trained: `methods.main`.
-
-Three stages (encoder, LKMA, CMC), each resumed where it stopped; at the end the checkpoint with its ONNX graphs.
+`python -m training.train --config FILE --data DIR --run DIR` a method that moves vertices, on a prepared data set of
+captured faces. Either goes on where it stopped; at the end is a checkpoint with configuration, weights and checksum.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tomllib
 from pathlib import Path
 
 import torch
 
 from kmtalk_core.assets import COMPACT_CHECKPOINT
-from kmtalk_core.checkpoint import save_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.networks.export import make_checkpoint
-from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig
-from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
-from .compact.data import read_corpus
-from .compact.encoder import train_encoder
-from .compact.loop import keep_memory
-from .compact.motion import MotionSampler, encode_all, train_cmc, train_lkma
-
-STAGES = ("encoder", "lkma", "cmc")
-CONFIG = Path(__file__).parent / "configs" / "compact.toml"
-
-
-def train(config_file: Path, corpus: Path, run: Path, out: Path, stages: tuple[str, ...] = STAGES) -> str:
-    """Run `stages` and write the checkpoint to `out`; returns its checksum."""
-    keep_memory()
-    text = config_file.read_text(encoding="utf-8")
-    options = tomllib.loads(text)
-    seed = options["seed"]
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.toml").write_text(text, encoding="utf-8")
-    torch.manual_seed(seed)
-    model = KMTalk(KMTalkConfig(motion_dim=len(SPEECH_CONTROLS), **options["network"]))
-    training, validation = read_corpus(corpus)
-    minutes = {
-        "real": round(sum(u.duration for u in training if u.real) / 60, 1),
-        "synthetic": round(sum(u.duration for u in training if not u.real) / 60, 1),
-    }
-    print(
-        f"{len(training)} utterances to train on ({minutes}, minutes), {len(validation)} to validate", file=sys.stderr
-    )
-    if "encoder" in stages:
-        train_encoder(model, training, validation, options["encoder"], run, seed)
-    else:
-        _restore(model.encoder, run / "encoder.pt")
-    encoded = encode_all(model, training) if {"lkma", "cmc"} & set(stages) else {}
-    for stage, train_it in (("lkma", train_lkma), ("cmc", train_cmc)):
-        if stage in stages:
-            of_stage = options[stage]
-            sampler = MotionSampler(training, encoded, of_stage["crop"], stage == "cmc", of_stage["misheard"])
-            train_it(model, sampler, options[stage], run, seed)
-        else:
-            _restore(getattr(model, stage), run / f"{stage}.pt")
-    facts = {"name": options["name"], "controls": list(SPEECH_CONTROLS), "minutes": minutes, "training": options}
-    return save_checkpoint(make_checkpoint(model, facts), out)
-
-
-def _restore(module: torch.nn.Module, path: Path) -> None:
-    if not path.exists():
-        raise InputError(f"There is no {path}; train that stage first.")
-    module.load_state_dict(torch.load(path, weights_only=True)["module"])
+from .compact.training import CONFIG, STAGES
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if any(argument.split("=")[0] == "--data" for argument in arguments):
-        from .captured.main import main as train_method
+    of_captured = any(argument.split("=")[0] == "--data" for argument in arguments)
+    parser = _captured_parser() if of_captured else _compact_parser()
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        return int(options.run_it(options))
+    except KMTalkError as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
 
-        return train_method(arguments)
+
+def _compact_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True, help="folder that `python -m training.corpus` made")
-    parser.add_argument(
-        "--run", type=Path, required=True, help="folder for checkpoints and log; training resumes there"
-    )
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and log; goes on there")
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--out", type=Path, default=COMPACT_CHECKPOINT, help="the finished checkpoint")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="the others are restored")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        digest = train(options.config, options.corpus, options.run, options.out, tuple(options.stages))
-    except KMTalkError as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+    parser.set_defaults(run_it=_train_compact)
+    return parser
+
+
+def _train_compact(options: argparse.Namespace) -> int:
+    from .compact.training import train
+
+    digest = train(options.config, options.corpus, options.run, options.out, tuple(options.stages))
     print(f"wrote {options.out} (sha256 {digest})", file=sys.stderr)
+    return 0
+
+
+def _captured_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="a configuration with a method")
+    parser.add_argument("--data", type=Path, required=True, help="folder that `python -m training.prepare` made")
+    parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and logs; goes on there")
+    parser.add_argument("--stages", nargs="+", default=[], help="train these only (those of the configuration)")
+    parser.add_argument("--out", type=Path, help="the finished checkpoint (RUN/NAME.npz)")
+    parser.add_argument("--concurrent", action="store_true", help="train independent stages at once")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="one step of each stage, its size and time; writes nothing"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--tensorboard", action="store_true", help="log for TensorBoard too, in RUN/tensorboard")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.set_defaults(run_it=_train_captured)
+    return parser
+
+
+def _train_captured(options: argparse.Namespace) -> int:
+    from .captured.training import Order, rehearse, train
+
+    order = Order(
+        options.config, options.data, options.run, tuple(options.stages), options.out, options.concurrent,
+        options.device, options.tensorboard, options.threads,
+    )  # fmt: skip
+    if options.dry_run:
+        for line in rehearse(order):
+            print(line)
+    else:
+        train(order)
     return 0
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.phones import Phone
-from training import evaluate
+from training.captured import evaluation as evaluate
 from training.captured.dataset import DataSet
 from training.captured.film import PANEL, Stage, heat_colours, upright, write_film
 from training.captured.plots import Panel, write_curves

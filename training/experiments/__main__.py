@@ -16,8 +16,8 @@ from tqdm import tqdm
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.localization import LOCALIZERS
 from training.captured.dataset import DataSet
-from training.evaluate import Extras
-from training.prepare.__main__ import add_alignments
+from training.captured.evaluation import Extras
+from training.prepare.align import add_alignments
 
 from .plans import Plan, ablations, key_count, main_table, plugged, robustness
 from .published import TEST_SPLITS

@@ -19,9 +19,9 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.networks.method import load_method
 from training.captured.config import recipe_of
 from training.captured.dataset import DataSet, KeyChoice
+from training.captured.evaluation import Extras, evaluate, predict
 from training.captured.loop import is_complete, stage_file
-from training.captured.main import main as train
-from training.evaluate import Extras, evaluate, predict
+from training.captured.training import Order, train
 
 from .plans import Plan, Row, Training
 
@@ -81,9 +81,8 @@ class Bench:
         if training.shared:
             self._share(training, run)
         print(f"training {training.name}", file=sys.stderr)
-        told = ["--config", str(config), "--data", str(self.data.folder), "--run", str(run), "--device", self.device]
-        if train([*told, "--threads", str(torch.get_num_threads())]) != 0:
-            raise KMTalkError(f"The training {training.name} failed; its message is above. Start again to go on.")
+        if train(Order(config, self.data.folder, run, device=self.device)) is None:
+            raise KMTalkError(f"The training {training.name} did not end; start again to go on.")
         return out
 
     def _share(self, training: Training, run: Path) -> None:

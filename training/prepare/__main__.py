@@ -8,21 +8,18 @@ with the data is told in one sentence; with problems nothing is written, unless 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.files import written_whole
 from kmtalk_core.localization import LOCALIZERS
 from training.captured.dataset import DataSet, write_dataset
 
-from .align import IMPORTED, align_clips
+from .align import IMPORTED, add_alignments, align_clips
 from .checks import Checked, check
 from .layouts import LAYOUTS, Layout
 from .synthetic import make_source
@@ -135,18 +132,6 @@ def _align(options: argparse.Namespace) -> int:
         for warning in add_alignments(data, options.localizer, label, lambda name: _tell(bar, name)):
             print(f"note: {warning}", file=sys.stderr)
     return 0
-
-
-def add_alignments(data: DataSet, localizer: str, label: str, progress: Callable[[str], None]) -> list[str]:
-    """Alignments of all clips by another localizer, known to the data set as `label` when all are there; → warnings."""
-    warnings = align_clips(data.clips.values(), data.source, data.folder, localizer, label, progress)
-    if label not in data.localizations:
-        path = data.folder / "dataset.json"
-        about = json.loads(path.read_text(encoding="utf-8"))
-        about["localizations"].append(label)
-        with written_whole(path) as partial:
-            partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return warnings
 
 
 def _bar(doing: str) -> tqdm:

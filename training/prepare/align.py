@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
+from kmtalk_core.files import written_whole
 from kmtalk_core.localization.textgrid import load_alignment, save_alignment
-from training.captured.dataset import Clip
+from training.captured.dataset import Clip, DataSet
 
 IMPORTED = "imported"  # alignments that the source brings, in SOURCE/alignments
 
@@ -43,4 +45,16 @@ def align_clips(
         alignment = animator.align(sound, Request(transcript=clip.text or None, localizer=localizer))
         warnings += [f"{clip.name}: {warning}" for warning in alignment.warnings]
         save_alignment(alignment, path)
+    return warnings
+
+
+def add_alignments(data: DataSet, localizer: str, label: str, progress: Callable[[str], None]) -> list[str]:
+    """Alignments of all clips by another localizer, known to the data set as `label` when all are there; → warnings."""
+    warnings = align_clips(data.clips.values(), data.source, data.folder, localizer, label, progress)
+    if label not in data.localizations:
+        path = data.folder / "dataset.json"
+        about = json.loads(path.read_text(encoding="utf-8"))
+        about["localizations"].append(label)
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return warnings

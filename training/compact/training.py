@@ -1,0 +1,63 @@
+"""Train the compact model in its three stages (encoder, LKMA, CMC), each resumed where it stopped."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+import torch
+
+from kmtalk_core.checkpoint import save_checkpoint
+from kmtalk_core.errors import InputError
+from kmtalk_core.networks.export import make_checkpoint
+from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig
+from kmtalk_core.rig.controls import SPEECH_CONTROLS
+
+from .data import read_corpus
+from .encoder import train_encoder
+from .loop import keep_memory
+from .motion import MotionSampler, encode_all, train_cmc, train_lkma
+
+STAGES = ("encoder", "lkma", "cmc")
+CONFIG = Path(__file__).parents[1] / "configs" / "compact.toml"
+
+
+def train(config_file: Path, corpus: Path, run: Path, out: Path, stages: tuple[str, ...] = STAGES) -> str:
+    """Run `stages` and write the checkpoint to `out`; returns its checksum."""
+    keep_memory()
+    text = config_file.read_text(encoding="utf-8")
+    options = tomllib.loads(text)
+    seed = options["seed"]
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.toml").write_text(text, encoding="utf-8")
+    torch.manual_seed(seed)
+    model = KMTalk(KMTalkConfig(motion_dim=len(SPEECH_CONTROLS), **options["network"]))
+    training, validation = read_corpus(corpus)
+    minutes = {
+        "real": round(sum(u.duration for u in training if u.real) / 60, 1),
+        "synthetic": round(sum(u.duration for u in training if not u.real) / 60, 1),
+    }
+    print(
+        f"{len(training)} utterances to train on ({minutes}, minutes), {len(validation)} to validate", file=sys.stderr
+    )
+    if "encoder" in stages:
+        train_encoder(model, training, validation, options["encoder"], run, seed)
+    else:
+        _restore(model.encoder, run / "encoder.pt")
+    encoded = encode_all(model, training) if {"lkma", "cmc"} & set(stages) else {}
+    for stage, train_it in (("lkma", train_lkma), ("cmc", train_cmc)):
+        if stage in stages:
+            of_stage = options[stage]
+            sampler = MotionSampler(training, encoded, of_stage["crop"], stage == "cmc", of_stage["misheard"])
+            train_it(model, sampler, options[stage], run, seed)
+        else:
+            _restore(getattr(model, stage), run / f"{stage}.pt")
+    facts = {"name": options["name"], "controls": list(SPEECH_CONTROLS), "minutes": minutes, "training": options}
+    return save_checkpoint(make_checkpoint(model, facts), out)
+
+
+def _restore(module: torch.nn.Module, path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"There is no {path}; train that stage first.")
+    module.load_state_dict(torch.load(path, weights_only=True)["module"])
