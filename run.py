@@ -78,8 +78,9 @@ def read_stamp():
 
 
 def write_stamp(*words):
-    with open(STAMP, "w") as file:
+    with open(STAMP + ".partial", "w") as file:
         file.write(" ".join(words))
+    os.replace(STAMP + ".partial", STAMP)
 
 
 def prepare():

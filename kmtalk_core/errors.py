@@ -11,6 +11,10 @@ class InputError(KMTalkError):
     """The input cannot be used as it is; the command line exits with status 2."""
 
 
+class StorageError(KMTalkError):
+    """The disk is full or read-only: whatever else is written there will fail, too."""
+
+
 class Cancelled(KMTalkError):
     """The user cancelled the work; nothing was written."""
 

@@ -1,5 +1,8 @@
 """Transcripts and alignments from files on the command line, on real sound with the shipped model."""
 
+import os
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -11,7 +14,8 @@ from kmtalk_core.command.cli import main
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.motion import load_animation
 
-SAMPLE = Path(__file__).parent.parent / "kmtalk_core" / "assets" / "sample_speech.flac"
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "kmtalk_core" / "assets" / "sample_speech.flac"
 SUBTITLES = "1\n00:00:00,000 --> 00:00:02,600\n[cheerful] Hello! <i>My mouth</i>\nmoves by itself now.\n"
 
 
@@ -73,3 +77,12 @@ def test_the_frame_rate_of_mouth_shapes(speech, tmp_path, capsys):
     assert found[:5] == [("SIL", 0.0), ("AA", 1.0), ("M", 1.5), ("UW", 2.0), ("SIL", 3.0)]
     assert run("animate", speech, "--alignment", shapes, "--out", tmp_path / "a.npz") == 0
     assert "24 frames a second were taken" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="/dev/stdout")
+def test_a_result_may_go_to_standard_output(speech, tmp_path):
+    """What one command writes has one format, so its name need not say which; export's must."""
+    assert run("animate", speech, "--localizer", "uniform", "--out", tmp_path / "a.npz") == 0
+    command = [sys.executable, "-m", "kmtalk_core", "animate", str(speech), "--localizer", "uniform"]
+    assert subprocess.check_output([*command, "--out", "/dev/stdout"], cwd=ROOT) == (tmp_path / "a.npz").read_bytes()
+    assert run("export", tmp_path / "a.npz", "--out", "/dev/null") == 2

@@ -82,7 +82,7 @@ def test_words_come_with_times(openai):
         ("bears.", 0.5, 0.9, 0.9),
     ]
     assert told[0] == (0.0, "looking for Whisper") and sorted(told, key=lambda t: t[0]) == told
-    assert not list(openai.folder.glob("kmtalk_whisper_*"))
+    assert not list(openai.folder.glob("kmtalk-*"))
 
 
 @needs_scripts

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
-from kmtalk_core.files import written_whole
+from kmtalk_core.files import save_text, written_whole
 
 VOICE = "rms"
 SPEED = 0.95  # flite's duration_stretch
@@ -37,7 +37,7 @@ def main() -> None:
     target = ASSETS / "sample_speech.flac"
     with written_whole(target) as partial:
         write_flac(samples, partial)
-    target.with_suffix(".txt").write_text("\n".join(PARTS) + "\n", encoding="utf-8")
+    save_text("\n".join(PARTS) + "\n", target.with_suffix(".txt"))
     print(f"{target} written ({len(samples) / SAMPLE_RATE:.1f} s)")
 
 

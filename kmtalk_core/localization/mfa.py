@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tempfile
 import wave
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE, Sound
 from ..errors import InputError, KMTalkError
+from ..leftovers import temporary_folder
 from ..phones import SILENCE, VOWELS, Alignment, Word
 from .child import Progress
 from .g2p import pronunciations
@@ -106,8 +106,8 @@ def align_all(
     if progress is not None:
         progress(0.0, "looking for MFA")
     run_ = _Run(find_mfa(tools), tools, language, progress)
-    with tempfile.TemporaryDirectory(prefix="kmtalk_mfa_", ignore_cleanup_errors=True) as name:
-        return run_.aligned(lines, Path(name))
+    with temporary_folder() as folder:
+        return run_.aligned(lines, folder)
 
 
 class _Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from ..audio import Sound
 from ..errors import InputError, KMTalkError
+from ..leftovers import temporary_folder
 from .child import Progress
 from .guarded import foreign_environment, run
 from .tools import Recogniser, Tools, find_recognisers
@@ -70,8 +70,7 @@ def transcribe_all(
     if progress is not None:
         progress(0.0, "looking for Whisper")
     candidates = _candidates(tools)
-    with tempfile.TemporaryDirectory(prefix="kmtalk_whisper_", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         files = []
         for number, get in enumerate(sounds):
             files.append(folder / f"{number}.f32")

@@ -25,6 +25,7 @@ from typing import IO
 
 from .. import __version__
 from ..errors import KMTalkError, storage_trouble
+from ..files import save_text
 from ..localization.guarded import NO_WINDOW
 
 NAMES = {"cuda": "CUDA", "rocm": "ROCm", "mps": "MPS", "cpu": "the CPU"}
@@ -304,6 +305,4 @@ def _why(heard: Sequence[str], folder: Path) -> str:
 
 
 def _write_state(folder: Path, state: dict) -> None:
-    partial = folder / (NOTE + ".partial")
-    partial.write_text(json.dumps(state, indent=1), encoding="utf-8")
-    partial.replace(folder / NOTE)
+    save_text(json.dumps(state, indent=1), folder / NOTE)

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kmtalk_core.files import written_whole
+
 SAVE_EVERY = 100  # steps
 GRADIENT_LIMIT = 1.0  # norm
 
@@ -110,6 +112,5 @@ def _log(record: dict, run: Path) -> None:
 
 
 def _save(state: dict, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with written_whole(path) as partial:
+        torch.save(state, partial)

@@ -10,6 +10,7 @@ import torch
 
 from kmtalk_core.checkpoint import save_checkpoint
 from kmtalk_core.errors import InputError
+from kmtalk_core.files import save_text
 from kmtalk_core.networks.export import make_checkpoint
 from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
@@ -30,7 +31,7 @@ def train(config_file: Path, corpus: Path, run: Path, out: Path, stages: tuple[s
     options = tomllib.loads(text)
     seed = options["seed"]
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.toml").write_text(text, encoding="utf-8")
+    save_text(text, run / "config.toml")
     torch.manual_seed(seed)
     model = KMTalk(KMTalkConfig(motion_dim=len(SPEECH_CONTROLS), **options["network"]))
     training, validation = read_corpus(corpus)

@@ -16,6 +16,7 @@ import torch
 
 from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.files import save_text
 from kmtalk_core.networks.method import load_method
 from training.captured.config import recipe_of
 from training.captured.dataset import DataSet, KeyChoice
@@ -77,7 +78,7 @@ class Bench:
         if config.is_file() and config.read_text(encoding="utf-8") != text:
             raise InputError(f"{run} was trained with another recipe; delete it, or choose another --run.")
         run.mkdir(parents=True, exist_ok=True)
-        config.write_text(text, encoding="utf-8")
+        save_text(text, config)
         if training.shared:
             self._share(training, run)
         print(f"training {training.name}", file=sys.stderr)
