@@ -153,7 +153,7 @@ def bake(options: argparse.Namespace, progress: Progress) -> int:
 def export(options: argparse.Namespace, progress: Progress) -> int:
     from kmtalk_core.command.cli import check_output
     from kmtalk_core.export import EXPORTERS, export_animation
-    from kmtalk_core.motion import save_animation
+    from kmtalk_core.results import save_animation
 
     check_output(options.out, ".npz", *(f".{ending.lower().rsplit('.', 1)[-1]}" for ending in EXPORTERS))
     animation, _ = as_shown(*animated_line(options))

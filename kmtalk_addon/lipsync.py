@@ -14,7 +14,8 @@ import numpy as np
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz
-from kmtalk_core.motion import Animation, KeyMotions, save_animation
+from kmtalk_core.motion import Animation, KeyMotions
+from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
 from kmtalk_core.sliders import Layers, Sliders
 
@@ -220,7 +221,7 @@ def _edited(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> _
 
 
 def _as_worn(base: Animation, settings: tuple[Sliders, Layers] | None) -> Animation:
-    if settings is None or base.speech is None or settings == (base.sliders, base.layers):
+    if settings is None or base.unfinished is None or settings == (base.sliders, base.layers):
         return base
     from kmtalk_core.finish.compose import finish
 

@@ -42,6 +42,10 @@ class AsLeft:
     keys: KeyMotions
     edited: np.ndarray
 
+    def on(self, animation: Animation) -> Animation:
+        """The result as computed last, with these keys."""
+        return replace(animation, keys=self.keys, unfinished=replace(animation.to_finish, edited=self.edited))
+
     @property
     def left_behind(self) -> bool:
         """Whether the keyframes still lie where the strip was."""
@@ -104,7 +108,7 @@ def slide(
     from kmtalk_core.finish.compose import finish
 
     left = as_left(scene, strip, obj, take, action)
-    animation = finish(replace(takes.read_take(take)[1], keys=left.keys, edited=left.edited), sliders, layers)
+    animation = finish(left.on(takes.read_take(take)[1]), sliders, layers)
     names = shape_keys.drivable(obj)[0]
     if left.left_behind:
         keyframes.clear(obj, action, names, left.line)
@@ -150,14 +154,15 @@ def on_curves(
     _, lies = whereabouts(scene, strip, obj, take, action)
     keys = keyframes.read(obj, action, names, line, before, lies)
     controls = keyframes.sample(obj, action, names, line, before, lies)
-    return replace(before, controls=controls, keys=keys, edited=edits(before, keys))
+    unfinished = before.unfinished and replace(before.unfinished, edited=edits(before, keys))
+    return replace(before, controls=controls, keys=keys, unfinished=unfinished)
 
 
 def edits(before: Animation, keys: KeyMotions) -> np.ndarray:
     """(m,) bool: which of `keys` are the animator's, in `before` already or since."""
     in_before, in_after = same_keys(before.keys, keys)
     edited = np.ones(len(keys.times), bool)
-    edited[in_after] = before.edited[in_before] if before.edited is not None else False
+    edited[in_after] = before.unfinished.edited[in_before] if before.unfinished is not None else False
     return edited
 
 

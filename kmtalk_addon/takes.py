@@ -17,8 +17,9 @@ import bpy
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, KeyMotions, load_animation
+from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.phones import Phone, Word
+from kmtalk_core.results import load_animation
 from kmtalk_core.sliders import Layers, Sliders, known_fields
 
 from . import keyframes, shape_keys
@@ -137,10 +138,10 @@ def pack(animation: Animation) -> bytes:
     np.savez(
         file,
         controls=animation.controls,
-        free=animation.free,
+        free=animation.to_finish.free,
         key_times=animation.keys.times,
         key_controls=animation.keys.controls,
-        edited=animation.edited,
+        edited=animation.to_finish.edited,
         settings=np.array(json.dumps({"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)})),
     )
     return file.getvalue()
@@ -152,9 +153,8 @@ def _unpacked(base: Animation, finished: bytes) -> Animation:
         return replace(
             base,
             controls=arrays["controls"],
-            free=arrays["free"],
             keys=KeyMotions(arrays["key_times"], arrays["key_controls"]),
-            edited=arrays["edited"],
+            unfinished=replace(base.to_finish, free=arrays["free"], edited=arrays["edited"]),
             sliders=Sliders(**known_fields(Sliders, settings["sliders"])),
             layers=Layers(**known_fields(Layers, settings["layers"])),
         )

@@ -22,10 +22,10 @@ from bpy.props import StringProperty
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.export import write_pc2
 from kmtalk_core.files import save_npz, written_whole
-from kmtalk_core.motion import load_animation
+from kmtalk_core.motion import VertexAnimation
+from kmtalk_core.results import load_vertex_animation
 from kmtalk_core.rig.mesh import triangulate
 from kmtalk_core.service.protocol import Animate, Complete
-from kmtalk_core.vertex_motion import VertexAnimation
 
 from . import compat, shape_keys
 from .job import Steps
@@ -188,7 +188,7 @@ def _show(
     lines = {**{name: asdict(kept) for name, kept in lines_of(obj).items()}, strip: asdict(line)}
     obj[LINES] = json.dumps(lines)
     last = line.first_frame + line.frames - 1
-    summary = f"{len(animation.keys.times)} key motions on frames {line.first_frame} to {last} of {obj.name}"
+    summary = f"{len(animation.key_times)} key motions on frames {line.first_frame} to {last} of {obj.name}"
     return Outcome(summary, warnings)
 
 
@@ -240,10 +240,7 @@ def _folder_of_file() -> Path:
 
 
 def _loaded(path: Path) -> VertexAnimation:
-    animation = load_animation(path)
-    if not isinstance(animation, VertexAnimation):
-        raise InputError(f"{path.name} holds no vertices; generate again.")
-    return animation
+    return load_vertex_animation(path)
 
 
 def _object(name: str) -> bpy.types.Object:

@@ -7,33 +7,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from .audio import Sound
-from .checkpoint import Checkpoint, load_checkpoint, moves_vertices
+from .checkpoint import Checkpoint, load_checkpoint
 from .completion import complete_through, recomplete, same_keys
 from .errors import InputError, KMTalkError
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
 from .finish.splice import spliced
 from .localization import localize
-from .localization.corrections import Correction, corrected
+from .localization.corrections import corrected
 from .localization.keys import key_instants
-from .localization.tools import Tools
 from .localization.within_words import placed
-from .motion import Animation, KeyMotions
+from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .phones import Alignment
 from .pitch import pitch_contour
+from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
-from .rig.lip_line import LipLine
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
-from .sliders import Layers, Sliders
 
 Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 
-FPS_RANGE = (1.0, 240.0)  # frames a second
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 
 
@@ -41,72 +38,16 @@ def silent_progress(share: float, doing: str) -> None:
     """Tell nobody."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is wanted of one sound.
-
-    `alignment` (imported) wins over `transcript`, which is in `language`; `corrections` are applied to either;
-    `key_rule`, `key_density` 0…1: which instants become key motions, and how many (localization.keys; "auto": apexes,
-    or what a checkpoint at paper scale was trained with);
-    `intensity`, `jaw`, `lips`, `smoothing` and `offset` are those of `Sliders`; `upper_face`, `head`, `expression`,
-    `expression_strength` and `seed` those of `Layers`; `tools`: which Whisper and MFA the localizers of that name use;
-    `lip_line` (`rig.mouth.lip_line`): the lips that contacts are made for, None for those of the articulation rig.
-    """
-
-    transcript: str | None = None
-    alignment: Alignment | None = None
-    localizer: str = "auto"
-    language: str = "en"
-    corrections: tuple[Correction, ...] = ()
-    fps: float = 30.0
-    key_rule: str = "auto"
-    key_density: float = 1.0
-    intensity: float = 1.0
-    jaw: float = 1.0
-    lips: float = 1.0
-    smoothing: float = 0.0
-    offset: float = 0.0
-    upper_face: float = 1.0
-    head: float = 1.0
-    expression: str = "neutral"
-    expression_strength: float = 1.0
-    seed: int = 0
-    tools: Tools = field(default_factory=Tools.from_environment)
-    lip_line: LipLine | None = None
-
-    def __post_init__(self) -> None:
-        if not FPS_RANGE[0] <= self.fps <= FPS_RANGE[1]:
-            raise InputError(f"The frame rate {self.fps:g} is out of range; choose 1 to 240 frames a second.")
-        if not 0.0 <= self.key_density <= 1.0:
-            raise InputError(f"The key density is {self.key_density:g}; choose 0 (fewest keys) to 1 (all).")
-        _ = self.sliders, self.layers  # raise InputError
-
-    @property
-    def sliders(self) -> Sliders:
-        """How the speech motion is worn."""
-        return Sliders(self.intensity, self.jaw, self.lips, self.smoothing, self.offset)
-
-    @property
-    def layers(self) -> Layers:
-        """What moves besides the speech."""
-        return Layers(self.upper_face, self.head, self.expression, self.expression_strength, self.seed)
-
-
 class Animator:
-    """Holds one loaded checkpoint; `animate` and `complete` may be called any number of times.
+    """Holds one loaded checkpoint in control space; `animate` and `complete` may be called any number of times.
 
-    `Animator(checkpoint)` is a `vertex_animator.VertexAnimator` where the checkpoint moves vertices.
+    `opening.open_animator` chooses it, or `vertex_animator.VertexAnimator`, by the checkpoint.
     """
-
-    def __new__(cls, checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> Animator:
-        if cls is Animator and checkpoint is not None and moves_vertices(checkpoint):
-            from .vertex_animator import VertexAnimator
-
-            return super().__new__(VertexAnimator)
-        return super().__new__(cls)
 
     def __init__(self, checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> None:
         self._checkpoint = load_checkpoint(checkpoint)
+        if "method" in self._checkpoint.config:
+            raise InputError("This checkpoint moves vertices; open it with kmtalk_core.opening.open_animator.")
         self._rate = float(self._checkpoint.config["dimensions"]["feature_rate"])
         if tuple(self._checkpoint.config["controls"]) != SPEECH_CONTROLS:
             raise InputError("This checkpoint drives other controls than this version of KMTalk; train it again.")
@@ -144,26 +85,26 @@ class Animator:
         keys = KeyMotions(
             spoken.times + first_frame / request.fps, np.zeros((len(spoken.times), len(ALL_CONTROLS)), np.float32)
         )
+        still, none_edited = np.zeros((len(times), len(ALL_CONTROLS)), np.float32), np.zeros(len(keys.times), bool)
         bare = Animation(
             fps=request.fps,
             times=times,
             control_names=ALL_CONTROLS,
-            controls=np.zeros((len(times), len(ALL_CONTROLS)), np.float32),
+            controls=still,
             keys=keys,
             alignment=alignment,
             audio_sha256=sound.sha256,
             model=self.model,
             features=heard.audio,
             feature_rate=heard.rate,
-            speech=speech,
-            prosody=_with_pitch(heard, sound),
+            unfinished=Unfinished(speech, still, none_edited, _with_pitch(heard, sound)),
             sliders=request.sliders,
             layers=request.layers,
             lip_line=request.lip_line,
         )
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
-        return with_contacts(bare, free, keys, np.zeros(len(keys.times), bool))
+        return with_contacts(bare, free, keys, none_edited)
 
     def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
         """Re-run completion with edited `keys` (m', C) over the same controls.
@@ -195,13 +136,15 @@ class Animator:
             return out
 
         progress(0.0, "completing the motion")
-        if animation.free is None or animation.edited is None:
+        if animation.unfinished is None:
             controls = recomplete(animation.times, animation.controls, animation.keys, keys, complete, CONTEXT)
             progress(1.0, "done")
             return replace(animation, controls=controls.astype(np.float32), keys=keys, vertices=None, faces=None)
         # Completion moves freely between the keys; untouched ones count as they were before contacts were held.
         before, after, edited = free_keys(animation, keys)
-        free = recomplete(animation.times, animation.free, before, after, complete, CONTEXT).astype(np.float32)
+        free = recomplete(animation.times, animation.unfinished.free, before, after, complete, CONTEXT).astype(
+            np.float32
+        )
         progress(1.0, "done")
         return with_contacts(animation, free, keys, edited)
 
@@ -213,8 +156,7 @@ class Animator:
         Of the request its language, key rule and key density count too; all else is as in the result, whose edited keys
         stay. Raises InputError if the result is another model's, or was made without what finishing needs.
         """
-        if animation.speech is None or animation.free is None or animation.edited is None:
-            raise InputError("This result was made without what corrections need; generate it again.")
+        _ = animation.to_finish  # raises InputError
         wish = replace(
             request,
             alignment=animation.alignment,
@@ -262,11 +204,6 @@ def _with_pitch(heard: Heard, sound: Sound) -> np.ndarray:
     """(N, 3) float16: what the layers beside the speech follow: loudness, stress, and pitch in semitones."""
     pitch = pitch_contour(sound.samples, heard.rate, len(heard.prosody))
     return np.column_stack([heard.prosody, pitch]).astype(np.float16)
-
-
-def frame_times(duration: float, fps: float) -> np.ndarray:
-    """(T,) s: frame / fps for every frame from 0 to the last that is not after the end of the sound."""
-    return np.arange(int(np.floor(duration * fps + 1e-6)) + 1) / fps
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:

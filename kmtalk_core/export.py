@@ -12,7 +12,9 @@ import numpy as np
 
 from .errors import InputError
 from .files import written_whole
-from .motion import Animation
+from .motion import Animation, VertexAnimation
+
+Result = Animation | VertexAnimation
 
 # The columns of Epic's Live Link Face recordings, in their order: ARKit's names, then head and eye rotations.
 LIVE_LINK_CONTROLS = (
@@ -31,14 +33,17 @@ LIVE_LINK_ROTATIONS = tuple(
 )
 
 
-def export_animation(animation: Animation, path: Path) -> None:
-    """Write `animation` to `path`, whole or not at all; raises InputError for an unknown suffix or missing vertices."""
+def export_animation(animation: Result, path: Path) -> None:
+    """Write `animation` to `path`, whole or not at all.
+
+    Raises InputError for an unknown suffix, and where the result lacks the controls or vertices that the format holds.
+    """
     write = exporter_for(path)
     with written_whole(path) as partial:
         write(animation, partial)
 
 
-def exporter_for(path: Path) -> Callable[[Animation, Path], None]:
+def exporter_for(path: Path) -> Callable[[Result, Path], None]:
     """Return the writer for the suffix of `path`; raises InputError for a suffix that has none."""
     name = path.name.lower()
     for suffix in sorted(EXPORTERS, key=len, reverse=True):
@@ -47,37 +52,42 @@ def exporter_for(path: Path) -> Callable[[Animation, Path], None]:
     raise InputError(f"{path} has no known format; end it in {', '.join(EXPORTERS)}.")
 
 
-def write_csv(animation: Animation, path: Path) -> None:
+def write_csv(animation: Result, path: Path) -> None:
     """One row a frame: frame, time in seconds, 1 where a key motion is nearest to it, then every control."""
+    names, controls, _ = controls_of(animation)
     key_frames = set(animation.key_frames.tolist())
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["frame", "time", "key", *animation.control_names])
-        for frame, (time, pose) in enumerate(zip(animation.times, animation.controls, strict=True)):
+        rows.writerow(["frame", "time", "key", *names])
+        for frame, (time, pose) in enumerate(zip(animation.times, controls, strict=True)):
             rows.writerow([frame, f"{time:.6f}", int(frame in key_frames), *(f"{value:.6g}" for value in pose)])
 
 
-def write_live_link_csv(animation: Animation, path: Path) -> None:
+def write_live_link_csv(animation: Result, path: Path) -> None:
     """A recording as Epic's Live Link Face app writes it, which Unreal Engine and MetaHuman tools import.
 
     Head and eye rotations are 0; the .csv and .json formats hold the head's. The tongue extras have no column.
     """
-    index = {name: column for column, name in enumerate(animation.control_names)}
+    names_of_columns, controls, _ = controls_of(animation)
+    if not names_of_columns:
+        raise InputError("The result moves vertices and has no controls; export it as .mdd or .pc2.")
+    index = {name: column for column, name in enumerate(names_of_columns)}
     columns = [index.get(name) for name in LIVE_LINK_CONTROLS]
     frames_per_second = max(1, round(animation.fps))
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         names = [name[0].upper() + name[1:] for name in LIVE_LINK_CONTROLS]
         rows.writerow(["Timecode", "BlendShapeCount", *names, *LIVE_LINK_ROTATIONS])
-        for frame, pose in enumerate(animation.controls):
+        for frame, pose in enumerate(controls):
             second, part = divmod(frame, frames_per_second)
             timecode = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}:{part:02}.000"
             values = [f"{pose[column]:.6f}" if column is not None else "0" for column in columns]
             rows.writerow([timecode, len(names) + len(LIVE_LINK_ROTATIONS), *values, *["0"] * len(LIVE_LINK_ROTATIONS)])
 
 
-def write_json(animation: Animation, path: Path) -> None:
+def write_json(animation: Result, path: Path) -> None:
     """Everything of a result but features and vertices, under the names that OUT.npz uses."""
+    control_names, controls, key_controls = controls_of(animation)
     phones, words = animation.alignment.phones, animation.alignment.words
 
     def rounded(values: np.ndarray) -> list:
@@ -86,12 +96,12 @@ def write_json(animation: Animation, path: Path) -> None:
     data = {
         "fps": animation.fps,
         "duration": animation.alignment.duration,
-        "control_names": list(animation.control_names),
+        "control_names": list(control_names),
         "times": rounded(animation.times),
-        "controls": rounded(animation.controls),
-        "key_times": rounded(animation.keys.times),
+        "controls": rounded(controls),
+        "key_times": rounded(animation.key_times),
         "key_frames": animation.key_frames.tolist(),
-        "key_controls": rounded(animation.keys.controls),
+        "key_controls": rounded(key_controls),
         "phones": [{"label": p.label, "start": round(p.start, 6), "end": round(p.end, 6)} for p in phones],
         "words": [{"label": w.label, "start": round(w.start, 6), "end": round(w.end, 6)} for w in words],
         "localizer": animation.alignment.source,
@@ -102,14 +112,14 @@ def write_json(animation: Animation, path: Path) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def write_alignment(animation: Animation, path: Path) -> None:
+def write_alignment(animation: Result, path: Path) -> None:
     """Words and phones as a Praat TextGrid, or the words as subtitles; the suffix chooses."""
     from .localization.textgrid import save_alignment
 
     save_alignment(animation.alignment, path)
 
 
-def write_mdd(animation: Animation, path: Path) -> None:
+def write_mdd(animation: Result, path: Path) -> None:
     """LightWave's point cache: big-endian counts, times in seconds, then float32 positions frame by frame."""
     vertices = vertices_of(animation)
     with path.open("wb") as file:
@@ -119,7 +129,7 @@ def write_mdd(animation: Animation, path: Path) -> None:
             file.write(frame.astype(">f4").tobytes())
 
 
-def write_pc2(animation: Animation, path: Path) -> None:
+def write_pc2(animation: Result, path: Path) -> None:
     """Point cache 2 (3ds Max): a 32-byte header, then little-endian float32 positions frame by frame."""
     vertices = vertices_of(animation)
     with path.open("wb") as file:
@@ -128,14 +138,21 @@ def write_pc2(animation: Animation, path: Path) -> None:
             file.write(frame.astype("<f4").tobytes())
 
 
-def vertices_of(animation: Animation) -> np.ndarray:
+def controls_of(result: Result) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Names (C,), motion (T, C) and key motions (m, C) of the controls; none of a result that moves vertices."""
+    if isinstance(result, Animation):
+        return result.control_names, result.controls, result.keys.controls
+    return (), np.zeros((len(result.times), 0)), np.zeros((len(result.key_times), 0))
+
+
+def vertices_of(animation: Result) -> np.ndarray:
     """Return (T, V, 3); raises InputError where the result holds controls only."""
     if animation.vertices is None:
         raise InputError("The result holds no vertices, which a point cache needs; animate with --mesh and --vertices.")
     return animation.vertices
 
 
-EXPORTERS: dict[str, Callable[[Animation, Path], None]] = {
+EXPORTERS: dict[str, Callable[[Result, Path], None]] = {
     ".csv": write_csv,
     ".livelink.csv": write_live_link_csv,
     ".json": write_json,

@@ -1,8 +1,9 @@
-"""Files: arrays in .npz, read with care and written whole or not at all."""
+"""Files: arrays in .npz, read with care and written whole or not at all; text; and large arrays that lie on disk."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import stat
@@ -18,6 +19,9 @@ import numpy as np
 
 from .errors import InputError, KMTalkError, StorageError
 from .leftovers import unfinished_name
+
+LARGE = 256 * 1024**2  # bytes: larger arrays are kept on disk rather than in memory
+ROWS = 64  # rows of such an array that are handled at once
 
 
 def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -190,3 +194,30 @@ def _cannot_write(target: Path, error: OSError | ValueError) -> KMTalkError:
     if isinstance(error, ValueError):
         return InputError(f"The output {str(target)[:80]!r} is no name that files can have; choose another one.")
     return KMTalkError(f"Cannot write {target} ({error.strerror or error}); choose another folder.")
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file; raises InputError if that fails."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"Cannot read {path} ({error.strerror}); check the path.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+
+
+def scratch(shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros (float32); where they are many in a file that goes with the array. Raises OSError on a full disk."""
+    size = 4 * math.prod(shape)
+    if size <= LARGE:
+        return np.zeros(shape, np.float32)
+    with tempfile.TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, but would end the process later
+            os.posix_fallocate(file.fileno(), 0, size)
+        return np.memmap(file, np.float32, shape=shape)
+
+
+def blocks(count: int, size: int = ROWS) -> Iterator[slice]:
+    """0…count in slices of at most `size`."""
+    for low in range(0, count, size):
+        yield slice(low, min(low + size, count))

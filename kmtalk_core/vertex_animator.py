@@ -1,6 +1,6 @@
 """The façade for checkpoints at paper scale: sound → key motions → completed motion, as vertices of a mesh.
 
-`Animator(checkpoint)` makes one where the checkpoint moves vertices. Sound goes through in overlapping pieces, and the
+`opening.open_animator` makes one where the checkpoint moves vertices. Sound goes through in overlapping pieces, and the
 motion lies on disk where it is large, so memory does not grow with the length.
 """
 
@@ -13,18 +13,19 @@ from functools import cached_property
 
 import numpy as np
 
-from .animator import Animator, Progress, Request, frame_times, section, silent_progress
+from .animator import Animator, Progress, section, silent_progress
 from .audio import SAMPLE_RATE, Sound
 from .checkpoint import load_checkpoint
 from .completion import SAME_TIME, SAME_VALUE, Span, complete_through, edited_spans, fade
 from .errors import InputError, KMTalkError
+from .files import blocks, scratch
 from .localization.keys import RULES, KeyInstants, key_instants
-from .motion import Animation, KeyMotions
+from .motion import KeyMotions, VertexAnimation, frame_times, nearest_frames
 from .phones import Alignment
+from .request import Request
 from .rig.mesh import Mesh
 from .runtime.inference import at_times, complete_motion, pieces
 from .sliders import Layers, Sliders
-from .vertex_motion import VertexAnimation, blocks, scratch
 
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 HEARD_AROUND = 1.0  # s of sound beyond a piece that the encoder hears
@@ -32,10 +33,10 @@ SAME_POSE = (0.8, 1.25, 10.0)  # scale from, to, and degrees, within which a mes
 MISFIT = 0.15  # of the mesh's size: further away from the data's template on average, it is another topology
 
 
-class VertexAnimator(Animator):
+class VertexAnimator:
     """Holds one checkpoint of `networks.method` on the best device; `animate`, `complete`, `align` as `Animator`."""
 
-    def __init__(self, checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> None:
+    def __init__(self, checkpoint: str | os.PathLike[str], backend: str = "auto") -> None:
         if backend not in ("auto", "torch"):
             raise InputError("A checkpoint at paper scale runs on torch; leave out --backend, or choose torch.")
         try:
@@ -43,9 +44,16 @@ class VertexAnimator(Animator):
         except ImportError:
             raise KMTalkError("A checkpoint at paper scale needs torch and transformers; install them.") from None
         self._checkpoint = load_checkpoint(checkpoint)
+        if "method" not in self._checkpoint.config:
+            raise InputError("This checkpoint drives controls; open it with kmtalk_core.opening.open_animator.")
         self._networks = VertexBackend(self._checkpoint)
         rule = str(dict(self._checkpoint.config.get("keys", {})).get("rule", ""))
         self._rule = rule if rule in RULES else "boundaries"
+
+    @property
+    def model(self) -> str:
+        """The model's name and checksum, as OUT.npz records it."""
+        return self._checkpoint.name
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -58,6 +66,7 @@ class VertexAnimator(Animator):
         return Animator()
 
     def align(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Alignment:
+        """Sound → phones and words with times."""
         return self._compact.align(sound, request, progress)
 
     def animate(
@@ -85,7 +94,7 @@ class VertexAnimator(Animator):
         times = frame_times(alignment.duration, request.fps)
         rule = self._rule if request.key_rule == "auto" else request.key_rule
         instants = key_instants(alignment, rule, request.fps, density=request.key_density)
-        frames = np.rint(instants.times * request.fps).astype(np.int64)
+        frames = nearest_frames(instants.times, request.fps)
         part = section(progress, 0.3, 1.0)
         features = np.zeros((1, 0), np.float32)
         if self._networks.completes:
@@ -102,9 +111,6 @@ class VertexAnimator(Animator):
         return VertexAnimation(
             fps=request.fps,
             times=times,
-            control_names=(),
-            controls=np.zeros((len(times), 0), np.float32),
-            keys=KeyMotions(instants.times, np.zeros((len(frames), 0), np.float32)),
             alignment=alignment,
             audio_sha256=sound.sha256,
             model=self.model,
@@ -113,17 +119,20 @@ class VertexAnimator(Animator):
             vertices=vertices,
             faces=faces,
             template=template.astype(np.float32),
+            key_times=instants.times,
             key_vertices=poses,
             transform=transform,
         )
 
-    def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> VertexAnimation:
+    def complete(
+        self, animation: VertexAnimation, keys: KeyMotions, progress: Progress = silent_progress
+    ) -> VertexAnimation:
         """Re-run completion with edited `keys`, poses (m', 3 V) of the mesh, on whole frames.
 
         The keys come back exactly; only the spans next to changed, moved, added and deleted keys change. Raises
         InputError if the result is another model's, or the model has no completion.
         """
-        if not isinstance(animation, VertexAnimation) or animation.model != self.model:
+        if animation.model != self.model:
             raise InputError(
                 f"This result was made by {animation.model}, but {self.model} is loaded; generate it again or choose"
                 " the checkpoint that made it."
@@ -136,15 +145,15 @@ class VertexAnimator(Animator):
             raise InputError(
                 f"The edited keys have {keys.controls.shape[1] // 3} vertices, the result {len(animation.template)}."
             )
-        frames = np.rint(keys.times * animation.fps).astype(np.int64)
+        frames = nearest_frames(keys.times, animation.fps)
         if (np.diff(frames) < 1).any():
             raise InputError("Two key motions fall on the same frame; move or delete one of them.")
         keys = KeyMotions(frames / animation.fps, keys.controls)
         progress(0.0, "completing the motion")
-        before = KeyMotions(animation.keys.times, animation.key_vertices.reshape(len(animation.key_vertices), -1))
-        vertices = scratch(animation.motion.shape)
+        before = animation.key_poses
+        vertices = scratch(animation.vertices.shape)
         for rows in blocks(len(vertices)):
-            vertices[rows] = animation.motion[rows]
+            vertices[rows] = animation.vertices[rows]
         inverse = np.linalg.pinv(animation.transform)
 
         def complete(some: KeyMotions, at: np.ndarray) -> np.ndarray:
@@ -163,14 +172,9 @@ class VertexAnimator(Animator):
         return replace(
             animation,
             vertices=vertices,
-            keys=KeyMotions(keys.times, np.zeros((len(frames), 0), np.float32)),
+            key_times=keys.times,
             key_vertices=keys.controls.reshape(-1, *animation.template.shape),
         )
-
-    def correct(
-        self, animation: Animation, sound: Sound, request: Request, progress: Progress = silent_progress
-    ) -> Animation:
-        raise InputError("Results in vertex space cannot be corrected in place; generate again with the corrections.")
 
     # --- the mesh -----------------------------------------------------------------------------------------------------
 

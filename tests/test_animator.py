@@ -10,8 +10,9 @@ from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS, COMPACT_CHECKPOINT
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import Cancelled, InputError
-from kmtalk_core.motion import KeyMotions, load_animation, save_animation
+from kmtalk_core.motion import KeyMotions
 from kmtalk_core.phones import BILABIALS, SILENCE
+from kmtalk_core.results import load_animation, save_animation
 from kmtalk_core.rig.controls import CONTROL_INDEX, HEAD_CONTROLS, LOWEST, UPPER_FACE_CONTROLS
 
 JAW, CLOSE = CONTROL_INDEX["jawOpen"], CONTROL_INDEX["mouthClose"]

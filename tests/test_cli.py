@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kmtalk_core import files
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
 from kmtalk_core.command import cli
@@ -21,7 +22,7 @@ from kmtalk_core.command.batch import Line, Report
 from kmtalk_core.command.cli import main
 from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.localization import LOCALIZERS
-from kmtalk_core.motion import load_animation
+from kmtalk_core.results import load_animation
 from kmtalk_core.rig.mesh import load_mesh
 
 ROOT = Path(__file__).parent.parent
@@ -84,9 +85,9 @@ def test_progress_as_json_lines(speech, tmp_path, capsys):
     assert lines[-1]["result"] == str(tmp_path / "a.npz")
 
 
-@pytest.mark.parametrize("large", [cli.LARGE, 0])
+@pytest.mark.parametrize("large", [files.LARGE, 0])
 def test_vertices_are_those_of_the_mesh(speech, tmp_path, monkeypatch, large):
-    monkeypatch.setattr(cli, "LARGE", large)
+    monkeypatch.setattr(files, "LARGE", large)
     assert run("animate", speech, "--mesh", DEMO_HEAD, "--vertices", "--fps", 5, "--out", tmp_path / "a.npz") == 0
     animation, mesh = load_animation(tmp_path / "a.npz"), load_mesh(DEMO_HEAD)
     assert animation.vertices.shape == (len(animation.times), len(mesh.vertices), 3)
@@ -225,7 +226,7 @@ def test_a_full_disk_is_told_before_the_vertices_are_computed(speech, tmp_path, 
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(cli, "LARGE", 0)
+    monkeypatch.setattr(files, "LARGE", 0)
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert run("animate", speech, "--mesh", DEMO_HEAD, "--vertices", "--fps", 5, "--out", tmp_path / "a.npz") == 1
     error = capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
 from kmtalk_core.command.cli import main
 from kmtalk_core.localization.textgrid import load_alignment
-from kmtalk_core.motion import load_animation
+from kmtalk_core.results import load_animation
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "kmtalk_core" / "assets" / "sample_speech.flac"

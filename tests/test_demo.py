@@ -13,7 +13,7 @@ from PIL import Image
 from demo.contact_sheet import choose_poses
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.files import load_npz
-from kmtalk_core.motion import load_animation
+from kmtalk_core.results import load_animation
 
 pytest.importorskip("bpy", reason="Blender as a module is not installed")
 import av

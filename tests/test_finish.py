@@ -17,8 +17,9 @@ from kmtalk_core.finish.contacts import (
     lips_apart,
 )
 from kmtalk_core.finish.report import contact_report
-from kmtalk_core.motion import Animation, KeyMotions, load_animation, save_animation
+from kmtalk_core.motion import Animation, KeyMotions, Unfinished
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, Alignment, Phone, Word
+from kmtalk_core.results import load_animation, save_animation
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, SPEECH_CONTROLS
 from kmtalk_core.rig.lip_line import RIG_OPENING, LipLine
 from kmtalk_core.sliders import Layers, Sliders
@@ -43,7 +44,9 @@ def result(alignment: Alignment, fps: float = 30.0, sliders: Sliders | None = No
     keys = KeyMotions(at / fps, np.zeros((len(at), len(ALL_CONTROLS)), np.float32))
     bare = Animation(
         fps, times, ALL_CONTROLS, np.zeros((len(times), len(ALL_CONTROLS)), np.float32), keys, alignment, "0" * 64,
-        "test", np.zeros((9, 4), np.float16), 25.0, speech=speech, prosody=np.zeros((200, 3), np.float16),
+        "test", np.zeros((9, 4), np.float16), 25.0,
+        Unfinished(speech, np.zeros((len(times), len(ALL_CONTROLS)), np.float32), np.zeros(len(at), bool),
+                   np.zeros((200, 3), np.float16)),
         sliders=sliders or Sliders(), layers=STILL,
     )  # fmt: skip
     return with_contacts(bare, freely_moving(bare, bare.sliders, STILL), keys, np.zeros(len(at), bool))
@@ -89,10 +92,10 @@ def test_a_still_mouth_tucks_no_lip():
 
 def test_expressions_give_way_in_contacts_only():
     animation = result(spoken("AA AA AA P AA AA AA F AA AA AA"))
-    free = animation.free.copy()
+    free = animation.unfinished.free.copy()
     free[:, SMILE] = 0.8
     free[:, CONTROL_INDEX["mouthUpperUpLeft"]] = free[:, CONTROL_INDEX["mouthLowerDownRight"]] = 0.4
-    smiling = with_contacts(animation, free, animation.keys, animation.edited)
+    smiling = with_contacts(animation, free, animation.keys, animation.unfinished.edited)
     assert not contact_report(smiling).violations
     assert (smiling.controls[:, SMILE] == np.float32(0.8)).all(), "the smile itself parts nothing"
     assert np.array_equal(smiling.controls[:6], free[:6])
@@ -100,8 +103,10 @@ def test_expressions_give_way_in_contacts_only():
 
 def test_motion_that_makes_its_contacts_is_hardly_changed():
     animation = result(spoken("AA AA P AA AA"))
-    free = contact_pose(animation.free, ALL_CONTROLS, LIPS)
-    assert np.abs(with_contacts(animation, free, animation.keys, animation.edited).controls - free).max() < 1e-6
+    free = contact_pose(animation.unfinished.free, ALL_CONTROLS, LIPS)
+    assert (
+        np.abs(with_contacts(animation, free, animation.keys, animation.unfinished.edited).controls - free).max() < 1e-6
+    )
 
 
 def test_the_closed_pose_leaves_no_opening_and_no_overlap():
@@ -119,8 +124,9 @@ def test_the_closed_pose_leaves_no_opening_and_no_overlap():
 def test_lips_that_are_apart_at_rest_come_together_in_pauses_but_not_where_the_animator_has_a_key():
     parted = LipLine(1.9, {**RIG_OPENING, "mouthPressLeft": -1.0, "mouthPressRight": -1.0})
     bare = result(spoken("SIL SIL AA IY AA SIL SIL SIL AA SIL", 0.15))
-    bare = replace(bare, speech=np.where(np.arange(35) == JAW, 0.3 * (bare.speech > 0), 0.0).astype(np.float32))
-    quiet = finish(replace(bare, speech=bare.speech * 0), lip_line=parted)
+    speech = np.where(np.arange(35) == JAW, 0.3 * (bare.unfinished.speech > 0), 0.0).astype(np.float32)
+    bare = replace(bare, unfinished=replace(bare.unfinished, speech=speech))
+    quiet = finish(replace(bare, unfinished=replace(bare.unfinished, speech=speech * 0)), lip_line=parted)
     pressed = quiet.controls[:, CONTROL_INDEX["mouthPressLeft"]]
     assert pressed[0] == pressed[-1] == pressed[round(0.97 * 30)] == np.float32(0.95)
     assert not pressed[round(0.37 * 30)], "while a vowel sounds they are left alone"
@@ -190,7 +196,7 @@ def edited(animation: Animation, key: int, control: str, value: float) -> Animat
     controls = animation.keys.controls.copy()
     controls[key, CONTROL_INDEX[control]] = value
     _, after, theirs = free_keys(animation, KeyMotions(animation.keys.times, controls))
-    free = animation.free.copy()
+    free = animation.unfinished.free.copy()
     free[animation.key_frames[theirs]] = after.controls[theirs]
     return with_contacts(animation, free, KeyMotions(animation.keys.times, controls), theirs)
 
@@ -199,7 +205,7 @@ def test_an_edited_contact_is_the_animators_and_reported():
     plain = result(spoken("AA AA P AA AA M AA", 0.14))
     again = edited(plain, 2, "mouthClose", 0.0)
     frame = again.key_frames[2]
-    assert list(again.edited) == [False, False, True, False, False, False, False]
+    assert list(again.unfinished.edited) == [False, False, True, False, False, False, False]
     assert np.array_equal(again.controls[frame], again.keys.controls[2])
     assert again.keys.controls[2, CONTROL_INDEX["mouthClose"]] == 0.0
     (missed,) = contact_report(again).violations
@@ -227,18 +233,19 @@ def test_what_finishing_needs_survives_saving(tmp_path):
     save_animation(animation, tmp_path / "a.npz")
     loaded = load_animation(tmp_path / "a.npz")
     assert (loaded.sliders, loaded.layers) == (animation.sliders, animation.layers)
-    for name in ("speech", "free", "edited", "prosody", "controls"):
-        assert np.array_equal(getattr(loaded, name), getattr(animation, name)), name
+    assert np.array_equal(loaded.controls, animation.controls)
+    for name, array in vars(animation.unfinished).items():
+        assert np.array_equal(getattr(loaded.unfinished, name), array), name
     assert np.array_equal(finish(loaded, Sliders(jaw=0.5)).controls, finish(animation, Sliders(jaw=0.5)).controls)
     with pytest.raises(InputError, match="generate it again"):
-        finish(replace(animation, speech=None))
+        finish(replace(animation, unfinished=None))
 
 
 def test_a_run_of_edited_keys_that_is_longer_than_a_contact_stays():
     animation = result(spoken("SIL AA AA P AA AA F AA", 0.15))
     jaw, close = CONTROL_INDEX["jawOpen"], CONTROL_INDEX["mouthClose"]
     frames = np.arange(11, 21)  # P is on 13.5 to 18
-    free = animation.free.copy()
+    free = animation.unfinished.free.copy()
     free[frames, jaw], free[frames, close] = 0.6, 0.0
     theirs = KeyMotions(frames / 30, free[frames])
     kept = [i for i, t in enumerate(animation.keys.times) if not 10.5 < t * 30 < 20.5]

@@ -5,7 +5,8 @@ import pytest
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import load_npz, save_npz, written_whole
-from kmtalk_core.motion import KeyMotions, load_animation, load_keys, save_animation
+from kmtalk_core.motion import KeyMotions
+from kmtalk_core.results import load_animation, load_keys, save_animation
 
 
 def test_result_survives_saving(animation, tmp_path):

@@ -78,10 +78,10 @@ def test_edited_keys_stay_when_a_phone_is_corrected(animator, sound, before):
     after = animator.correct(edited, sound, wish)
     for time in (keys.times[3], keys.times[inside]):
         at = int(np.abs(after.keys.times - time).argmin())
-        assert after.keys.times[at] == time and after.edited[at]
+        assert after.keys.times[at] == time and after.unfinished.edited[at]
         assert after.keys.controls[at, column] == np.float32(0.77)
         assert after.controls[round(time * after.fps), column] == np.float32(0.77)
-    assert after.edited.sum() == 2
+    assert after.unfinished.edited.sum() == 2
 
 
 def test_a_correction_that_changes_nothing(animator, sound, before):
@@ -93,4 +93,4 @@ def test_a_correction_that_changes_nothing(animator, sound, before):
 
 def test_results_without_what_is_needed_are_refused(animator, sound, before):
     with pytest.raises(InputError, match="generate it again"):
-        animator.correct(replace(before, speech=None), sound, Request())
+        animator.correct(replace(before, unfinished=None), sound, Request())

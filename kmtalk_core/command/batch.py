@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, InputError, KMTalkError
-from ..files import written_whole
+from ..files import read_text, written_whole
 
 if TYPE_CHECKING:
     from ..audio import Sound
@@ -109,8 +109,6 @@ def read_manifest(path: Path) -> list[Line]:
     A .csv may be separated by commas, semicolons or tabs. Raises InputError, naming the line, for an unknown column, a
     bad value or a doubled output.
     """
-    from .cli import read_text
-
     text = read_text(path)
     try:
         records = json.loads(text) if path.suffix.lower() == ".json" else read_table(text)
@@ -139,7 +137,7 @@ def read_table(text: str) -> list[dict[str, object]]:
 def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     """Turn one record of a manifest into a `Line`."""
     from ..localization.tongues import LANGUAGES
-    from .cli import EXPRESSIONS, FPS, KEY_RULES, LOCALIZERS, STRENGTH, integer, number
+    from .arguments import EXPRESSIONS, FPS, KEY_RULES, LOCALIZERS, STRENGTH, integer, number
 
     share = number(0, 1)
     converters: dict[str, Callable[[str], object]] = {
@@ -312,14 +310,15 @@ _animator = None  # one a process, in workers only
 def animate_line(line: Line, folder: Path, aligned: Alignment | None = None) -> Report:
     """Animate one line, which may be `aligned` already; what goes wrong becomes a report. Runs in a worker process."""
     global _animator
-    from ..animator import Animator, Request
+    from ..animator import Animator
     from ..audio import load_sound
     from ..finish.report import contact_report
     from ..localization.corrections import load_corrections
     from ..localization.importers import load_alignment
     from ..localization.transcript import read_transcript
-    from ..motion import save_animation
-    from .cli import load_head, with_vertices
+    from ..request import Request
+    from ..results import save_animation
+    from .heads import load_head, with_vertices
 
     start = time.perf_counter()
     report = Report(str(line.audio), line.out, "failed")

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
 import signal
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -38,16 +35,13 @@ from .arguments import (
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..animator import Animator, Request
+    from ..animator import Animator
     from ..audio import Sound
     from ..localization.corrections import Correction
     from ..localization.tools import Tools
-    from ..motion import Animation
-    from ..rig.articulation import Rig
-    from ..rig.mesh import Mesh
+    from ..motion import Animation, VertexAnimation
+    from ..request import Request
     from ..vertex_animator import VertexAnimator
-
-LARGE = 256 * 1024**2  # bytes of vertices: more are kept on disk rather than in memory
 
 
 def build_parser() -> Parser:
@@ -144,8 +138,9 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     if options.vertices and options.mesh is None:
         raise InputError("--vertices needs a mesh; give one with --mesh.")
     from ..audio import load_sound
-    from ..motion import save_animation
+    from ..results import save_animation
     from ..vertex_animator import VertexAnimator
+    from .heads import load_head, with_vertices
 
     sound = load_sound(options.audio)
     request = make_request(options, sound)
@@ -170,7 +165,7 @@ def animate_vertices(
     options: argparse.Namespace, animator: VertexAnimator, sound: Sound, request: Request, progress: Progress
 ) -> int:
     """The rest of `animate` for a checkpoint at paper scale, whose result always has vertices."""
-    from ..motion import save_animation
+    from ..results import save_animation
     from ..rig.mesh import load_mesh
 
     mesh = None if options.mesh is None else load_mesh(options.mesh)
@@ -184,9 +179,10 @@ def animate_vertices(
 
 def align(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".textgrid", ".json", ".srt")
-    from ..animator import Animator, Request
+    from ..animator import Animator
     from ..audio import load_sound
     from ..localization.textgrid import save_alignment
+    from ..request import Request
 
     sound = load_sound(options.audio)
     request = Request(
@@ -205,19 +201,28 @@ def align(options: argparse.Namespace, progress: Progress) -> int:
 
 def complete(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".npz")
-    from ..motion import load_animation, load_keys, save_animation
-    from ..vertex_motion import VertexAnimation, load_key_vertices
+    from ..motion import VertexAnimation
+    from ..results import load_key_vertices, load_keys, load_result, save_animation
+    from ..vertex_animator import VertexAnimator
+    from .heads import load_head, with_vertices
 
-    before = load_animation(options.result)
+    before = load_result(options.result)
     if isinstance(before, VertexAnimation):
         if options.mesh is not None:
             raise InputError("This result holds the vertices of its own mesh already; leave out --mesh.")
         poses = load_key_vertices(options.keys, len(before.template))
-        save_animation(make_animator(options).complete(before, poses, progress.span(0, 0.9)), options.out)
-        progress.done(options.out, describe(before))
+        vertex_animator = make_animator(options)
+        if not isinstance(vertex_animator, VertexAnimator):
+            raise InputError(f"This result was made by {before.model}; choose the checkpoint that made it.")
+        again = vertex_animator.complete(before, poses, progress.span(0, 0.9))
+        save_animation(again, options.out)
+        progress.done(options.out, describe(again))
         return 0
     keys = load_keys(options.keys, before.control_names)
-    animation = make_animator(options).complete(before, keys, progress.span(0, 0.8))
+    animator = make_animator(options)
+    if isinstance(animator, VertexAnimator):
+        raise InputError(f"This result was made by {before.model}; choose the checkpoint that made it.")
+    animation = animator.complete(before, keys, progress.span(0, 0.8))
     # Vertices of the former motion would contradict the new controls.
     animation = replace(animation, vertices=None, faces=None)
     if options.mesh is not None:
@@ -238,11 +243,10 @@ def check(options: argparse.Namespace, progress: Progress) -> int:
         check_output(options.out, ".json")
     from ..files import written_whole
     from ..finish.report import contact_report
-    from ..motion import load_animation
+    from ..results import load_animation
+    from .heads import load_head
 
     animation = load_animation(options.result)
-    if not animation.control_names:
-        raise InputError("This result moves vertices and has no controls; contacts can be checked on controls only.")
     mouth = None
     if options.mesh is not None:
         from ..rig.mouth import mouth_of
@@ -261,10 +265,10 @@ def check(options: argparse.Namespace, progress: Progress) -> int:
 
 def export(options: argparse.Namespace, progress: Progress) -> int:
     from ..export import export_animation, exporter_for
-    from ..motion import load_animation
+    from ..results import load_result
 
     exporter_for(options.out)
-    export_animation(load_animation(options.result), options.out)
+    export_animation(load_result(options.result), options.out)
     progress.done(options.out, "written")
     return 0
 
@@ -290,7 +294,7 @@ def doctor(options: argparse.Namespace, progress: Progress) -> int:
 
 def make_request(options: argparse.Namespace, sound: Sound) -> Request:
     """Turn the options of `animate` into the façade's request for `sound`."""
-    from ..animator import Request
+    from ..request import Request
 
     alignment = None
     if options.alignment is not None:
@@ -333,12 +337,10 @@ def read_tools(options: argparse.Namespace) -> Tools:
     )
 
 
-def make_animator(options: argparse.Namespace) -> Animator:
-    from ..animator import Animator
+def make_animator(options: argparse.Namespace) -> Animator | VertexAnimator:
+    from ..opening import open_animator
 
-    if options.checkpoint is not None and not options.checkpoint.is_file():
-        raise InputError(f"There is no checkpoint {options.checkpoint}; check the path.")
-    return Animator(options.checkpoint, options.backend)
+    return open_animator(options.checkpoint, options.backend)
 
 
 def read_corrections(options: argparse.Namespace, sound: Sound) -> tuple[Correction, ...]:
@@ -364,16 +366,6 @@ def read_transcript(options: argparse.Namespace) -> str | None:
     return read_transcript(path)
 
 
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file; raises InputError if that fails."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"Cannot read {path} ({error.strerror}); check the path.") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
-
-
 def check_output(path: Path, *suffixes: str) -> None:
     """Notice an output that cannot be written before any work is done, and remove what killed runs left beside it."""
     from ..files import is_stream
@@ -388,38 +380,6 @@ def check_output(path: Path, *suffixes: str) -> None:
     remove_leftovers(path.parent)
 
 
-def load_head(path: Path) -> tuple[Mesh, Rig]:
-    """Read a mesh and rig it."""
-    from ..rig.articulation import build_rig
-    from ..rig.mesh import load_mesh
-
-    mesh = load_mesh(path)
-    return mesh, build_rig(mesh)
-
-
-def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callable[[float, str], None]) -> Animation:
-    """Add the head's vertices of every frame, in its own units and vertex order; its lips make the contacts."""
-    import numpy as np
-
-    from ..finish.compose import finish
-    from ..rig.mouth import lip_line, mouth_of
-
-    mesh, rig = head
-    progress(0.0, "moving the vertices")
-    lips = lip_line(mouth_of(rig, mesh.faces))
-    if animation.speech is not None and animation.lip_line != lips:
-        animation = finish(animation, lip_line=lips)
-    shape = (len(animation.times), *mesh.vertices.shape)
-    out = None
-    if 4 * math.prod(shape) > LARGE:
-        with tempfile.TemporaryFile() as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is an error here, but would end the process later
-                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
-            out = np.memmap(file, np.float32, shape=shape)
-    vertices = rig.vertices(animation.controls, animation.control_names, out)
-    return replace(animation, vertices=vertices, faces=mesh.faces)
-
-
 def warn_of_contacts(animation: Animation, out: Path, progress: Progress) -> None:
     """Tell of lips and teeth that should meet and do not."""
     from ..finish.report import contact_report
@@ -429,9 +389,9 @@ def warn_of_contacts(animation: Animation, out: Path, progress: Progress) -> Non
         progress.warning(f"{report.summary}; `kmtalk check {out}` lists the others.")
 
 
-def describe(animation: Animation) -> str:
+def describe(animation: Animation | VertexAnimation) -> str:
     return (
-        f"{animation.alignment.duration:.1f} s, {len(animation.times)} frames, {len(animation.keys.times)} key motions,"
+        f"{animation.alignment.duration:.1f} s, {len(animation.times)} frames, {len(animation.key_times)} key motions,"
         f" phones by {animation.alignment.source}"
     )
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..completion import between_keys, same_keys
-from ..errors import InputError
-from ..motion import Animation, KeyMotions
+from ..motion import Animation, KeyMotions, nearest_frames
 from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import LipLine
 from ..sliders import Layers, Sliders
@@ -48,13 +47,13 @@ def slide(speech: np.ndarray, fps: float, sliders: Sliders) -> np.ndarray:
 
 def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.ndarray:
     """The generated motion (T, C) before contacts and without the animator's edits."""
-    assert animation.speech is not None and animation.prosody is not None
+    unfinished = animation.to_finish
     times, alignment = animation.times - sliders.offset, animation.alignment  # of the sound
-    rhythm = find_rhythm(alignment, animation.prosody, animation.feature_rate)
+    rhythm = find_rhythm(alignment, unfinished.prosody, animation.feature_rate)
     name, strength = layers.expression, layers.expression_strength
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
     moving = freedom(times, find_rests(alignment, ramp=STILL), alignment).astype(np.float32)
-    out[:, _SPEECH] = slide(animation.speech, animation.fps, sliders) * moving[:, None]
+    out[:, _SPEECH] = slide(unfinished.speech, animation.fps, sliders) * moving[:, None]
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)
@@ -78,16 +77,15 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         contact_ramp(animation.sliders),
         animation.lip_line,
     )
-    frames = np.rint(keys.times * animation.fps).astype(np.int64)
+    frames = nearest_frames(keys.times, animation.fps)
     on_frame = (np.abs(keys.times * animation.fps - frames) < 1e-4) & (frames >= 0) & (frames < len(controls))
     at_keys = keys.controls.astype(np.float32)
     at_keys[~edited & on_frame] = controls[frames[~edited & on_frame]]
     return replace(
         animation,
         controls=controls,
-        free=free,
         keys=KeyMotions(keys.times, at_keys),
-        edited=edited,
+        unfinished=replace(animation.to_finish, free=free, edited=edited),
         vertices=None,
         faces=None,
     )
@@ -98,14 +96,14 @@ def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMo
 
     Untouched keys stand where the motion is before contacts are held, edited ones as they are.
     """
-    assert animation.free is not None and animation.edited is not None
+    unfinished = animation.to_finish
     in_before, in_after = same_keys(animation.keys, keys)
     edited = np.ones(len(keys.times), bool)
-    edited[in_after] = animation.edited[in_before]
+    edited[in_after] = unfinished.edited[in_before]
     before, after = animation.keys.controls.copy(), keys.controls.copy()
-    frames = np.rint(animation.keys.times * animation.fps).astype(np.int64)
-    shown = (frames >= 0) & (frames < len(animation.free)) & ~animation.edited
-    before[shown] = animation.free[frames[shown]]
+    frames = animation.key_frames
+    shown = (frames >= 0) & (frames < len(unfinished.free)) & ~unfinished.edited
+    before[shown] = unfinished.free[frames[shown]]
     after[in_after[~edited[in_after]]] = before[in_before[~edited[in_after]]]
     return KeyMotions(animation.keys.times, before), KeyMotions(keys.times, after), edited
 
@@ -122,21 +120,20 @@ def finish(
     Edited keys keep their values. Where the offset moves, all keys move with it by whole frames. Raises InputError if
     the result does not hold its speech motion.
     """
-    if animation.speech is None or animation.free is None or animation.prosody is None or animation.edited is None:
-        raise InputError("This result was made without what the sliders need; generate it again.")
+    unfinished = animation.to_finish
     sliders, layers = sliders or animation.sliders, layers or animation.layers
     free = freely_moving(animation, sliders, layers)
-    keys, edited = animation.keys, animation.edited
+    keys, edited = animation.keys, unfinished.edited
     shift = _frames(sliders.offset, animation.fps) - _frames(animation.sliders.offset, animation.fps)
     if shift:
         keys = KeyMotions(keys.times + shift / animation.fps, keys.controls)
     if edited.any():
-        edits = animation.free - freely_moving(animation, animation.sliders, animation.layers)
+        edits = unfinished.free - freely_moving(animation, animation.sliders, animation.layers)
         if shift:
             edits = edits[np.clip(np.arange(len(edits)) - shift, 0, len(edits) - 1)]
-        low = np.minimum(animation.free.min(0), np.array(LOWEST, np.float32))
-        free = np.clip(free + edits, low, max(animation.free.max(), 1.0))
-        at = np.rint(keys.times * animation.fps).astype(np.int64)
+        low = np.minimum(unfinished.free.min(0), np.array(LOWEST, np.float32))
+        free = np.clip(free + edits, low, max(unfinished.free.max(), 1.0))
+        at = nearest_frames(keys.times, animation.fps)
         missing = np.where(edited[:, None], keys.controls - free[np.clip(at, 0, len(free) - 1)], 0.0)
         free += between_keys(keys.times, missing.astype(np.float32), animation.times)
         shown = edited & (at >= 0) & (at < len(free)) & (np.abs(keys.times * animation.fps - at) < 1e-4)

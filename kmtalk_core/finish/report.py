@@ -98,7 +98,7 @@ def contact_report(animation: Animation, mouth: Mouth | None = None) -> ContactR
         elif rival is not None:
             other = animation.alignment.phones[rival.phone].label
             reason = f"shares its only frame with the {other} beside it; a higher frame rate has room for both."
-        elif animation.speech is None:
+        elif animation.unfinished is None:
             reason = "the motion was not finished with contacts; generate it again."
         elif animation.sliders.intensity < FAINT:
             reason = f"the intensity {animation.sliders.intensity:g} is too low for contacts; raise it."
@@ -121,8 +121,8 @@ def contact_report(animation: Animation, mouth: Mouth | None = None) -> ContactR
 
 
 def _edited_near(animation: Animation, start: float, end: float) -> float | None:
-    if animation.edited is None:
+    if animation.unfinished is None:
         return None
-    theirs = animation.keys.times[animation.edited]
+    theirs = animation.keys.times[animation.unfinished.edited]
     inside = theirs[(theirs >= start - 1e-9) & (theirs <= end + 1e-9)]
     return float(inside[0]) if len(inside) else None

@@ -40,41 +40,39 @@ def spliced(before: Animation, after: Animation) -> tuple[Animation, KeyMotions]
     result (first) with them brings the edits that lie in the new motion back.
     """
     span = changed_span(before.alignment, after.alignment)
-    assert before.edited is not None and before.speech is not None and before.free is not None
-    assert after.speech is not None and after.free is not None
+    old, new = before.to_finish, after.to_finish
     if span is None:
         return replace(before, alignment=after.alignment), before.keys
     offset = before.sliders.offset
     low, high = span[0] - AROUND + offset, span[1] + AROUND + offset
     weight = smoothstep((before.times - (low - BLEND)) / BLEND) * smoothstep((high + BLEND - before.times) / BLEND)
-    mixed, new = (weight > 0) & (weight < 1), weight >= 1
+    mixed, changed = (weight > 0) & (weight < 1), weight >= 1
 
-    def blended(old: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-        out = old.copy()
-        out[new] = fresh[new]
+    def blended(former: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+        out = former.copy()
+        out[changed] = fresh[changed]
         share = weight[mixed, None].astype(np.float32)
-        out[mixed] = old[mixed] * (1 - share) + fresh[mixed] * share
+        out[mixed] = former[mixed] * (1 - share) + fresh[mixed] * share
         return out
 
     there = (before.keys.times > low - BLEND) & (before.keys.times < high + BLEND)
-    stays = ~there | (~before.edited & ((before.keys.times < low) | (before.keys.times > high)))
+    stays = ~there | (~old.edited & ((before.keys.times < low) | (before.keys.times > high)))
     fresh = (after.keys.times >= low) & (after.keys.times <= high)
     keys = _merged(
         KeyMotions(before.keys.times[stays], before.keys.controls[stays]),
         KeyMotions(after.keys.times[fresh], after.keys.controls[fresh]),
         before.fps,
     )
-    edited = np.isin(keys.times, before.keys.times[stays & before.edited])
+    edited = np.isin(keys.times, before.keys.times[stays & old.edited])
     bare = replace(
         before,
         alignment=after.alignment,
         features=after.features,
-        speech=blended(before.speech, after.speech),
-        prosody=after.prosody,
         keys=keys,
+        unfinished=replace(old, speech=blended(old.speech, new.speech), prosody=new.prosody),
     )
-    result = with_contacts(bare, blended(before.free, after.free), keys, edited)
-    inside = there & before.edited
+    result = with_contacts(bare, blended(old.free, new.free), keys, edited)
+    inside = there & old.edited
     theirs = KeyMotions(before.keys.times[inside], before.keys.controls[inside])
     return result, _merged(result.keys, theirs, before.fps)
 

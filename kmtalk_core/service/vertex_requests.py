@@ -16,11 +16,11 @@ Report = Callable[[float, str], None]
 
 def animate_vertices(request: Animate, report: Report) -> dict[str, Any]:
     """Animate the mesh `request.mesh` in vertex space into `request.out`; → the result's details."""
-    from ..animator import Request
     from ..audio import load_sound
     from ..localization.importers import load_alignment
     from ..localization.tools import Tools
-    from ..motion import save_animation
+    from ..request import Request
+    from ..results import save_animation
     from ..rig.mesh import load_mesh
 
     report(0.0, "loading the checkpoint")
@@ -48,13 +48,10 @@ def animate_vertices(request: Animate, report: Report) -> dict[str, Any]:
 
 def complete_vertices(request: Complete, report: Report) -> dict[str, Any]:
     """Complete a result in vertex space again from `request.keys` (key_times, key_vertices)."""
-    from ..motion import load_animation, save_animation
-    from ..vertex_motion import VertexAnimation, load_key_vertices
+    from ..results import load_key_vertices, load_vertex_animation, save_animation
 
     animator = _animator(request.checkpoint)
-    before = load_animation(request.animation)
-    if not isinstance(before, VertexAnimation):
-        raise InputError("This line was not animated in vertex space; generate it again.")
+    before = load_vertex_animation(request.animation)
     keys = load_key_vertices(request.keys, len(before.template))
     save_animation(animator.complete(before, keys, report), request.out, compressed=False)
     return {}
@@ -69,10 +66,10 @@ def _animator(checkpoint: str | None):
 
 @lru_cache(maxsize=1)
 def _loaded(path: str, changed: int):
-    from ..animator import Animator
+    from ..opening import open_animator
     from ..vertex_animator import VertexAnimator
 
-    animator = Animator(path)
+    animator = open_animator(path)
     if not isinstance(animator, VertexAnimator):
         raise InputError("This checkpoint drives controls, not vertices; use Generate Lip Sync.")
     return animator

@@ -26,7 +26,8 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError, KMTalkError, storage_trouble
 from ..files import load_npz, save_npz
-from ..motion import Animation, load_animation, load_keys, save_animation
+from ..motion import Animation
+from ..results import load_animation, load_keys, save_animation
 from .protocol import (
     Alive,
     Animate,
@@ -48,9 +49,9 @@ from .vertex_requests import animate_vertices, complete_vertices
 
 if TYPE_CHECKING:
     from ..animator import Animator
-    from ..animator import Request as Wish
     from ..audio import Sound
     from ..localization.corrections import Correction
+    from ..request import Request as Wish
     from ..rig.lip_line import LipLine
 
 Report = Callable[[float, str], None]
@@ -156,10 +157,10 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
 
 
 def _animated(request: Animate, report: Report) -> tuple[Animation, dict[str, Any]]:
-    from ..animator import Request as Wish
     from ..audio import load_sound
     from ..finish.compose import finish
     from ..localization.tools import Tools
+    from ..request import Request as Wish
 
     report(0.0, "reading the sound")
     sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
@@ -232,8 +233,8 @@ def _lips_of(path: Path) -> LipLine | None:
 
 
 def _corrected(request: Correct, report: Report) -> Animation:
-    from ..animator import Request as Wish
     from ..audio import load_sound
+    from ..request import Request as Wish
 
     report(0.0, "reading the sound")
     sound = load_sound(request.audio, request.start, request.duration, request.as_strip)

@@ -12,8 +12,9 @@ bpy = pytest.importorskip("bpy", reason="Blender as a module is not installed")
 
 import kmtalk_addon  # noqa: E402
 from kmtalk_addon import compat, keyframes, strip  # noqa: E402
-from kmtalk_core.motion import Animation, KeyMotions, save_animation  # noqa: E402
+from kmtalk_core.motion import Animation, KeyMotions  # noqa: E402
 from kmtalk_core.phones import Alignment, Phone  # noqa: E402
+from kmtalk_core.results import save_animation  # noqa: E402
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, CONTROLS  # noqa: E402
 
 

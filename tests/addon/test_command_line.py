@@ -11,7 +11,7 @@ import pytest
 
 from kmtalk_addon import command_line, lipsync, operators
 from kmtalk_addon.strip import read_line
-from kmtalk_core.motion import load_animation
+from kmtalk_core.results import load_animation
 
 
 @pytest.fixture

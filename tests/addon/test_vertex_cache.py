@@ -9,9 +9,9 @@ pytest.importorskip("transformers", reason="transformers is not installed")
 
 from kmtalk_addon import vertex_cache  # noqa: E402
 from kmtalk_core.errors import InputError  # noqa: E402
+from kmtalk_core.motion import VertexAnimation  # noqa: E402
 from kmtalk_core.networks.method import Geometry, make_method, save_method  # noqa: E402
 from kmtalk_core.service.worker import serve  # noqa: E402
-from kmtalk_core.vertex_motion import VertexAnimation  # noqa: E402
 
 SPEECH = {
     "model_type": "wav2vec2", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -93,7 +93,7 @@ def test_a_line_plays_is_sculpted_and_completed_again(grid, checkpoint, add_stri
     after = vertex_cache._loaded(vertex_cache.Path(bpy.path.abspath(line.result)))
     assert np.array_equal(after.vertices[frames[3] - 20].ravel(), sculpted)
     assert np.array_equal(after.vertices[frames[6] + 1 - 20], moved)
-    assert frames[9] - 20 not in after.key_frames and len(after.keys.times) == len(frames) - 1
+    assert frames[9] - 20 not in after.key_frames and len(after.key_times) == len(frames) - 1
     assert np.array_equal(after.vertices[: frames[2] - 20], before.vertices[: frames[2] - 20])
     assert np.allclose(shown(grid, frames[3]).ravel(), sculpted, atol=1e-5)
     # The operator shows the nearest key alone, to be sculpted.

@@ -1,0 +1,24 @@
+"""From a checkpoint to what animates with it: the one place that chooses between the two motion spaces."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .animator import Animator
+from .checkpoint import moves_vertices
+from .errors import InputError
+from .vertex_animator import VertexAnimator
+
+
+def open_animator(checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> Animator | VertexAnimator:
+    """The animator of `checkpoint`, by default the shipped one; `backend` auto, onnx or torch runs its networks.
+
+    Raises InputError if there is no such checkpoint or it is unusable, KMTalkError if a package that it needs is
+    missing.
+    """
+    if checkpoint is None:
+        return Animator(backend=backend)
+    if not Path(checkpoint).is_file():
+        raise InputError(f"There is no checkpoint {checkpoint}; choose one of `python -m training.train`.")
+    return VertexAnimator(checkpoint, backend) if moves_vertices(checkpoint) else Animator(checkpoint, backend)

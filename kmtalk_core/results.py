@@ -1,0 +1,305 @@
+"""OUT.npz: a whole result as a file, in either motion space, and edited key motions for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from .errors import InputError
+from .files import load_npz, save_npz
+from .motion import Animation, KeyMotions, Unfinished, VertexAnimation, finite
+from .phones import Alignment, Phone, Word
+from .rig.controls import SPEECH_CONTROLS
+from .rig.lip_line import LipLine
+from .sliders import Layers, Sliders, known_fields
+
+Path = str | os.PathLike[str]
+Arrays = dict[str, np.ndarray]
+
+
+def save_animation(animation: Animation | VertexAnimation, path: Path, compressed: bool = True) -> None:
+    """Write OUT.npz whole or not at all; the same result gives the same bytes. Uncompressed is much faster."""
+    arrays = _controls_of(animation) if isinstance(animation, Animation) else _vertices_of(animation)
+    save_npz({**_common(animation), **arrays}, path, compressed)
+
+
+def load_result(path: Path) -> Animation | VertexAnimation:
+    """Read a result that `save_animation` wrote; raises InputError for anything else."""
+    z = load_npz(path)
+    try:
+        animation = _vertex_animation(z) if "key_vertices" in z else _animation(z)
+    except KeyError as missing:
+        raise InputError(
+            f"{path} is not a KMTalk result ({missing.args[0]} is missing); make it with `kmtalk animate`."
+        ) from None
+    except (TypeError, ValueError, IndexError):
+        raise InputError(
+            f"{path} is damaged: its arrays do not fit together; make it again with `kmtalk animate`."
+        ) from None
+    return animation
+
+
+def load_animation(path: Path) -> Animation:
+    """Read a result in control space; raises InputError for anything else."""
+    animation = load_result(path)
+    if isinstance(animation, VertexAnimation):
+        raise InputError(f"{path} moves vertices and has no controls; this works on results with controls only.")
+    return animation
+
+
+def load_vertex_animation(path: Path) -> VertexAnimation:
+    """Read a result in vertex space; raises InputError for anything else."""
+    animation = load_result(path)
+    if isinstance(animation, Animation):
+        raise InputError(f"{path} holds controls, not moved vertices; generate it in vertex space.")
+    return animation
+
+
+def load_keys(path: Path, control_names: tuple[str, ...]) -> KeyMotions:
+    """Read edited key motions: any .npz with `key_times` and `key_controls`, a whole OUT.npz included.
+
+    Columns are matched by `control_names` where the file has them, so that a subset or another order is understood.
+    """
+    z = load_npz(path)
+    if "key_times" not in z or "key_controls" not in z:
+        raise InputError(f"{path} holds no key motions; it needs the arrays key_times (m,) and key_controls (m, C).")
+    times, controls = z["key_times"], z["key_controls"]
+    if times.dtype.kind not in "fiu" or controls.dtype.kind not in "fiu":
+        raise InputError(f"{path}: key_times and key_controls must be numbers; save them as float arrays.")
+    times, controls = times.astype(np.float64), controls.astype(np.float32)
+    names = tuple(str(n) for n in z["control_names"]) if "control_names" in z else control_names
+    if controls.ndim != 2 or controls.shape[1] != len(names):
+        raise InputError(f"{path}: key_controls has shape {controls.shape}, but {len(names)} controls are named.")
+    if names != control_names:
+        missing = [n for n in control_names if n not in names]
+        if missing:
+            raise InputError(f"{path} lacks the control {missing[0]}; keep all controls of the result that you edit.")
+        controls = controls[:, [names.index(n) for n in control_names]]
+    return KeyMotions(times, controls)
+
+
+def load_key_vertices(path: Path, vertices: int) -> KeyMotions:
+    """Edited key motions in vertex space: any .npz with `key_times` (m,) and `key_vertices` (m, V, 3), a whole OUT.npz
+    included → poses (m, 3 V)."""
+    z = load_npz(path)
+    if "key_times" not in z or "key_vertices" not in z:
+        raise InputError(f"{path} holds no key motions; it needs key_times (m,) and key_vertices (m, V, 3).")
+    times, poses = z["key_times"], z["key_vertices"]
+    if times.dtype.kind not in "fiu" or poses.dtype.kind not in "fiu":
+        raise InputError(f"{path}: key_times and key_vertices must be numbers; save them as float arrays.")
+    if times.ndim != 1 or poses.shape != (len(times), vertices, 3):
+        raise InputError(
+            f"{path}: key_vertices has the shape {poses.shape}; expected are {len(times)} poses of {vertices} vertices."
+        )
+    return KeyMotions(times.astype(np.float64), poses.reshape(len(times), -1).astype(np.float32))
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def _common(animation: Animation | VertexAnimation) -> Arrays:
+    """What every result holds."""
+    phones, words = animation.alignment.phones, animation.alignment.words
+    return {
+        "fps": np.array(animation.fps, np.float64),
+        "times": animation.times.astype(np.float64),
+        "key_times": animation.key_times.astype(np.float64),
+        "key_frames": animation.key_frames,
+        "phone_labels": np.array([p.label for p in phones], dtype="U8"),
+        "phone_starts": np.array([p.start for p in phones], dtype=np.float64),
+        "phone_ends": np.array([p.end for p in phones], dtype=np.float64),
+        "word_labels": np.array([w.label for w in words], dtype=str if words else "U1"),
+        "word_starts": np.array([w.start for w in words], dtype=np.float64),
+        "word_ends": np.array([w.end for w in words], dtype=np.float64),
+        "word_confidences": np.array([w.confidence for w in words], dtype=np.float64),
+        "duration": np.array(animation.alignment.duration, np.float64),
+        "localizer": np.array(animation.alignment.source),
+        "warnings": np.array(animation.alignment.warnings, dtype=str if animation.alignment.warnings else "U1"),
+        "audio_sha256": np.array(animation.audio_sha256),
+        "model": np.array(animation.model),
+        "features": animation.features.astype(np.float16, copy=False),
+        "feature_rate": np.array(animation.feature_rate, np.float64),
+    }
+
+
+def _controls_of(animation: Animation) -> Arrays:
+    arrays: Arrays = {
+        "control_names": np.array(animation.control_names, dtype=str),
+        "controls": animation.controls.astype(np.float32, copy=False),
+        "key_controls": animation.keys.controls.astype(np.float32),
+    }
+    if animation.unfinished is not None:
+        unfinished = animation.unfinished
+        settings = {"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)}
+        if animation.lip_line is not None:
+            settings["lip_line"] = asdict(animation.lip_line)
+        held = np.flatnonzero((unfinished.free != animation.controls).any(1))
+        arrays |= {
+            "speech": unfinished.speech.astype(np.float32, copy=False),
+            "contact_frames": held,  # all others move freely
+            "contact_free": unfinished.free[held].astype(np.float32),
+            "key_edited": unfinished.edited,
+            "prosody": unfinished.prosody.astype(np.float16, copy=False),
+            "settings": np.array(json.dumps(settings)),
+        }
+    if animation.vertices is not None and animation.faces is not None:
+        arrays |= _mesh(animation.vertices, animation.faces)
+    return arrays
+
+
+def _vertices_of(animation: VertexAnimation) -> Arrays:
+    """Also the arrays of controls that all readers of OUT.npz may rely on: there are none."""
+    return {
+        "control_names": np.zeros(0, "U1"),
+        "controls": np.zeros((len(animation.times), 0), np.float32),
+        "key_controls": np.zeros((len(animation.key_times), 0), np.float32),
+        **_mesh(animation.vertices, animation.faces),
+        "template": animation.template,
+        "key_vertices": animation.key_vertices,
+        "transform": animation.transform,
+    }
+
+
+def _mesh(vertices: np.ndarray, faces: np.ndarray) -> Arrays:
+    return {"vertices": vertices.astype(np.float32, copy=False), "faces": faces.astype(np.int32)}
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _animation(z: Mapping[str, np.ndarray]) -> Animation:
+    """Raises KeyError, ValueError, TypeError or IndexError where arrays are missing or do not fit together."""
+    animation = Animation(
+        fps=float(z["fps"]),
+        times=z["times"],
+        control_names=tuple(str(n) for n in z["control_names"]),
+        controls=z["controls"],
+        keys=KeyMotions(z["key_times"], z["key_controls"]),
+        alignment=_alignment(z),
+        audio_sha256=str(z["audio_sha256"]),
+        model=str(z["model"]),
+        features=z["features"],
+        feature_rate=float(z["feature_rate"]),
+        **_finishing(z),
+        vertices=z.get("vertices"),
+        faces=z.get("faces"),
+    )
+    if not _is_consistent(animation):
+        raise ValueError
+    return animation
+
+
+def _vertex_animation(z: Mapping[str, np.ndarray]) -> VertexAnimation:
+    animation = VertexAnimation(
+        fps=float(z["fps"]),
+        times=z["times"],
+        alignment=_alignment(z),
+        audio_sha256=str(z["audio_sha256"]),
+        model=str(z["model"]),
+        features=z["features"],
+        feature_rate=float(z["feature_rate"]),
+        vertices=z["vertices"],
+        faces=z["faces"],
+        template=z["template"],
+        key_times=z["key_times"],
+        key_vertices=z["key_vertices"],
+        transform=z["transform"],
+    )
+    count = len(animation.template)
+    if (
+        not _is_sound(animation)
+        or animation.template.shape != (count, 3)
+        or animation.vertices.shape != (len(animation.times), count, 3)
+        or animation.key_vertices.shape != (len(animation.key_times), count, 3)
+        or animation.transform.shape != (3, 3)
+        or not all(
+            a.dtype.kind == "f" and finite(a)
+            for a in (
+                animation.template,
+                animation.key_vertices,
+                animation.transform,
+                animation.vertices,
+                animation.key_times,
+            )
+        )
+    ):
+        raise ValueError
+    return animation
+
+
+def _alignment(z: Mapping[str, np.ndarray]) -> Alignment:
+    labels, starts, ends = z["word_labels"], z["word_starts"], z["word_ends"]
+    # Files of before confidence have none of it: 1.
+    confidences = z["word_confidences"] if "word_confidences" in z else np.ones(len(labels))
+    return Alignment(
+        tuple(
+            Phone(str(label), float(a), float(b))
+            for label, a, b in zip(z["phone_labels"], z["phone_starts"], z["phone_ends"], strict=True)
+        ),
+        tuple(
+            Word(str(label), float(a), float(b), float(c))
+            for label, a, b, c in zip(labels, starts, ends, confidences, strict=True)
+        ),
+        float(z["duration"]),
+        str(z["localizer"]),
+        tuple(str(w) for w in z["warnings"]),
+    )
+
+
+def _finishing(z: Mapping[str, np.ndarray]) -> dict:
+    """The fields of a result that finishing it anew needs; none of them in a result from elsewhere."""
+    if "speech" not in z:
+        return {}
+    free = z["controls"].copy()
+    free[z["contact_frames"]] = z["contact_free"]
+    settings = json.loads(str(z["settings"]))
+    return {
+        "unfinished": Unfinished(z["speech"], free, z["key_edited"], z["prosody"]),
+        "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
+        "layers": Layers(**known_fields(Layers, settings["layers"])),
+        "lip_line": LipLine(**settings["lip_line"]) if "lip_line" in settings else None,
+    }
+
+
+def _is_sound(animation: Animation | VertexAnimation) -> bool:
+    """Whether what every result holds can be worked with."""
+    times = animation.times
+    return (
+        len(times) > 0
+        and times.dtype.kind == "f"
+        and bool(np.isfinite(times).all())
+        and animation.features.ndim == 2
+        and len(animation.features) > 0
+        and 0 < animation.fps < np.inf
+        and 0 < animation.feature_rate < np.inf
+    )
+
+
+def _is_consistent(animation: Animation) -> bool:
+    frames, count = len(animation.times), len(animation.control_names)
+    vertices, faces, unfinished = animation.vertices, animation.faces, animation.unfinished
+    if unfinished is not None and (
+        unfinished.speech.shape != (frames, len(SPEECH_CONTROLS))
+        or unfinished.edited.shape != animation.keys.times.shape
+        or unfinished.edited.dtype != bool
+        or unfinished.prosody.ndim != 2
+        or not all(
+            a.dtype.kind == "f" and np.isfinite(a).all()
+            for a in (unfinished.speech, unfinished.free, unfinished.prosody)
+        )
+    ):
+        return False
+    return (
+        _is_sound(animation)
+        and all(
+            a.dtype.kind == "f" and bool(np.isfinite(a).all())
+            for a in (animation.controls, animation.keys.times, animation.keys.controls)
+        )
+        and animation.controls.shape == (frames, count)
+        and animation.keys.controls.shape[1] == count
+        and (vertices is None or (vertices.ndim == 3 and vertices.shape[::2] == (frames, 3) and faces is not None))
+    )
