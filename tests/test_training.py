@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from kmtalk_core.animator import Animator, Request  # noqa: E402
 from kmtalk_core.audio import SAMPLE_RATE, Sound  # noqa: E402
-from kmtalk_core.motion import save_npz  # noqa: E402
+from kmtalk_core.files import save_npz  # noqa: E402
 from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
 from training.compact import loop  # noqa: E402
 from training.compact.data import read_corpus  # noqa: E402
