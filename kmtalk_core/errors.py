@@ -19,6 +19,16 @@ class Cancelled(KMTalkError):
     """The user cancelled the work; nothing was written."""
 
 
+def shortened(text: object, longest: int = 60) -> str:
+    """What a user wrote as one line of at most `longest` letters, for messages; its middle is left out."""
+    written = str(text)
+    half = (longest - 1) // 2
+    if len(written) > 4 * longest:  # a cell may hold megabytes
+        written = f"{written[: 2 * longest]}{written[-2 * longest :]}"
+    line = " ".join("".join(c if c.isprintable() else " " for c in written).split())
+    return line if len(line) <= longest and len(str(text)) <= 4 * longest else f"{line[:half]}…{line[-half:]}"
+
+
 def storage_trouble(error: OSError) -> str:
     """What to say of a file that cannot be read or written."""
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):

@@ -48,6 +48,7 @@ class Alignment:
 
     `phones` cover 0…`duration` seconds without gap or overlap (silence is `SIL`); `words` may have gaps.
     `source` names the localizer; `warnings` are sentences for the user (a transcript that does not fit, say).
+    `guessed` are stretches (start, end in s) whose phones an imported file lacks, until the sound is asked for them.
     """
 
     phones: tuple[Phone, ...]
@@ -55,6 +56,7 @@ class Alignment:
     duration: float
     source: str
     warnings: tuple[str, ...] = field(default=())
+    guessed: tuple[tuple[float, float], ...] = field(default=())
 
     @classmethod
     def from_segments(
@@ -64,6 +66,7 @@ class Alignment:
         duration: float,
         source: str,
         warnings: Iterable[str] = (),
+        guessed: Iterable[tuple[float, float]] = (),
     ) -> Alignment:
         """Sort, clip to 0…`duration`, cut overlaps, fill gaps with silence and join neighbouring silences."""
         covered: list[Phone] = []
@@ -91,7 +94,15 @@ class Alignment:
             for w in words
             if w.start < duration and w.end > 0.0
         ]
-        return cls(tuple(covered), tuple(sorted(inside, key=lambda w: w.start)), duration, source, tuple(warnings))
+        unsure = [(max(a, 0.0), min(b, duration)) for a, b in guessed if a < duration and b > 0.0]
+        return cls(
+            tuple(covered),
+            tuple(sorted(inside, key=lambda w: w.start)),
+            duration,
+            source,
+            tuple(warnings),
+            tuple(sorted(unsure)),
+        )
 
     def from_time(self, start: float) -> Alignment:
         """The part from `start` seconds on, its times counted from there."""
@@ -101,4 +112,5 @@ class Alignment:
             max(self.duration - start, 0.0),
             self.source,
             self.warnings,
+            ((a - start, b - start) for a, b in self.guessed),
         )

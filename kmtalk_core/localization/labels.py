@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable
 
 from ..phones import PHONE_INDEX, SILENCE, VOWELS
 
-_SILENT = frozenset(
-    ("", "sil", "sp", "spn", "silence", "pau", "pause", "<eps>", "<p:>", "#", "h#", "_", "<sil>", "<sp>", "noise", "ns",
-     "<unk>", "oov", "nsn", "lau", "br", "brth", "breath", "ap", "epi", "<s>", "</s>", "[noise]", "[speech]", "-", "∅",
-     "+spn+", "++noise++", "++breath++")
+# What aligners write for speech whose phones they do not know, a word that their dictionary lacks above all.
+_UNKNOWN_SPEECH = frozenset(("spn", "<spn>", "<unk>", "unk", "oov", "[oov]", "+spn+", "[speech]", "<usb>"))
+_SILENT = _UNKNOWN_SPEECH | frozenset(
+    ("", "sil", "sp", "silence", "pau", "pause", "<eps>", "<p:>", "<p>", "#", "h#", "_", "<sil>", "<sp>", "noise", "ns",
+     "nsn", "lau", "br", "brth", "breath", "ap", "epi", "<s>", "</s>", "[noise]", "-", "∅", "<nib>",
+     "++noise++", "++breath++")
 )  # fmt: skip
 
 _TIMIT = {
@@ -83,9 +85,15 @@ def to_arpabet(labels: Iterable[str]) -> tuple[list[str], list[str]]:
     return [found[label] or UNKNOWN for label in given], [label for label, phone in found.items() if phone is None]
 
 
-def is_silent(label: str) -> bool:
-    """Whether a label stands for a pause, a breath or noise."""
-    return label.strip().lower() in _SILENT
+def is_silent(label: str, speech: bool = False) -> bool:
+    """Whether a label is no phone: a pause, a breath, noise, or speech that its tool does not know.
+
+    With `speech`, whether it is the latter.
+    """
+    plain = label.strip().lower()
+    if plain[-2:-1] == "_" and plain[-1] in "bies":  # Kaldi's position in the word
+        plain = plain[:-2]
+    return plain in (_UNKNOWN_SPEECH if speech else _SILENT)
 
 
 def _from_arpabet(label: str) -> str | None:

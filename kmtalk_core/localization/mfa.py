@@ -278,7 +278,7 @@ class _Run:
         if not any(phone.label != SILENCE for phone in found.phones):
             return None
         words = _as_written(found.words, tokens)
-        return Alignment.from_segments(found.phones, words, duration, SOURCE, found.warnings)
+        return Alignment.from_segments(found.phones, words, duration, SOURCE, found.warnings, found.guessed)
 
 
 def _entries(source: Path, wanted: set[str]) -> tuple[list[str], frozenset[str]]:

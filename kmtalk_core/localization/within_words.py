@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 
 from ..phones import PHONE_INDEX, SILENCE, Alignment, Phone, Word
-from .importers import IMPORTED, WORDS_ONLY, fitted, spread, ways
+from .importers import IMPORTED, fitted, spread, ways
+from .posterior import free_phones
 
 MARGIN = 0.06  # s by which a recogniser's word times may be too narrow
 SHORTEST = 2  # frames of a phone
@@ -16,31 +20,62 @@ SHORTEST = 2  # frames of a phone
 def placed(alignment: Alignment, duration: float, listen: Callable[[], tuple[np.ndarray, float]]) -> Alignment:
     """An imported alignment on its sound of `duration` s: cut or filled to that length, told where they differ.
 
-    Phones that were only spread inside of their words go where `listen`'s log-posteriors, and their rate, put them.
+    Where phones were only guessed, they go where `listen`'s log-posteriors, and their rate, put them.
     """
     fitting = fitted(alignment, duration)
-    return align_within(fitting, *listen()) if fitting.source == WORDS_ONLY else fitting
+    return align_within(fitting, *listen()) if fitting.guessed else fitting
 
 
 def align_within(alignment: Alignment, log_posteriors: np.ndarray, rate: float) -> Alignment:
-    """The words of `alignment` with their phones where (N, len(PHONES)) `log_posteriors` at `rate` Hz put them.
+    """The guessed stretches of `alignment` with phones where (N, len(PHONES)) `log_posteriors` at `rate` Hz put them.
 
     A word keeps its times but for MARGIN, within which its phones may begin and end. A word too short for its phones
-    gets them in proportion to their typical lengths.
+    gets them in proportion to their typical lengths; one whose spelling says nothing, and speech without a word, get
+    the phones that are heard there. All other phones stay.
     """
-    phones: list[Phone] = []
+    guessed = _Stretches(alignment.guessed)
+    phones = [p for p in alignment.phones if p.label != SILENCE and not guessed.hold((p.start + p.end) / 2)]
     words: list[Word] = []
+    spelled: list[tuple[float, float]] = []
+    kept = np.array([(p.start, p.end) for p in phones]).reshape(-1, 2)
     before = 0.0
     for number, word in enumerate(alignment.words):
+        if not guessed.hold((word.start + word.end) / 2):
+            words.append(word)
+            before = max(before, word.end)
+            continue
         following = alignment.words[number + 1].start if number + 1 < len(alignment.words) else alignment.duration
+        # Neither words nor phones that the file knows give way.
+        at = int(np.searchsorted(kept[:, 0], word.start))
+        before = max(before, float(kept[at - 1, 1]) if at else 0.0)
+        following = min(following, float(kept[at, 0]) if at < len(kept) else alignment.duration)
         first = max(word.start - MARGIN, min(before, word.start), 0.0)
         last = min(word.end + MARGIN, max(following, word.end), alignment.duration)
         inside = log_posteriors[round(first * rate) : round(last * rate) + 1]
         found = list(_aligned(ways(word.label), inside, round(first * rate) / rate, rate)) or list(spread(word))
         phones += found
-        words.append(Word(word.label, found[0].start, found[-1].end) if found else word)
+        if found:
+            spelled.append((word.start, word.end))
+        words.append(replace(word, start=found[0].start, end=found[-1].end) if found else word)
         before = words[-1].end
+    read = _Stretches(spelled)
+    for start, end in alignment.guessed:
+        if not read.hold((start + end) / 2):
+            phones += (p for p in free_phones(log_posteriors, rate, start, end) if p.label != SILENCE)
     return Alignment.from_segments(phones, words, alignment.duration, IMPORTED, alignment.warnings)
+
+
+class _Stretches:
+    """Stretches of time that may overlap."""
+
+    def __init__(self, stretches: Iterable[tuple[float, float]]) -> None:
+        ordered = sorted(stretches)
+        self._starts = [start for start, _ in ordered]
+        self._ends = list(accumulate((end for _, end in ordered), max))
+
+    def hold(self, instant: float) -> bool:
+        number = bisect_right(self._starts, instant) - 1
+        return number >= 0 and instant < self._ends[number]
 
 
 def _aligned(variants: Sequence[Sequence[str]], emissions: np.ndarray, start: float, rate: float) -> Iterator[Phone]:

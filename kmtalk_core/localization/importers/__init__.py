@@ -8,18 +8,20 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, shortened
 from ...phones import PHONE_INDEX, SILENCE, VOWELS, Alignment, Phone, Word
 from ..labels import is_silent, to_arpabet
 from ..transcript import Cue, decoded, subtitles, timed_labels
-from .aligners import json_track, label_lines, mfa_csv, pocketsphinx_lines
+from .aligners import ctm_lines, is_ctm, json_track, label_lines, master_labels, mfa_csv
+from .elan import elan_track
+from .markup import local_name, xml_root
 from .mouths import RHUBARB_LINES, moho_dat, mouth_phones, papagayo_pgo, rhubarb_tsv, rhubarb_xml
 from .praat import is_textgrid, textgrid_track
 from .track import Interval, Track
@@ -28,7 +30,7 @@ IMPORTED = "imported"
 WORDS_ONLY = "imported-words"
 """The source of an alignment whose phones were only spread inside of imported words; see within_words."""
 
-FORMATS = "TextGrid, MFA, Gentle, Whisper, PocketSphinx, Rhubarb, Papagayo, label or karaoke subtitle file"
+FORMATS = "TextGrid, ELAN, MFA, Gentle, Whisper, PocketSphinx, Rhubarb, Papagayo, label or karaoke subtitle file"
 LARGEST = 256 * 1024**2  # bytes
 LONGEST = 24 * 3600.0  # s
 SLIP = 0.02  # s that neighbours may overlap without a word about it: rounding
@@ -76,10 +78,9 @@ def read_track(text: str, name: str, fps: float | None = None) -> Track:
     """What a file holds, by its content; raises InputError, or ValueError and the like for a damaged file."""
     start = text.lstrip()
     if start[:1] in ("{", "["):
-        lines = pocketsphinx_lines(text)
-        return json_track(name, json.loads(text) if lines is None or start[:1] == "[" else lines)
+        return json_track(name, _json(start))
     if start[:1] == "<":
-        return rhubarb_xml(text)
+        return _xml_track(name, start)
     if is_textgrid(text):
         return textgrid_track(text)
     if start.startswith("MohoSwitch1"):
@@ -88,13 +89,40 @@ def read_track(text: str, name: str, fps: float | None = None) -> Track:
         return papagayo_pgo(start)
     if start.startswith("Begin,End,Label,Type"):
         return mfa_csv(start)
+    if start.startswith("#!MLF!#"):
+        return master_labels(name, start)
     if RHUBARB_LINES.fullmatch(text):
         return rhubarb_tsv(text)
     if (cues := subtitles(text)) is not None:
         return karaoke(name, cues)
+    if is_ctm(text):
+        return ctm_lines(name, text)
     if timed_labels(text):
         return label_lines(text)
     raise ValueError
+
+
+def _json(text: str) -> Any:
+    """One value, or a list of those that follow one another, as PocketSphinx (one a line) and Vosk write them."""
+    decoder, values, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+        while at < len(text) and text[at] in " \t\r\n":
+            at += 1
+    return values[0] if len(values) == 1 else values
+
+
+def _xml_track(name: str, text: str) -> Track:
+    root = xml_root(text)
+    kind = local_name(root)
+    if kind == "rhubarbResult":
+        return rhubarb_xml(root)
+    if kind == "ANNOTATION_DOCUMENT":
+        return elan_track(root)
+    if kind == "tt" and (cues := subtitles(text)) is not None:
+        return karaoke(name, cues)
+    raise InputError(f"{name} is XML of no known tool; give the output of Rhubarb (.xml) or ELAN (.eaf).")
 
 
 def karaoke(name: str, cues: Sequence[Cue]) -> Track:
@@ -120,24 +148,80 @@ def _alignment(track: Track, name: str) -> Alignment:
     if duration and end > duration + SLIP:
         warnings.append(f"{name} goes on for {end - duration:.2f} s after the end that it names; that part was kept.")
     duration = max(duration, end)
-    words = [Word(word.label.strip(), word.start, word.end) for word in track.words if word.label.strip()]
-    spoken = [phone for phone in track.phones if not is_silent(phone.label)]
-    if spoken or (track.phones and not words):
+    words = [Word(w.label.strip(), w.start, w.end) for w in track.words if w.label.strip() and not _noise(w.label)]
+    if not track.phones and not track.mouths and not words:
+        raise _nothing_usable(name, track)
+    phones = [phone for phone in _phones(name, track) if phone.label != SILENCE]
+    warnings += _repairs(name, phones or words)
+    if phones or (track.phones and not words):
+        left, unknown = _left_without(track, words, phones)
+        warnings += _told(name, left, unknown)
+        source = IMPORTED
+    else:
+        left, unknown, source = words, [], WORDS_ONLY
+    phones += (phone for word in left for phone in spread(word))
+    guessed = [(word.start, word.end) for word in left] + [(i.start, i.end) for i in unknown]
+    return Alignment.from_segments(phones, words, duration, source, warnings, guessed)
+
+
+def _nothing_usable(name: str, track: Track) -> InputError:
+    if track.others:
+        listed = ", ".join(f"“{shortened(other, 30)}”" for other in track.others[:5])
+        more = f" and {len(track.others) - 5} more" if len(track.others) > 5 else ""
+        return InputError(
+            f"{name} has no tier of phones or words as intervals, only {listed}{more}; name those that hold them"
+            " “phones” and “words”."
+        )
+    return InputError(
+        f"{name} has no tier of phones or words, and no mouth shapes; export it with the tiers words and phones."
+    )
+
+
+def _noise(label: str) -> bool:
+    """Whether a word is a sign for what is no word: [laughter], {NS}, <noise>, (music)."""
+    return bool(re.fullmatch(r"\s*(?:\[[^\]]*\]|\{[^}]*\}|<[^>]*>|\([^)]*\))\s*", label))
+
+
+def _phones(name: str, track: Track) -> list[Phone]:
+    if track.phones:
         _known(name, track.phones)
         labels, _ = to_arpabet(phone.label for phone in track.phones)
-        phones = [Phone(label, p.start, p.end) for label, p in zip(labels, track.phones, strict=True)]
-    elif track.mouths:
-        phones = list(_mouths(name, track.mouths))
-    elif words:
-        phones = [phone for word in words for phone in spread(word)]
-        alignment = Alignment.from_segments(phones, words, duration, WORDS_ONLY, warnings)
-        return replace(alignment, warnings=(*warnings, *_repairs(name, words)))
-    else:
-        raise InputError(
-            f"{name} has no tier of phones or words, and no mouth shapes; export it with the tiers words and phones."
-        )
-    warnings += _repairs(name, [phone for phone in phones if phone.label != SILENCE])
-    return Alignment.from_segments(phones, words, duration, IMPORTED, warnings)
+        return [Phone(label, p.start, p.end) for label, p in zip(labels, track.phones, strict=True)]
+    return list(_mouths(name, track.mouths)) if track.mouths else []
+
+
+def _left_without(track: Track, words: Sequence[Word], phones: Sequence[Phone]) -> tuple[list[Word], list[Interval]]:
+    """The words in which no phone is said, and the stretches without words and phones that their tool calls speech."""
+    if track.mouths:
+        return [], []
+    said = np.sort([(phone.start + phone.end) / 2 for phone in phones])
+    worded = np.sort([(word.start + word.end) / 2 for word in words])
+    left = [w for w in words if w.end > w.start and not _between(said, w.start, w.end)]
+    unknown = [
+        interval
+        for interval in track.phones
+        if is_silent(interval.label, speech=True)
+        and not _between(said, interval.start, interval.end)
+        and not _between(worded, interval.start, interval.end)
+    ]
+    return left, unknown
+
+
+def _between(instants: np.ndarray, start: float, end: float) -> bool:
+    return bool(np.searchsorted(instants, start) < np.searchsorted(instants, end))
+
+
+def _told(name: str, left: Sequence[Word], unknown: Sequence[Interval]) -> Iterator[str]:
+    """Sentences on speech that came without phones."""
+    if left:
+        quoted = ", ".join(f"“{shortened(word.label, 30)}”" for word in left[:5])
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        were = "it was" if len(left) == 1 else "they were"
+        yield f"{name} has no phones for {quoted}{more}, so {were} read from the spelling; check there."
+    if unknown:
+        listed = ", ".join(f"{i.start:.1f} s" for i in unknown[:5])
+        more = f" and {len(unknown) - 5} more times" if len(unknown) > 5 else ""
+        yield f"{name} has speech without phones at {listed}{more}; there the mouth follows the sound alone."
 
 
 def _check_times(name: str, track: Track, everything: Iterable[Interval]) -> None:
@@ -147,7 +231,7 @@ def _check_times(name: str, track: Track, everything: Iterable[Interval]) -> Non
             raise InputError(f"{name} has times that are NaN or infinite ({interval.where}); export it again.")
         if interval.end < interval.start - 1e-6:
             raise InputError(
-                f"{name}, {interval.where}: “{interval.label}” ends ({interval.end:g} s) before it starts"
+                f"{name}, {interval.where}: “{shortened(interval.label)}” ends ({interval.end:g} s) before it starts"
                 f" ({interval.start:g} s); correct it there."
             )
         latest = max(latest, interval.end)
@@ -161,8 +245,8 @@ def _known(name: str, phones: Sequence[Interval]) -> None:
         first = next(phone for phone in phones if phone.label in strange)
         more = f" (and {len(strange) - 1} others)" if len(strange) > 1 else ""
         raise InputError(
-            f"{name}, {first.where}: “{first.label}”{more} is no phone of ARPABET, IPA or X-SAMPA; rename it there, or"
-            " leave it empty for silence."
+            f"{name}, {first.where}: “{shortened(first.label)}”{more} is no phone of ARPABET, IPA or X-SAMPA; rename"
+            " it there, or leave it empty for silence."
         )
 
 
@@ -174,8 +258,8 @@ def _mouths(name: str, mouths: Sequence[Interval]) -> Iterator[Phone]:
         if strange:
             first = next(mouth for mouth, label in zip(mouths, labels, strict=True) if label is None)
             raise InputError(
-                f"{name}, {first.where}: “{first.label}” is no mouth shape of Rhubarb (A to H, X) or Preston Blair (AI,"
-                " E, O, U, etc, L, WQ, MBP, FV, rest); rename it there."
+                f"{name}, {first.where}: “{shortened(first.label)}” is no mouth shape of Rhubarb (A to H, X) or Preston"
+                " Blair (AI, E, O, U, etc, L, WQ, MBP, FV, rest); rename it there."
             )
         labels = list(found)
     for label, mouth in zip(labels, mouths, strict=True):
@@ -235,7 +319,9 @@ def fitted(alignment: Alignment, duration: float) -> Alignment:
             f"The alignment goes on for {last - duration:.1f} s after the end of the sound; check that they belong"
             " together."
         )
-    return Alignment.from_segments(alignment.phones, alignment.words, duration, alignment.source, warnings)
+    return Alignment.from_segments(
+        alignment.phones, alignment.words, duration, alignment.source, warnings, alignment.guessed
+    )
 
 
 __all__ = ["FORMATS", "IMPORTED", "WORDS_ONLY", "fitted", "load_alignment", "read_alignment", "spread", "ways"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .aligners import tiers_track
+from .tiers import Tier, tiers_track
 from .track import Interval, Track
 
 # Praat's text format is free: only strings, numbers and flags that stand alone count, all else is comment.
@@ -22,7 +22,8 @@ def textgrid_track(text: str) -> Track:
     if next(tokens) != "ooTextFile" or next(tokens) != "TextGrid":
         raise ValueError
     _, duration, present = next(tokens), float(next(tokens)), next(tokens)
-    tiers = []
+    tiers: list[Tier] = []
+    points: list[str] = []
     for _ in range(int(next(tokens)) if present == "exists" else 0):
         kind, name = next(tokens), next(tokens)
         _, _, count = next(tokens), next(tokens), int(next(tokens))
@@ -33,9 +34,10 @@ def textgrid_track(text: str) -> Track:
                 intervals.append(Interval(start, end, label, f"line {tokens.line}"))
             tiers.append((name, intervals))
         else:
-            for _ in range(2 * count):  # points: time and mark
+            points.append(f"{name} (points)")
+            for _ in range(2 * count):  # time and mark
                 next(tokens)
-    return tiers_track("TextGrid", tiers, duration)
+    return tiers_track("TextGrid", tiers, duration, points)
 
 
 class _Tokens(Iterator[str]):

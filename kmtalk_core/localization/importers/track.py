@@ -20,7 +20,7 @@ class Track:
     """Phones, mouth shapes or words with times, as a file has them; `form` names the format.
 
     Of phones and mouths at most one is filled. `duration` is 0 where the file does not tell it. `warnings` are
-    sentences about what the file leaves open.
+    sentences about what the file leaves open; `others` names tiers that are neither phones nor words.
     """
 
     form: str
@@ -29,3 +29,4 @@ class Track:
     mouths: tuple[Interval, ...] = field(default=())
     duration: float = 0.0
     warnings: tuple[str, ...] = field(default=())
+    others: tuple[str, ...] = field(default=())
