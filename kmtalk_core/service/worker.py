@@ -14,9 +14,9 @@ import platform
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -26,8 +26,7 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError, KMTalkError, storage_trouble
 from ..files import load_npz, save_npz
-from ..motion import Animation
-from ..results import load_animation, load_keys, save_animation
+from ..results import load_animation, load_key_vertices, load_keys, load_vertex_animation, save_animation
 from .protocol import (
     Alive,
     Animate,
@@ -45,14 +44,14 @@ from .protocol import (
     decode_request,
     encode_answer,
 )
-from .vertex_requests import animate_vertices, complete_vertices
 
 if TYPE_CHECKING:
     from ..animator import Animator
     from ..audio import Sound
-    from ..localization.corrections import Correction
+    from ..motion import Animation, VertexAnimation
     from ..request import Request as Wish
     from ..rig.lip_line import LipLine
+    from ..vertex_animator import VertexAnimator
 
 Report = Callable[[float, str], None]
 
@@ -131,18 +130,10 @@ def _signs_of_life(give: Callable[[], None], interval: float = 1.0) -> Iterator[
 def serve(request: Request, report: Report) -> dict[str, Any]:
     """Do what `request` asks for; `report(fraction, message)` hears of the progress. Returns the result's details."""
     match request:
-        case Animate(checkpoint=str()):
-            return animate_vertices(request, report)
-        case Complete(checkpoint=str()):
-            return complete_vertices(request, report)
         case Animate():
-            animation, details = _animated(request, report)
-            save_animation(animation, request.out, compressed=False)
-            return details
+            return _animate(request, report)
         case Complete():
-            animation = load_animation(request.animation)
-            keys = load_keys(request.keys, animation.control_names)
-            save_animation(_animator().complete(animation, keys, progress=report), request.out, compressed=False)
+            save_animation(_completed(request, report), request.out, compressed=False)
         case Correct():
             save_animation(_corrected(request, report), request.out, compressed=False)
         case BuildRig():
@@ -156,66 +147,77 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
     return {}
 
 
-def _animated(request: Animate, report: Report) -> tuple[Animation, dict[str, Any]]:
+def _animate(request: Animate, report: Report) -> dict[str, Any]:
+    """Write the result of either motion space, fitted to the mesh; → the details."""
     from ..audio import load_sound
-    from ..finish.compose import finish
-    from ..localization.tools import Tools
-    from ..request import Request as Wish
+    from ..rig.mesh import load_mesh
+    from ..vertex_animator import VertexAnimator
+    from .requests import request_of
 
     report(0.0, "reading the sound")
+    animator = _animator(request.checkpoint)
     sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
-    alignment = None
-    if request.alignment is not None:
-        from ..localization.importers import load_alignment
+    wish, warnings = request_of(request, sound)
 
-        # Its times count from the file's beginning. Moho's .dat files count frames of the scene.
-        alignment = load_alignment(Path(request.alignment), request.fps).from_time(request.start + sound.delay)
-    corrections, warnings = _corrections_of(request, sound)
-    wish = Wish(
-        transcript=_said(request, sound),
-        alignment=alignment,
-        localizer=request.localizer,
-        language=request.language,
-        corrections=corrections,
-        fps=request.fps,
-        key_rule=request.key_rule,
-        key_density=request.key_density,
-        intensity=request.intensity,
-        jaw=request.jaw,
-        lips=request.lips,
-        smoothing=request.smoothing,
-        offset=request.offset,
-        upper_face=request.upper_face,
-        head=request.head,
-        expression=request.expression,
-        expression_strength=request.expression_strength,
-        seed=request.seed,
-        tools=replace(Tools.from_environment(), **request.tools),
-    )
+    def animated(wish: Wish) -> Animation | VertexAnimation:
+        if isinstance(animator, VertexAnimator):
+            return animator.animate(sound, wish, report, None if request.mesh is None else load_mesh(request.mesh))
+        return _fitted(animator.animate(sound, wish, report), request.mesh)
+
     try:
-        animation = _animator().animate(sound, wish, progress=report)
+        animation = animated(wish)
     except InputError:
-        if not corrections:
+        if not wish.corrections:
             raise
-        wish, unfit = _as_far_as_they_fit(sound, wish)
+        wish, unfit = _as_far_as_they_fit(animator, sound, wish)
         warnings = (*warnings, *unfit)
-        animation = _animator().animate(sound, wish, progress=report)
-    if request.mesh is not None and (lips := _lips_of(Path(request.mesh))) is not None:
-        animation = finish(animation, lip_line=lips)
+        animation = animated(wish)
+    save_animation(animation, request.out, compressed=False)
     told = list(dict.fromkeys((*sound.warnings, *warnings, *animation.alignment.warnings)))
-    return animation, {"warnings": told, "delay": sound.delay}
+    return {"warnings": told, "delay": sound.delay}
 
 
-def _as_far_as_they_fit(sound: Sound, wish: Wish) -> tuple[Wish, tuple[str, ...]]:
+def _as_far_as_they_fit(animator: Animator | VertexAnimator, sound: Sound, wish: Wish) -> tuple[Wish, tuple[str, ...]]:
     """`wish` with only those of its corrections that still fit what is heard, and a warning for each other one."""
-    alignment = _animator().align(sound, replace(wish, corrections=()))
+    alignment = animator.align(sound, replace(wish, corrections=()))
     warnings = []
     for correction in wish.corrections:
         try:
-            alignment = _animator().align(sound, replace(wish, alignment=alignment, corrections=(correction,)))
+            alignment = animator.align(sound, replace(wish, alignment=alignment, corrections=(correction,)))
         except InputError as error:
             warnings.append(f"A correction no longer fits and was left out: {error}")
     return replace(wish, alignment=alignment, corrections=()), tuple(warnings)
+
+
+def _completed(request: Complete, report: Report) -> Animation | VertexAnimation:
+    from ..vertex_animator import VertexAnimator
+
+    animator = _animator(request.checkpoint)
+    if isinstance(animator, VertexAnimator):
+        before = load_vertex_animation(request.animation)
+        return animator.complete(before, load_key_vertices(request.keys, len(before.template)), report)
+    animation = load_animation(request.animation)
+    return animator.complete(animation, load_keys(request.keys, animation.control_names), report)
+
+
+def _corrected(request: Correct, report: Report) -> Animation:
+    from ..audio import load_sound
+    from .requests import correction_of
+
+    report(0.0, "reading the sound")
+    sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
+    before = load_animation(request.animation)
+    if before.audio_sha256 != sound.sha256:
+        raise InputError("The strip plays another sound than when it was animated; generate it again.")
+    return _embedded().correct(before, sound, correction_of(request, sound), report)
+
+
+def _fitted(animation: Animation, mesh: str | None) -> Animation:
+    """With contacts as the lips of the mesh make them, if it has shapes of its own."""
+    from ..finish.compose import finish
+
+    lips = None if mesh is None else _lips_of(Path(mesh))
+    return animation if lips is None else finish(animation, lip_line=lips)
 
 
 def _lips_of(path: Path) -> LipLine | None:
@@ -232,61 +234,6 @@ def _lips_of(path: Path) -> LipLine | None:
         return None
 
 
-def _corrected(request: Correct, report: Report) -> Animation:
-    from ..audio import load_sound
-    from ..request import Request as Wish
-
-    report(0.0, "reading the sound")
-    sound = load_sound(request.audio, request.start, request.duration, request.as_strip)
-    before = load_animation(request.animation)
-    if before.audio_sha256 != sound.sha256:
-        raise InputError("The strip plays another sound than when it was animated; generate it again.")
-    wish = Wish(
-        corrections=_shifted(request.corrections, request.start, sound.duration),
-        language=request.language,
-        key_rule=request.key_rule,
-        key_density=request.key_density,
-    )
-    return _animator().correct(before, sound, wish, report)
-
-
-def _corrections_of(request: Animate, sound: Sound) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
-    """The corrections that lie within what is heard of `sound`, and a warning if they are of another one."""
-    if not request.corrections:
-        return (), ()
-    if request.corrections_of not in (None, sound.sha256):
-        return (), (
-            "The corrections were made for another sound, so they were left out; remove them, or correct anew.",
-        )
-    return _shifted(request.corrections, request.start, sound.duration), ()
-
-
-def _shifted(corrections: Sequence[Mapping[str, Any]], start: float, duration: float) -> tuple[Correction, ...]:
-    """Corrections with times from the file's beginning → those within `duration` s from `start` on, from there."""
-    from ..localization.corrections import Correction
-
-    found = []
-    for given in corrections:
-        times = {name: given[name] - start for name in ("at", "start", "end") if given.get(name) is not None}
-        if min(times.values()) >= 0 and max(times.values()) < duration:
-            found.append(Correction(**{**given, **times}))
-    return tuple(found)
-
-
-def _said(request: Animate, sound: Sound) -> str | None:
-    """The transcript; of subtitles only what is heard in the part that the request is of."""
-    if request.transcript is None or (request.start == 0 and request.duration is None):
-        return request.transcript
-    from ..localization.transcript import subtitles
-
-    cues = subtitles(request.transcript)
-    if cues is None:
-        return request.transcript
-    start = request.start + sound.delay
-    end = start + sound.duration
-    return "\n".join(cue.text for cue in cues if start < (cue.start + cue.end) / 2 < end) or None
-
-
 def _build_rig(request: BuildRig, report: Report) -> None:
     from ..rig.articulation import build_rig
     from ..rig.mesh import load_mesh
@@ -296,13 +243,34 @@ def _build_rig(request: BuildRig, report: Report) -> None:
     save_npz({"control_names": np.array(rig.control_names, dtype=str), "shapes": rig.shapes}, request.out)
 
 
+def _animator(checkpoint: str | None) -> Animator | VertexAnimator:
+    """What moves the shipped model's controls, or the vertices of a checkpoint at paper scale."""
+    if checkpoint is None:
+        return _embedded()
+    path = Path(checkpoint)
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path}; choose one of `python -m training.train`.")
+    return _opened(str(path), path.stat().st_mtime_ns)
+
+
 @cache
-def _animator() -> Animator:
+def _embedded() -> Animator:
     from ..animator import Animator
 
     if _backend != "torch":
         import_module("onnxruntime")  # what is wrong with it, if anything is, `_answer` says
     return Animator(backend=_backend)
+
+
+@lru_cache(maxsize=1)
+def _opened(path: str, changed: int) -> VertexAnimator:
+    from ..opening import open_animator
+    from ..vertex_animator import VertexAnimator
+
+    animator = open_animator(path)
+    if not isinstance(animator, VertexAnimator):
+        raise InputError("This checkpoint drives controls, not vertices; use Generate Lip Sync.")
+    return animator
 
 
 def _own_streams() -> tuple[TextIO, TextIO]:

@@ -19,6 +19,8 @@ from kmtalk_core.networks.speech import Speech, normalised
 from kmtalk_core.opening import open_animator
 from kmtalk_core.results import load_result, load_vertex_animation, save_animation
 from kmtalk_core.rig.mesh import Mesh
+from kmtalk_core.service.protocol import Animate
+from kmtalk_core.service.worker import serve
 from kmtalk_core.vertex_animator import VertexAnimator, similarity
 from training.captured.dataset import DataSet, KeyChoice
 
@@ -187,6 +189,18 @@ def test_other_methods_animate_but_complete_nothing(name, data, clip, sound, tmp
     assert isinstance(other, VertexAnimator)
     with pytest.raises(InputError, match="no style"):
         other.animate(short, Request(localizer="uniform"), subject="nobody")
+
+
+def test_the_worker_takes_subtitles_and_corrections_of_a_part_in_vertex_space_too(checkpoint, data, clip, tmp_path):
+    """As of trimmed strips: what is said elsewhere in the file is neither expected nor corrected here."""
+    text = "1\n00:00:00,000 --> 00:00:00,300\nHm.\n\n2\n00:00:00,400 --> 00:00:02,000\nHello there.\n"
+    message = Animate(
+        audio=str(data.source / "wav" / f"{clip.name}.wav"), out=str(tmp_path / "out.npz"), start=0.4, duration=1.0,
+        transcript=text, corrections=[{"tier": "word", "at": 0.9, "label": "yellow"}], checkpoint=str(checkpoint),
+    )  # fmt: skip
+    serve(message, lambda share, doing: None)
+    words = [word.label.lower().strip(".") for word in load_vertex_animation(tmp_path / "out.npz").alignment.words]
+    assert "hm" not in words and "yellow" in words
 
 
 def test_what_does_not_fit_is_refused(animator, animated, data, clip, sound, checkpoint):

@@ -1,0 +1,94 @@
+"""From messages to what the façade takes: requests for either motion space, with times that count from the sound read.
+
+A message's times count from the beginning of the file; the sound that was read of it begins at `start`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..localization.tools import Tools
+from ..request import Request
+from .protocol import Animate, Correct
+
+if TYPE_CHECKING:
+    from ..audio import Sound
+    from ..localization.corrections import Correction
+    from ..phones import Alignment
+
+OTHER_SOUND = "The corrections were made for another sound, so they were left out; remove them, or correct anew."
+
+
+def request_of(message: Animate, sound: Sound) -> tuple[Request, tuple[str, ...]]:
+    """What `message` wants of `sound`, which was read for it, and warnings. Raises InputError.
+
+    Of subtitles, an alignment and corrections, what lies outside of the sound is left out.
+    """
+    corrections, warnings = _corrections(message, sound)
+    request = Request(
+        transcript=_transcript(message, sound),
+        alignment=_alignment(message, sound),
+        corrections=corrections,
+        tools=replace(Tools.from_environment(), **message.tools),
+        **_settings(message),
+    )
+    return request, warnings
+
+
+def correction_of(message: Correct, sound: Sound) -> Request:
+    """What `message` wants of `sound`, which was read for it; for `Animator.correct`. Raises InputError."""
+    corrections = _within(message.corrections, message.start, sound.duration)
+    return Request(corrections=corrections, **_settings(message))
+
+
+def _settings(message: Animate | Correct) -> dict[str, Any]:
+    """The fields that messages and requests share, but for those that depend on the sound."""
+    shared = {f.name for f in fields(Request)} & {f.name for f in fields(message)}
+    return {name: getattr(message, name) for name in shared - {"transcript", "alignment", "corrections", "tools"}}
+
+
+def _transcript(message: Animate, sound: Sound) -> str | None:
+    """The text; of subtitles only what is heard in the part that the message is of."""
+    if message.transcript is None or (message.start == 0 and message.duration is None):
+        return message.transcript
+    from ..localization.transcript import subtitles
+
+    cues = subtitles(message.transcript)
+    if cues is None:
+        return message.transcript
+    start = message.start + sound.delay
+    end = start + sound.duration
+    return "\n".join(cue.text for cue in cues if start < (cue.start + cue.end) / 2 < end) or None
+
+
+def _alignment(message: Animate, sound: Sound) -> Alignment | None:
+    if message.alignment is None:
+        return None
+    from ..localization.importers import load_alignment
+
+    # Moho's .dat files count frames of the scene.
+    return load_alignment(Path(message.alignment), message.fps).from_time(message.start + sound.delay)
+
+
+def _corrections(message: Animate, sound: Sound) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
+    """The corrections that lie within the sound, and a warning if they are of another one."""
+    if not message.corrections:
+        return (), ()
+    if message.corrections_of not in (None, sound.sha256):
+        return (), (OTHER_SOUND,)
+    return _within(message.corrections, message.start, sound.duration), ()
+
+
+def _within(corrections: Sequence[Mapping[str, Any]], start: float, duration: float) -> tuple[Correction, ...]:
+    """Corrections with times from the file's beginning → those within `duration` s from `start` on, from there."""
+    from ..localization.corrections import Correction
+
+    found = []
+    for given in corrections:
+        times = {name: given[name] - start for name in ("at", "start", "end") if given.get(name) is not None}
+        if min(times.values()) >= 0 and max(times.values()) < duration:
+            found.append(Correction(**{**given, **times}))
+    return tuple(found)
