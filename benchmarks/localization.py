@@ -228,7 +228,7 @@ def noise(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
     clips = {"clean": clip}
     for snr in (20, 10, 5, 0):
         sound = clip.sound.samples + rng.normal(0.0, np.sqrt(power / 10 ** (snr / 10)), len(clip.sound.samples))
-        clips[f"{snr} dB"] = replace(clip, sound=replace(clip.sound, samples=sound.astype(np.float32)))
+        clips[f"{snr} dB"] = replace(clip, sound=replace(clip.sound, stored=sound.astype(np.float32)))
     words, others = clip.text.split(), sets["dev"][0].text.split()
     for share in (0.1, 0.2):
         some = [str(rng.choice(others)) if rng.random() < share else word for word in words]

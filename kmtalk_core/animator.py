@@ -172,7 +172,7 @@ class Animator:
         return self.complete(result, keys, section(progress, 0.9, 1.0))
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
-        return hear(self._backend, sound.samples, self._rate, progress)
+        return hear(self._backend, sound.stored, self._rate, progress)
 
     def _align(self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Progress) -> Alignment:
         listened: list[tuple[np.ndarray, float]] = []
@@ -202,7 +202,7 @@ class Animator:
 
 def _with_pitch(heard: Heard, sound: Sound) -> np.ndarray:
     """(N, 3) float16: what the layers beside the speech follow: loudness, stress, and pitch in semitones."""
-    pitch = pitch_contour(sound.samples, heard.rate, len(heard.prosody))
+    pitch = pitch_contour(sound.stored, heard.rate, len(heard.prosody))
     return np.column_stack([heard.prosody, pitch]).astype(np.float16)
 
 

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from .packed import Samples
+
 SAMPLE_RATE = 16_000  # Hz
 HOP = 160  # samples: 10 ms, so 100 frames a second
 WINDOW = 400  # samples: 25 ms
@@ -43,13 +45,15 @@ def log_mel(samples: np.ndarray, gain: float | None = None) -> np.ndarray:
     return out
 
 
-def speech_gain(samples: np.ndarray) -> float:
+def speech_gain(samples: Samples) -> float:
     """The factor on power that brings the loud parts of a recording to the level the networks were trained on."""
     n = len(samples) // HOP
     if n == 0:
         return 1.0
-    frames = samples[: n * HOP].reshape(n, HOP)
-    energy = np.einsum("ij,ij->i", frames, frames) / HOP  # no copy: an hour of sound is 230 MB
+    energy = np.empty(n)
+    for begin in range(0, n, CHUNK):
+        frames = samples[begin * HOP : min(begin + CHUNK, n) * HOP].reshape(-1, HOP)
+        energy[begin : begin + len(frames)] = np.einsum("ij,ij->i", frames, frames) / HOP
     loud = float(np.percentile(energy, 95))
     return float(np.exp(np.clip(SPEECH_LEVEL - np.log(loud + 1e-12), -MAX_GAIN, MAX_GAIN)))
 

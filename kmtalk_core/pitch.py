@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .features import SAMPLE_RATE
+from .packed import Samples
 
 DECIMATION = 4  # 16 kHz → 4 kHz
 RATE = SAMPLE_RATE // DECIMATION  # Hz
@@ -28,7 +29,7 @@ REACH = 12.0  # semitones around the median
 CHUNK = 2000  # frames at a time
 
 
-def pitch_contour(samples: np.ndarray, rate: float, count: int) -> np.ndarray:
+def pitch_contour(samples: Samples, rate: float, count: int) -> np.ndarray:
     """(n,) samples at 16 kHz → (count,) float32 semitones above the speaker's median at frames 0, 1/rate, … s.
 
     Straight between voiced stretches, level before the first and after the last; all 0 where there is no voice.
@@ -49,7 +50,7 @@ def pitch_contour(samples: np.ndarray, rate: float, count: int) -> np.ndarray:
 
 
 def _candidates(
-    samples: np.ndarray, rate: float, count: int, limits: np.ndarray
+    samples: Samples, rate: float, count: int, limits: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Power (count,), and for the best period within `limits` Hz its correlation (count,) and frequency (count,)."""
     shortest, longest = int(np.floor(RATE / limits[1])), int(np.ceil(RATE / limits[0]))
@@ -69,7 +70,7 @@ def _candidates(
     return power, (best, hertz)
 
 
-def _frames(samples: np.ndarray, rate: float, count: int) -> Iterator[tuple[slice, np.ndarray]]:
+def _frames(samples: Samples, rate: float, count: int) -> Iterator[tuple[slice, np.ndarray]]:
     """Pieces of the frames (k, WINDOW) at RATE, without their mean, centred at i / `rate` s; zero outside the sound."""
     for first in range(0, count, CHUNK):
         last = min(first + CHUNK, count)

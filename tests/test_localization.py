@@ -37,7 +37,7 @@ def aligned(sound):
 
 
 def cut(sound: Sound, start: float, end: float) -> Sound:
-    return replace(sound, samples=sound.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
+    return replace(sound, stored=sound.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)])
 
 
 def span(alignment, word):
@@ -79,7 +79,7 @@ def test_phones_lie_where_the_sound_is(sound, aligned):
 
 def test_long_sound_is_aligned_in_pieces(sound, aligned):
     times = 4  # 46 s: two windows, several pieces
-    long = replace(sound, samples=np.tile(sound.samples, times))
+    long = replace(sound, stored=np.tile(sound.samples, times))
     alignment = localize(long, "\n".join([TEXT] * times))
     assert_covers(alignment)
     assert [w.label for w in alignment.words] == [w.label for w in aligned.words] * times
@@ -134,14 +134,14 @@ def test_unknown_words_and_numbers_are_pronounced(sound, aligned):
 def test_digital_silence_inside_and_around_is_silence(sound, aligned):
     first = cut(sound, 0.0, span(aligned, "You")[0] - 0.3)
     quiet = np.zeros(2 * SAMPLE_RATE, np.float32)
-    spoken = replace(first, samples=np.concatenate([quiet, first.samples, quiet]))
+    spoken = replace(first, stored=np.concatenate([quiet, first.samples, quiet]))
     alignment = localize(spoken, TEXT.partition("You")[0])
     assert alignment.words[0].start == pytest.approx(2.0 + aligned.words[0].start, abs=0.05)
     assert alignment.phones[-1].label == SILENCE and alignment.phones[-1].end - alignment.phones[-1].start > 1.8
 
 
 def test_level_does_not_matter(sound, aligned):
-    quiet = localize(replace(sound, samples=sound.samples * 0.01), TEXT)
+    quiet = localize(replace(sound, stored=sound.samples * 0.01), TEXT)
     assert [w.start for w in quiet.words] == pytest.approx([w.start for w in aligned.words], abs=0.05)
 
 
@@ -182,7 +182,7 @@ def test_noise_is_no_reason_to_fail():
 
 def test_very_short_sound(sound):
     for samples in (1, 1600):
-        assert_covers(localize(replace(sound, samples=sound.samples[8000 : 8000 + samples] + 0.1), "Hello my"))
+        assert_covers(localize(replace(sound, stored=sound.samples[8000 : 8000 + samples] + 0.1), "Hello my"))
 
 
 def fake_posteriors(sound):
@@ -199,7 +199,7 @@ def test_auto_prefers_posteriors(sound):
 
 
 def test_a_transcript_of_which_nothing_is_heard_falls_back_with_a_warning(sound):
-    click = replace(sound, samples=np.full(3000, 0.1, np.float32))
+    click = replace(sound, stored=np.full(3000, 0.1, np.float32))
     for localizer, given in (("auto", sound), ("pocketsphinx", click)):
         alignment = localize(given, "fifteen pieces", localizer, posteriors=fake_posteriors)
         assert alignment.source == "posterior"
@@ -261,7 +261,7 @@ def test_progress_rises_and_cancel_ends_the_children(sound):
         children.append(child)
         return child
 
-    long = replace(sound, samples=np.tile(sound.samples, 5))
+    long = replace(sound, stored=np.tile(sound.samples, 5))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Children, "_child", watched)
         began = time.monotonic()

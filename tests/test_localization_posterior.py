@@ -189,7 +189,7 @@ def test_subtitles_tell_which_of_two_equal_passages_is_meant(sound, posteriors):
     log, rate = posteriors(sound)
     right = localize(sound, TEXT, posteriors=posteriors)
     half = sound.duration
-    twice = replace(sound, samples=np.concatenate([sound.samples, sound.samples]))
+    twice = replace(sound, stored=np.concatenate([sound.samples, sound.samples]))
     both = np.concatenate([log[: round(half * rate)], log])
 
     def begin(text):
@@ -288,7 +288,7 @@ def test_noise_moves_words_little(sound, animator):
     clean = animator.align(sound, Request(transcript=TEXT))
     level = np.sqrt(np.mean(sound.samples**2)) / 10 ** (10 / 20)
     noise = np.random.default_rng(0).normal(0.0, level, len(sound.samples)).astype(np.float32)
-    noisy = animator.align(replace(sound, samples=sound.samples + noise), Request(transcript=TEXT))
+    noisy = animator.align(replace(sound, stored=sound.samples + noise), Request(transcript=TEXT))
     ends = {w.label: w.start for w in clean.words}
     moved = [abs(w.start - ends[w.label]) for w in noisy.words if w.label in ends]
     assert len(noisy.words) > 0.9 * len(clean.words) and np.median(moved) < 0.03

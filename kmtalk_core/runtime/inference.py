@@ -13,6 +13,7 @@ from ..errors import KMTalkError
 from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain
 from ..localization.keys import KeyInstants
 from ..motion import KeyMotions
+from ..packed import Samples
 from ..phones import Alignment
 
 PIECE = 12.0  # s handed to a network at once
@@ -55,7 +56,7 @@ class Heard:
     rate: float
 
 
-def hear(backend: Backend, samples: np.ndarray, rate: float, progress: Progress = lambda share: None) -> Heard:
+def hear(backend: Backend, samples: Samples, rate: float, progress: Progress = lambda share: None) -> Heard:
     """(n,) float32 samples at 16 kHz → features A, phone posteriors and prosody at `rate` Hz."""
     gain = speech_gain(samples)
     stride = round(MEL_RATE / rate)
