@@ -47,6 +47,7 @@ def register() -> None:
     properties.add()
     vertex_cache.add()
     live.register()
+    session.register()
     command_line.register()
 
 
@@ -56,6 +57,7 @@ def unregister() -> None:
         return
     session.current.stop()
     command_line.unregister()
+    session.unregister()
     live.unregister()
     vertex_cache.remove()
     properties.remove()

@@ -36,4 +36,4 @@ def run(steps: lipsync.Steps[Outcome]) -> Outcome:
     try:
         return job.wait()
     finally:
-        session.current.job = None
+        session.current.finish(job)

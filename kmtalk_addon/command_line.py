@@ -225,7 +225,7 @@ def work(steps: Steps[lipsync.Outcome], progress: Callable[[float, str], None]) 
             progress(current.fraction, current.message)
         return job.result
     finally:
-        current.job = None
+        current.finish(job)
 
 
 def as_shown(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> tuple[Animation, int]:

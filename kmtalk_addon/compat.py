@@ -120,6 +120,11 @@ def sound_delay(strip: Any) -> float:
     return getattr(strip, "sound_offset", 0.0)
 
 
+def retiming(strip: Any, start: float) -> tuple[float, ...]:
+    """The retiming keys of `strip` in frames after `start`; none where Blender hides them."""
+    return tuple(key.timeline_frame - start for key in getattr(strip, "retiming_keys", ()))
+
+
 def speed_changes(strip: Any) -> int | None:
     """How many stretches of `strip` have a speed of their own (0: it was never retimed); None if Blender hides it."""
     keys = getattr(strip, "retiming_keys", None)

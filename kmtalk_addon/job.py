@@ -69,8 +69,17 @@ def start_code(python: str, folders: Folders, code: str) -> list[str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without what would change a Python: children of the child would not be isolated by -I."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "__PYVENV_LAUNCHER__"}
+    """The environment without what would change a Python: children of the child would not be isolated by -I.
+
+    On Windows, programs are not looked for in the working folder, which may be that of a .blend from anywhere.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "__PYVENV_LAUNCHER__"}
+    return kept | {"NoDefaultCurrentDirectoryInExePath": "1"}
+
+
+def safe_folder() -> str:
+    """A folder to work in that holds no stranger's programs and modules, as that of the opened .blend may."""
+    return str(Path(sys.executable).parent)
 
 
 def _folders(python: str, core_folder: str) -> Folders:
@@ -96,6 +105,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._log or subprocess.DEVNULL,
                 env=clean_environment(),
+                cwd=safe_folder(),
                 encoding="utf-8",
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
@@ -105,7 +115,9 @@ class Worker:
             raise KMTalkError(
                 f"Cannot start the Python {command[0]} ({error.strerror}); correct it in the add-on's preferences."
             ) from None
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._to_say: queue.SimpleQueue[str | None] = queue.SimpleQueue()  # None: nothing more
+        for part in (self._listen, self._speak):
+            threading.Thread(target=part, daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -118,11 +130,9 @@ class Worker:
         return self._process.pid
 
     def send(self, request: Request) -> int:
-        """Hand over a request; returns its id."""
+        """Hand over a request, without waiting until the process takes it; returns its id."""
         self._requests += 1
-        with contextlib.suppress(OSError):  # the process is gone: `receive` says so
-            self._process.stdin.write(encode_request(self._requests, request) + "\n")
-            self._process.stdin.flush()
+        self._to_say.put(encode_request(self._requests, request) + "\n")
         return self._requests
 
     def receive(self, timeout: float) -> Answer | None:
@@ -139,9 +149,9 @@ class Worker:
     def kill(self) -> None:
         """End the process at once."""
         self._process.kill()
-        self._process.wait()
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it waits for a disk or network that does not answer
+            self._process.wait(5)
+        self._to_say.put(None)
 
     def log(self) -> str:
         """What the worker and its libraries have printed."""
@@ -157,6 +167,15 @@ class Worker:
         self._process.kill()
         self._process.stdout.close()
         self._answers.put(None)
+
+    def _speak(self) -> None:
+        """A pipe holds 64 kB; where the process takes nothing, only this thread waits."""
+        with contextlib.suppress(OSError, ValueError):  # the process is gone: `receive` says so
+            while (line := self._to_say.get()) is not None:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+        with contextlib.suppress(OSError, ValueError):
+            self._process.stdin.close()
 
     def _last_words(self) -> str:
         status = self._process.wait()

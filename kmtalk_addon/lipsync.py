@@ -22,6 +22,7 @@ from kmtalk_core.sliders import Layers, Sliders
 from . import corrections, keyframes, live, shape_keys, takes
 from .job import Steps
 from .strip import Line, choose_strip, read_line, scene_rate, sound_file, what_is_said
+from .subject import Subject
 from .takes import find_take, read_take
 
 
@@ -67,19 +68,21 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     """
     shape_keys.check_mesh(obj)
     line = read_line(scene, strip)
-    mesh, strip_name, asked = obj.name, strip.name, takes.settings_on(strip)
+    about, asked = Subject.of(scene, strip, obj, line), takes.settings_on(strip)
     corrected = corrections.with_pending(strip, obj)
     given = {f.name: getattr(options, f.name) for f in fields(options)}
+    given["transcript"] = options.transcript or what_is_said(strip).text
+    if options.alignment is not None:  # the worker has another working folder
+        given["alignment"] = str(Path(options.alignment).absolute())
     with _folder() as folder, sound_file(strip) as audio:
         built = None
         if shape_keys.needs_rig(obj):
             shape_keys.save_mesh(obj, folder / "mesh.npz")
             yield BuildRig(str(folder / "mesh.npz"), str(folder / "rig.npz"))
-            built = shape_keys.load_shapes(_mesh(mesh), folder / "rig.npz")
+            built = shape_keys.load_shapes(shape_keys.check_mesh(about.head()), folder / "rig.npz")
         elif shape_keys.own_shapes(obj):
             shape_keys.save_mesh(obj, folder / "mesh.npz", with_shapes=True)
             given["mesh"] = str(folder / "mesh.npz")
-        given["transcript"] = options.transcript or what_is_said(strip).text
         details = yield Animate(
             audio=audio,
             out=str(folder / "out.npz"),
@@ -93,13 +96,12 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
         )
         result = (folder / "out.npz").read_bytes()
     animation = takes.loaded(result)
-    line = replace(line, delay=details["delay"])
-    outcome = apply(_mesh(mesh), line, animation, result, tuple(details["warnings"]), built)
-    if (strip := _strip(scene, strip_name)) is not None:
-        if takes.settings_on(strip) == asked:  # else somebody has moved a slider meanwhile
-            takes.set_on(strip, animation)
-        if corrected.listed:
-            corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
+    strip, line = about.strip(), replace(about.line_now(), delay=details["delay"])
+    outcome = apply(about.head(), replace(line, strip=strip.name), animation, result, tuple(details["warnings"]), built)
+    if takes.settings_on(strip) == asked:  # else somebody has moved a slider meanwhile
+        takes.set_on(strip, animation)
+    if corrected.listed:
+        corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
     return outcome
 
 
@@ -127,6 +129,7 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
     pending = corrections.pending(take)
     if not pending:
         raise InputError("No word or phone has been changed; change a text or a time first.")
+    about = Subject.of(scene, strip, obj, line)
     with _folder() as folder, sound_file(strip) as audio:
         edited = _edited(scene, take.name, obj)
         yield from _completed(edited, folder)
@@ -143,11 +146,10 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
             key_density=options.key_density,
         )
         result = (folder / "corrected.npz").read_bytes()
-    animation = takes.loaded(result)
+    animation, strip = takes.loaded(result), about.strip()
     outcome = _put_back(edited, animation, result, ())
-    if (strip := _strip(scene, edited.take)) is not None:
-        stored = corrections.stored(strip)
-        corrections.store(strip, corrections.Stored(animation.audio_sha256, (*stored.listed, *pending)))
+    stored = corrections.stored(strip)
+    corrections.store(strip, corrections.Stored(animation.audio_sha256, (*stored.listed, *pending)))
     return Outcome(f"{len(pending)} corrected; {outcome.summary}", outcome.warnings)
 
 

@@ -11,11 +11,11 @@ from kmtalk_core.errors import KMTalkError
 from kmtalk_core.sliders import Layers, Sliders
 
 from . import compat, corrections, lipsync, live, shape_keys, takes
-from .job import Steps
+from .job import Job, Steps
 from .live import redraw
 from .preferences import interpreter, tools
 from .session import current
-from .strip import choose_strip, sound_path
+from .strip import check_heard, choose_strip, sound_path
 
 POLL_INTERVAL = 0.05  # s
 
@@ -46,6 +46,7 @@ class Working:
 
     bl_options: ClassVar = {"UNDO"}
     _timer = None
+    _job: Job | None = None
     _in_window = False  # a user waits and watches, so the work is done in the background
 
     def steps(self, context: bpy.types.Context) -> Steps[lipsync.Outcome]:
@@ -57,9 +58,9 @@ class Working:
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            job = current.start(self.steps(context), *interpreter(context))
+            self._job = current.start(self.steps(context), *interpreter(context))
             if not self._in_window:
-                return self.finish(job.wait())
+                return self.finish(self._job.wait())
         except Exception as error:
             return self.fail(error)
         self._timer = context.window_manager.event_timer_add(POLL_INTERVAL, window=context.window)
@@ -67,34 +68,37 @@ class Working:
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if current.job is None or event.type == "ESC":
+        if current.job is not self._job or event.type == "ESC":
             self.cancel(context)
             self.report({"INFO"}, "Cancelled; nothing was changed")
             return {"CANCELLED"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         redraw()
-        context.workspace.status_text_set(f"KMTalk: {current.message} ({current.fraction:.0%}), Esc cancels")
+        show_status(context, f"KMTalk: {current.message} ({current.fraction:.0%}), Esc cancels")
         try:
-            if not current.job.poll():
+            if not self._job.poll():
                 return {"PASS_THROUGH"}
-            status = self.finish(current.job.result)
+            status = self.finish(self._job.result)
         except Exception as error:
             status = self.fail(error)
         self.put_away(context)
         return status
 
     def cancel(self, context: bpy.types.Context) -> None:
-        current.cancel()
+        if current.job is self._job:
+            current.cancel()
         self.put_away(context)
 
     def put_away(self, context: bpy.types.Context) -> None:
-        context.window_manager.event_timer_remove(self._timer)
-        context.workspace.status_text_set(None)
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+        self._timer = None
+        show_status(context, None)
         redraw()
 
     def finish(self, outcome: lipsync.Outcome) -> set[str]:
-        current.job = None
+        current.finish(self._job)
         live.bring_up_to_date(compat.sequencer_scene(bpy.context))  # with sliders that were moved meanwhile
         for sentence in outcome.warnings:
             self.report({"WARNING"}, sentence)
@@ -102,6 +106,7 @@ class Working:
         return {"FINISHED"}
 
     def fail(self, error: Exception) -> set[str]:
+        current.finish(self._job)
         self.report({"ERROR"}, current.explain(error))
         return {"CANCELLED"}
 
@@ -371,6 +376,12 @@ class KMTALK_OT_add_sound(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def show_status(context: bpy.types.Context, text: str | None) -> None:
+    """Say something in the status bar; None takes it away, in whatever workspace it was said."""
+    for workspace in bpy.data.workspaces:
+        workspace.status_text_set(text if workspace == context.workspace else None)
+
+
 def can_work(operator: type[bpy.types.Operator], need) -> bool:
     """Whether nothing else is at work and `need` raises no KMTalkError; tells the user why not."""
     try:
@@ -391,7 +402,9 @@ def _is_sound(path: Path) -> bool:
 
 
 def _strip_and_mesh(context: bpy.types.Context) -> tuple[compat.StripType, bpy.types.Object]:
-    strip = choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
+    scene = compat.sequencer_scene(context)
+    strip = choose_strip(scene, context.scene.kmtalk.strip)
+    check_heard(scene, strip)
     return strip, shape_keys.check_mesh(chosen_mesh(context))
 
 

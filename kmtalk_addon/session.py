@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
+from bpy.app.handlers import persistent
 
 import kmtalk_core
 from kmtalk_core.errors import KMTalkError, storage_trouble
@@ -62,6 +63,11 @@ class Session:
         self.job = Job(steps, self.worker, self._progress)
         return self.job
 
+    def finish(self, job: Job) -> None:
+        """`job` is over, whatever came of it; another one that is on its way goes on."""
+        if self.job is job:
+            self.job = None
+
     def cancel(self) -> None:
         """Stop the job that is on its way."""
         if self.job is not None:
@@ -77,8 +83,7 @@ class Session:
         self.environment = None
 
     def explain(self, error: Exception) -> str:
-        """End the job; returns, and keeps for the panel, one sentence. A traceback goes to the console only."""
-        self.job = None
+        """One sentence, which is kept for the panel too. A traceback goes to the console only."""
         self.error = sentence(error)
         return self.error
 
@@ -103,3 +108,21 @@ def sentence(error: Exception) -> str:
 
 
 current = Session()
+
+
+def register() -> None:
+    """Notice when another file is opened."""
+    bpy.app.handlers.load_pre.append(_leave_file)
+
+
+def unregister() -> None:
+    """The inverse of `register`."""
+    if _leave_file in bpy.app.handlers.load_pre:
+        bpy.app.handlers.load_pre.remove(_leave_file)
+
+
+@persistent
+def _leave_file(*_: object) -> None:
+    """What is at work is of the file that is being closed, and so is what was said."""
+    current.cancel()
+    current.error = ""

@@ -68,35 +68,61 @@ def sound_strips(scene: bpy.types.Scene) -> list[Any]:
 
 
 def choose_strip(scene: bpy.types.Scene, name: str = "") -> Any:
-    """The sound strip `name`; without a name the active strip, else the only one. Raises InputError."""
+    """The sound strip `name`; without a name the active strip, or the only one of it or of all. Raises InputError."""
     strips = sound_strips(scene)
     if name:
         for strip in strips:
             if strip.name == name:
                 return strip
-        raise InputError(f"There is no sound strip {name}; choose one.")
+        other = next((strip for strip in compat.all_strips(scene) if strip.name == name), None)
+        raise InputError(_no_sound(other) if other is not None else f"There is no sound strip {name}; choose one.")
+    active = scene.sequence_editor.active_strip if scene.sequence_editor else None
+    inside = [strip for strip in strips if strip == active or active in metas_around(strip)]
+    if len(inside) == 1 or (not inside and len(strips) == 1):
+        return (inside or strips)[0]
+    if not strips and active is not None:
+        raise InputError(_no_sound(active))
     if not strips:
         raise InputError("There is no sound strip; add one in the sequencer or with Add Sound.")
-    active = scene.sequence_editor.active_strip
-    for strip in strips:
-        if strip == active or len(strips) == 1:
-            return strip
     raise InputError(f"There are {len(strips)} sound strips; choose one.")
+
+
+def metas_around(strip: Any) -> list[Any]:
+    """The meta strips that hold `strip`, the inner ones first."""
+    found = []
+    while (strip := strip.parent_meta()) is not None:
+        found.append(strip)
+    return found
+
+
+def check_heard(scene: bpy.types.Scene, strip: Any) -> None:
+    """Raise InputError if `strip` is muted: by itself, by its channel, or by a meta strip around it."""
+    around = metas_around(strip)
+    for inner, outer in zip((strip, *around), (*around, None), strict=True):
+        which = f"The strip {strip.name}" if inner == strip else f"The meta strip {inner.name} around {strip.name}"
+        if inner.mute:
+            raise InputError(f"{which} is muted, so nothing of it is heard; unmute it (Alt H) and try again.")
+        channel = (outer or scene.sequence_editor).channels[inner.channel]
+        if channel.mute:
+            raise InputError(f"{which} lies on {channel.name}, which is muted; unmute the channel and try again.")
 
 
 def sound_path(strip: Any) -> Path:
     """Where the sound file of `strip` is expected."""
-    return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library))
+    return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library)).absolute()
 
 
 def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
     """What `strip` of `scene` plays. Raises InputError if that cannot be known."""
+    check_heard(scene, strip)
     at, fps, origin = compat.handles(strip), scene_rate(scene), origin_of(scene, strip)
-    speed = _speed(scene, strip, at)
-    first = max(at.left, math.ceil(origin - 1e-6))
-    end = min(at.right, origin + at.trim + at.length)
+    around = [compat.handles(meta) for meta in metas_around(strip)]
+    first = max(at.left, math.ceil(origin - 1e-6), *(meta.left for meta in around))
+    end = min(at.right, origin + at.trim + at.length, *(meta.right for meta in around))
     if end - first < 1:
-        raise InputError(f"The strip {strip.name} plays nothing of its sound; drag its handles apart.")
+        whose = "its handles or those of the meta strip around it" if around else "its handles"
+        raise InputError(f"The strip {strip.name} plays nothing of its sound; drag {whose} apart.")
+    speed = _speed(scene, strip, at)
     rate = fps / speed
     return Line(
         strip=strip.name,
@@ -115,6 +141,16 @@ def origin_of(scene: bpy.types.Scene, strip: Any) -> float:
     at = compat.handles(strip)
     # As Blender plays it: whole frames of offset, and a delay of the sound track in seconds.
     return at.left - int(at.offset) - at.trim + compat.sound_delay(strip) * scene_rate(scene)
+
+
+def what_plays(scene: bpy.types.Scene, strip: Any) -> tuple[Any, ...]:
+    """Whatever decides what `strip` plays and how fast, but not when: the same as long as nobody has changed it."""
+    at, origin = compat.handles(strip), origin_of(scene, strip)
+    window = [(meta.left - origin, meta.right - origin) for meta in map(compat.handles, metas_around(strip))]
+    return (
+        scene_rate(scene), strip.sound.filepath, compat.retiming(strip, at.left - at.offset), *window,
+        at.left - origin, at.right - origin, at.length,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -181,6 +217,20 @@ def text_beside(path: Path) -> str | None:
         return (read_transcript(found).strip() or None) if found is not None else None
     except InputError:
         return None
+
+
+def _no_sound(strip: Any) -> str:
+    """Why `strip`, which is none, is no sound strip, and what to do."""
+    if strip.type == "SCENE" and strip.scene is not None:
+        return (
+            f"{strip.name} is a scene strip; choose the scene {strip.scene.name} in the sequencer and animate the sound"
+            " strip there."
+        )
+    if strip.type == "META":
+        return f"The meta strip {strip.name} holds no sound strip, or several; choose one."
+    if strip.type == "SOUND":
+        return f"The strip {strip.name} has lost its sound; choose a file in the strip's Source."
+    return f"{strip.name} is no sound strip; choose the sound strip with the speech, or add one with Add Sound."
 
 
 def _speed(scene: bpy.types.Scene, strip: Any, at: compat.Handles) -> float:

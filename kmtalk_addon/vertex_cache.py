@@ -32,6 +32,7 @@ from .job import Steps
 from .lipsync import Options, Outcome
 from .operators import Working, can_work, chosen_mesh, options_of
 from .strip import choose_strip, read_line, sound_file, what_is_said
+from .subject import Subject
 
 FOLDER = "kmtalk_cache"  # beside the .blend file
 LINES = "kmtalk_vertex_lines"  # custom property of the object: JSON, strip → `CachedLine`
@@ -67,7 +68,8 @@ def generate(
     _folder_of_file()
     if not checkpoint:
         raise InputError("No checkpoint is chosen; choose one that was trained on vertices.")
-    line, name = read_line(scene, strip), obj.name
+    line = read_line(scene, strip)
+    about = Subject.of(scene, strip, obj, line)
     with tempfile.TemporaryDirectory(prefix="kmtalk-") as temporary, sound_file(strip) as audio:
         folder = Path(temporary)
         save_npz({"vertices": shape_keys.rest_positions(obj), "faces": _triangles(obj)}, folder / "mesh.npz", False)
@@ -78,7 +80,7 @@ def generate(
             duration=line.duration,
             as_strip=True,
             transcript=options.transcript or what_is_said(strip).text,
-            alignment=options.alignment,
+            alignment=options.alignment and str(Path(options.alignment).absolute()),
             localizer=options.localizer,
             language=options.language,
             fps=line.frames_per_second_of_sound,
@@ -87,10 +89,10 @@ def generate(
             intensity=options.intensity,
             tools=options.tools,
             mesh=str(folder / "mesh.npz"),
-            checkpoint=bpy.path.abspath(checkpoint),
+            checkpoint=str(Path(bpy.path.abspath(checkpoint)).absolute()),
         )
         animation = _loaded(folder / "out.npz")
-        obj = _object(name)
+        obj, line = about.head(), about.line_now()
         result, cache = _files(obj, line.strip)
         made = CachedLine(checkpoint, result, cache, line.first_frame, len(animation.times), animation.fps)
         return _show(obj, line.strip, made, animation, folder / "out.npz", tuple(details["warnings"]))

@@ -130,6 +130,29 @@ def test_a_worker_that_hangs_is_ended(noisy):
     assert not noisy.alive
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot stop a process for a while")
+def test_a_stopped_worker_does_not_keep_blender_waiting(noisy):
+    Job(asks(Animate("ok", "")), noisy, ignore).wait()
+    os.kill(noisy.pid, signal.SIGSTOP)
+    begin = time.monotonic()
+    job = Job(asks(Animate("long", "", transcript="word " * 200_000)), noisy, ignore)  # a pipe holds 64 kB
+    assert not job.poll()
+    job.cancel()
+    assert time.monotonic() - begin < 1.0 and not noisy.alive
+
+
+def test_a_long_request_arrives_whole(noisy):
+    path = "long " * 200_000
+    assert Job(asks(Animate(path, "")), noisy, ignore).wait() == [{"read": path}]
+
+
+def test_the_worker_works_in_a_folder_of_its_python(worker, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    started = Worker([sys.executable, "-c", "import os, sys; print(os.getcwd(), file=sys.stderr)"])
+    started._process.wait()
+    assert started.log().strip() == str(Path(sys.executable).parent)
+
+
 def test_a_busy_worker_gives_signs_of_life(noisy):
     job = Job(asks(Animate("busy", "")), noisy, ignore)
     while not job.poll(timeout=0.05):

@@ -315,6 +315,17 @@ def test_a_script_does_not_disturb_a_job_on_its_way(shot):
     session.current.cancel()
 
 
+def test_nothing_that_is_pressed_meanwhile_ends_a_job_on_its_way(shot):
+    head, sound_strip = shot
+    job = session.current.start(lipsync.generate(bpy.context.scene, sound_strip, head, lipsync.Options()), "")
+    for operator in (bpy.ops.kmtalk.self_check, bpy.ops.kmtalk.generate):
+        with pytest.raises(RuntimeError, match="at work"):
+            operator()
+    assert session.current.job is job
+    assert "key motions" in job.wait().summary
+    session.current.finish(job)
+
+
 def test_the_phones_of_a_trimmed_strip_are_those_of_its_part(shot, alignment):
     head, sound_strip = shot
     sound_strip.kmtalk.alignment = str(alignment)

@@ -80,6 +80,60 @@ def test_a_strip_that_begins_before_its_sound_is_silent_until_then(add_strip):
     assert (line.first_frame, line.start) == (50, 0.0)
 
 
+def test_a_meta_strip_cuts_off_what_lies_outside_of_it(add_strip):
+    sound_strip = add_strip(frame=50)
+    inner = in_meta(sound_strip, 60, 100)
+    outer = in_meta(inner, 70, 110)
+    line = place(sound_strip)
+    assert (line.first_frame, line.last_frame) == (70, 99)
+    assert line.start == pytest.approx(20 / 24) and line.origin == 50
+    outer.frame_start += 5
+    assert (place(sound_strip).first_frame, place(sound_strip).origin) == (75, 55)
+    inner.frame_final_end = 72
+    with pytest.raises(InputError, match="its handles or those of the meta strip around it"):
+        place(sound_strip)
+
+
+@pytest.mark.parametrize("muted", ["strip", "inner", "outer", "channel", "channel in meta"])
+def test_what_is_muted_is_refused(add_strip, muted):
+    sound_strip = add_strip(frame=50)
+    inner = in_meta(sound_strip)
+    outer = in_meta(inner)
+    of_scene = bpy.context.scene.sequence_editor.channels
+    of_scene[sound_strip.channel].mute = True  # it lies on that of the meta strip instead
+    assert outer.channel != sound_strip.channel and place(sound_strip)
+    channels = {"channel": of_scene[outer.channel], "channel in meta": inner.channels[sound_strip.channel]}
+    {"strip": sound_strip, "inner": inner, "outer": outer, **channels}[muted].mute = True
+    with pytest.raises(InputError, match=r"muted.* unmute"):
+        place(sound_strip)
+
+
+def test_what_is_no_sound_strip_says_what_to_do(add_strip):
+    scene, other = bpy.context.scene, bpy.data.scenes.new("Shot 2")
+    editor = scene.sequence_editor_create()
+    scene_strip = editor.strips.new_scene("Shot", other, 3, 1)
+    with pytest.raises(InputError, match="Shot is a scene strip; choose the scene Shot 2 in the sequencer"):
+        strip.choose_strip(scene, "Shot")
+    editor.active_strip = scene_strip
+    with pytest.raises(InputError, match="scene strip"):
+        strip.choose_strip(scene)
+    add_strip(name="A"), add_strip(name="B", channel=2)
+    meta = in_meta(scene.sequence_editor.strips["B"])
+    editor.active_strip = meta
+    assert strip.choose_strip(scene).name == "B"
+
+
+def in_meta(inner, start=None, end=None):
+    """A meta strip around a strip, which plays from frame `start` to `end`."""
+    holder = inner.parent_meta() or bpy.context.scene.sequence_editor
+    meta = holder.strips.new_meta(f"Meta of {inner.name}", inner.channel + 3, 1)
+    inner.move_to_meta(meta)
+    meta.frame_final_start, meta.frame_final_end = inner.frame_final_start, inner.frame_final_end
+    if start is not None:
+        meta.frame_final_start, meta.frame_final_end = start, end
+    return meta
+
+
 def test_a_retimed_strip_plays_faster(add_strip):
     sound_strip = add_strip(frame=50)
     with sequencer(sound_strip):
