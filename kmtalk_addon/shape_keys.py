@@ -14,7 +14,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.motion import Animation
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
-from kmtalk_core.rig.mesh import triangulate
+from kmtalk_core.rig.mesh import triangles_of
 from kmtalk_core.rig.naming import match_controls
 
 # A head with the jaw and this share of ARKit's speech controls has been rigged by somebody: it is driven as it is.
@@ -90,9 +90,7 @@ def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> N
     mesh.polygons.foreach_get("loop_total", sizes)
     mesh.loops.foreach_get("vertex_index", corners)
     # Not Blender's triangles: topologies are recognised by their edges, diagonals included.
-    polygons = np.full((len(sizes), sizes.max()), -1)
-    polygons[np.arange(sizes.max()) < sizes[:, None]] = corners
-    faces = triangulate(polygons)
+    faces = triangles_of(sizes, corners)
     to_world = _to_world(obj)
     if np.linalg.det(to_world) < 0:  # mirrored: the triangles would face inwards
         faces = faces[:, ::-1]

@@ -24,7 +24,7 @@ from kmtalk_core.export import write_pc2
 from kmtalk_core.files import save_npz, written_whole
 from kmtalk_core.motion import VertexAnimation
 from kmtalk_core.results import load_vertex_animation
-from kmtalk_core.rig.mesh import triangulate
+from kmtalk_core.rig.mesh import triangles_of
 from kmtalk_core.service.protocol import Animate, Complete
 
 from . import compat, shape_keys
@@ -257,9 +257,7 @@ def _triangles(obj: bpy.types.Object) -> np.ndarray:
     sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
     mesh.polygons.foreach_get("loop_total", sizes)
     mesh.loops.foreach_get("vertex_index", corners)
-    polygons = np.full((len(sizes), sizes.max()), -1)
-    polygons[np.arange(sizes.max()) < sizes[:, None]] = corners
-    return triangulate(polygons)
+    return triangles_of(sizes, corners)
 
 
 class KMTALK_OT_generate_vertices(Working, bpy.types.Operator):

@@ -433,3 +433,22 @@ def test_the_command_prints_the_contact_figures(capsys):
 def test_the_command_names_what_is_wrong(capsys):
     assert main(["nothing.ply"]) == 2
     assert "no file nothing.ply" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_mirrored_head_has_its_left_on_its_left(rigs, head):
+    mesh, _ = rigs(head)
+    rig = build_rig(Mesh(mesh.vertices, mesh.faces))
+    for faces in (mesh.faces[:, ::-1], mesh.faces):  # turned with the mirror, as Blender does, or left as they were
+        mirrored = build_rig(Mesh(mesh.vertices * [-1, 1, 1], faces))
+        for name in ("jawOpen", "mouthSmileLeft", "eyeBlinkRight", "cheekPuff", "mouthLeft"):
+            other = name.replace("Left", "#").replace("Right", "Left").replace("#", "Right")
+            wanted = rig.shapes[rig.control_names.index(other)] * [-1, 1, 1]
+            found = mirrored.shapes[mirrored.control_names.index(name)]
+            assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+def test_the_cheeks_puff_out_of_a_head_whose_faces_look_inwards(rigs):
+    mesh, rig = rigs("demo head")
+    inside_out = build_rig(replace(mesh, faces=mesh.faces[:, ::-1]))
+    assert np.allclose(shape(inside_out, "cheekPuff"), shape(rig, "cheekPuff"), atol=1e-3)

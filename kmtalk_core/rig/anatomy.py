@@ -119,6 +119,8 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
     skin, marks = points[own], skin_of[landmarks]
     if len(np.unique(marks)) < 68:
         raise InputError("Two landmarks are at the same vertex; pick 68 different ones.")
+    if vertex_normals(skin, faces)[marks[:60], 2].sum() < 0:  # inside out, as mirrored files are
+        faces = faces[:, ::-1]
     around = edge_graph(skin, faces)
     nose = int(marks[30])
 

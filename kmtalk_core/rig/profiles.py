@@ -88,14 +88,17 @@ def _match(profile: np.ndarray, colours: np.ndarray, vertices: np.ndarray) -> np
     candidates = [np.flatnonzero(colours == colour) for colour in profile]
     if not all(1 <= len(found) <= 2 for found in candidates):
         return None
-    # Where a topology is symmetric, partners share a colour: the person's left is where up × forward points.
+    # The person's left is where up × forward points, in a mirrored head too.
     p = np.stack([vertices[found].mean(0) for found in candidates])
     up = p[27] - p[8]
     left = np.cross(up, p[30] - (p[[0, 16]].mean(0)))
+    # Where a topology is symmetric, partners share a colour; where it is not, a mirrored head has them the wrong way.
+    mirrored = sum(np.sign((p[b] - p[a]) @ left) for a, b in PAIRS if profile[a] != profile[b]) < 0
+    partner = {side: other for pair in PAIRS for side, other in (pair, pair[::-1])} if mirrored else {}
     on_left = {i for pair in PAIRS for i in pair[1:]}
     return np.array(
         [
             found[np.argmax(vertices[found] @ left) if i in on_left else np.argmin(vertices[found] @ left)]
-            for i, found in enumerate(candidates)
+            for i, found in enumerate(candidates[partner.get(i, i)] for i in range(68))
         ]
     )
