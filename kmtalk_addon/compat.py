@@ -88,6 +88,14 @@ def channels(action: bpy.types.Action, slot: Any) -> Any:
     return strip.channelbag(slot, ensure=True)
 
 
+def all_fcurves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """The F-curves of `action`, of all its slots."""
+    if not SLOTTED_ACTIONS:
+        return list(action.fcurves)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [curve for bag in bags for curve in bag.fcurves]
+
+
 @dataclass(frozen=True)
 class Handles:
     """Where a strip lies, in frames: `left` and `right` handle (the frame after its last one), how far `left` is inside

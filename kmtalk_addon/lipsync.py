@@ -20,6 +20,7 @@ from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
 from kmtalk_core.sliders import Layers, Sliders
 
 from . import corrections, keyframes, live, shape_keys, takes
+from .hindrances import hindrances
 from .job import Steps
 from .strip import Line, choose_strip, read_line, scene_rate, sound_file, what_is_said
 from .subject import Subject
@@ -172,6 +173,7 @@ def apply(
     action = keyframes.ensure_action(obj)
     keyframes.write(obj, action, names, line, animation)
     shape_keys.make_room_for(obj, names, animation)
+    warnings = (*warnings, *hindrances(obj, names.values()))
     take = action.kmtalk_takes.get(line.strip) or action.kmtalk_takes.add()
     take.name = line.strip
     take.result, take.finished = result, b""

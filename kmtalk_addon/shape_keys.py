@@ -38,8 +38,17 @@ def check_mesh(obj: bpy.types.Object | None) -> bpy.types.Object:
     """`obj`, if shape keys can be added to it and animated; raises InputError that says why not."""
     if obj is None or obj.type != "MESH":
         raise InputError("No head is chosen; select a mesh object.")
-    if obj.library or obj.data.library:
-        raise InputError(f"{obj.name} is linked from another file; make it local or make a library override.")
+    if obj.data.library and not obj.library:
+        which = f"{obj.name} is a library override, but its mesh" if obj.override_library else f"Of {obj.name} the mesh"
+        raise InputError(
+            f"{which} {obj.data.name} is still linked; in the Outliner right-click the mesh and choose Library"
+            " Override > Make."
+        )
+    if obj.library:
+        raise InputError(
+            f"{obj.name} is linked from another file; override it (Object > Library Override > Make), and then its mesh"
+            " in the Outliner too."
+        )
     if obj.mode == "EDIT":
         raise InputError(f"{obj.name} is in Edit Mode; leave it (Tab).")
     if not obj.data.polygons:
