@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -111,8 +112,10 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch)
     sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
     add_out(sub, "DIR", "folder for the results and report.csv")
-    sub.add_argument("--resume", action="store_true", help="skip the lines whose result exists")
-    sub.add_argument("--workers", type=arguments.integer(1), default=1, metavar="N", help="processes side by side (1)")
+    sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
+    sub.add_argument(
+        "--workers", type=arguments.integer(1), metavar="N", help="processes side by side (all processors)"
+    )
     return parser
 
 
@@ -164,9 +167,13 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
 
 def batch(options: argparse.Namespace, progress: Progress) -> int:
     """In the worker's Python, for it starts processes of its own."""
-    arguments = ["batch", str(options.manifest), "--out", str(options.out), "--workers", str(options.workers)]
+    arguments = ["batch", str(options.manifest), "--out", str(options.out)]
+    arguments += ["--workers", str(options.workers)] if options.workers else []
     arguments += ["--resume"] * options.resume + ["--progress", "json" if progress.json else "auto"]
-    code = "from kmtalk_core.command.cli import main; sys.exit(main(json.loads(sys.argv[2])))"
+    code = (
+        "from kmtalk_core.command import cli, stopping; "
+        f"stopping.end_with_parent({os.getpid()}, 'SIGTERM'); sys.exit(cli.main(json.loads(sys.argv[2])))"
+    )
     python = bpy.path.abspath(interpreter(bpy.context)[0])
     command = [*start_code(python, core_folders(python), code), json.dumps(arguments)]
     sys.stdout.flush()

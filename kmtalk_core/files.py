@@ -10,7 +10,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,17 @@ def save_text(text: str, path: str | os.PathLike[str], durable: bool = False) ->
     """Write a UTF-8 text file whole or not at all; lines end as they do in `text`."""
     with written_whole(path, durable) as partial:
         partial.write_bytes(text.encode("utf-8"))
+
+
+def synchronise(paths: Iterable[Path]) -> None:
+    """Have these files, which were written before, on the disk, and their names too. Raises OSError."""
+    folders = set()
+    for path in paths:
+        with suppress(FileNotFoundError), path.open("r+b") as file:
+            os.fsync(file.fileno())
+        folders.add(path.parent)
+    for folder in folders:
+        _sync_folder(folder)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from kmtalk_core import files
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
 from kmtalk_core.command import cli
-from kmtalk_core.command.batch import Line, Report
+from kmtalk_core.command.batch.manifest import Line
+from kmtalk_core.command.batch.report import Report
 from kmtalk_core.command.cli import main
 from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.localization import LOCALIZERS
@@ -247,7 +248,7 @@ def test_keys_outside_of_the_sound_are_told(result, tmp_path, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupting_leaves_nothing_behind(tmp_path, kind):
     command = [
         sys.executable,

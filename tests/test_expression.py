@@ -5,7 +5,7 @@ import pytest
 from test_upper_face import talking
 
 from kmtalk_core.command import arguments
-from kmtalk_core.command.batch import read_line
+from kmtalk_core.command.batch.manifest import read_line
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
 from kmtalk_core.phones import SILENCE, Alignment, Phone

@@ -89,7 +89,8 @@ def test_long_speech_is_cut_at_pauses():
 
 
 def test_a_batch_aligns_its_lines_together(both, tmp_path, monkeypatch):
-    from kmtalk_core.command.batch import Line, align_together
+    from kmtalk_core.command.batch.manifest import Line
+    from kmtalk_core.command.batch.together import align_together
 
     mfa, whisper, _ = both
     monkeypatch.setenv("KMTALK_MFA", str(mfa.program))

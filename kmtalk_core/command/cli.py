@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from ..request import Request
     from ..vertex_animator import VertexAnimator
 
+LISTED = 20  # failed lines that are told one by one
+
 
 def build_parser() -> Parser:
     """Describe the commands and options; they are a public contract."""
@@ -126,8 +128,8 @@ def build_parser() -> Parser:
     sub = command("batch", "animate every line of a manifest", batch)
     sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results and report.csv")
-    sub.add_argument("--resume", action="store_true", help="skip the lines whose result exists")
-    sub.add_argument("--workers", type=integer(1), default=1, metavar="N", help="processes side by side (1)")
+    sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
+    sub.add_argument("--workers", type=integer(1), metavar="N", help="processes side by side (all processors)")
 
     command("doctor", "tell what works here, what is missing and how to get it", doctor)
     return parser
@@ -274,12 +276,15 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def batch(options: argparse.Namespace, progress: Progress) -> int:
-    from .batch import read_manifest, run_batch
+    from .batch.manifest import read_manifest
+    from .batch.run import run_batch
 
     lines = read_manifest(options.manifest)
     outcome = run_batch(lines, options.out, resume=options.resume, workers=options.workers, progress=progress)
-    for line in outcome.failed:
+    for line in outcome.failed[:LISTED]:
         progress.warning(f"{line.audio}: {line.error}")
+    if len(outcome.failed) > LISTED:
+        progress.warning(f"{len(outcome.failed) - LISTED} more lines failed; {outcome.report} lists them.")
     progress.done(outcome.report, outcome.summary)
     return 1 if outcome.failed else 0
 
@@ -402,8 +407,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Wrong options are told as JSON too.
     progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
     if arguments is None:
-        # A farm ends jobs with SIGTERM: unwind, so that no half-written file stays.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        # Farms end jobs with SIGTERM, closed terminals with SIGHUP: unwind, so that no half-written file stays.
+        for kind in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+            if signal.getsignal(kind) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(kind, lambda *_: sys.exit(1))
     try:
         options = build_parser().parse_args(given)
         progress = Progress(options.progress)

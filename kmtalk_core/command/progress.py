@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 BAR_WIDTH = 30  # characters
@@ -33,7 +34,7 @@ class Progress:
             self.drawn_at = time.monotonic()
             filled = round(fraction * BAR_WIDTH)
             text = f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%} {message}"
-            print(f"\r{text[:78]:78}", end="", file=sys.stderr, flush=True)
+            _tell(f"\r{text[:78]:78}", end="")
 
     def span(self, start: float, end: float) -> Callable[[float, str], None]:
         """Return a progress function whose 0…1 is `start`…`end` here."""
@@ -56,20 +57,26 @@ class Progress:
             self._line({"progress": 1.0, "message": summary, "result": str(path)})
         elif self.bar:
             self.clear()
-            print(f"{path}: {summary}", file=sys.stderr)
+            _tell(f"{path}: {summary}")
 
     def _say(self, kind: str, text: str, sentence: str) -> None:
         if self.json:
             self._line({kind: sentence})
         else:
             self.clear()
-            print(f"kmtalk: {text}", file=sys.stderr)
+            _tell(f"kmtalk: {text}")
 
     def clear(self) -> None:
         """Take the bar off the terminal."""
         if self.bar and self.drawn_at > -math.inf:
-            print(f"\r{'':78}\r", end="", file=sys.stderr)
+            _tell(f"\r{'':78}\r", end="")
             self.drawn_at = -math.inf
 
     def _line(self, record: dict[str, object]) -> None:
-        print(json.dumps(record, ensure_ascii=False), file=sys.stderr, flush=True)
+        _tell(json.dumps(record, ensure_ascii=False))
+
+
+def _tell(text: str, end: str = "\n") -> None:
+    # Where the terminal was closed, or the reader of a pipe is gone, the work goes on, or ends in its own way.
+    with suppress(OSError, ValueError):
+        print(text, end=end, file=sys.stderr, flush=True)

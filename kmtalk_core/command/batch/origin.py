@@ -1,0 +1,94 @@
+"""Whether a result still is what its line says: judged by content, never by dates or by its being there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+
+from ... import __version__
+from ...errors import InputError
+from ...files import load_npz
+from .journal import Entry
+from .manifest import Line
+
+FILES = ("audio", "transcript_file", "alignment", "corrections", "mesh")  # fields of Line that name files
+
+
+class Standing(Enum):
+    """What is to be done for a line: make its result, skip it as it is right, or keep what was edited by hand."""
+
+    MAKE = "make"
+    SKIP = "skip"
+    KEEP = "keep"
+
+
+def origin_of(line: Line, model: str) -> str:
+    """Hex digest of all that the result of `line` is made from: files by content, settings, model and program.
+
+    Raises InputError for a file that cannot be read.
+    """
+    made_from = asdict(line)
+    del made_from["out"]
+    made_from |= {name: sha256_of(path) for name, path in files_of(line).items()}
+    made_from |= {"model": model, "program": __version__}
+    if line.localizer.startswith("whisper"):
+        from ...localization.tools import Tools
+
+        made_from["tools"] = asdict(Tools.from_environment())
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def standing_of(out: Path, origin: str, known: Entry | None, resume: bool) -> Standing:
+    """Judge the result at `out`, of which the journal knows `known`; without `resume`, what is right is made again."""
+    if not out.is_file():
+        return Standing.MAKE
+    if known is not None and known.sha256 == sha256_of(out):
+        # "working" is what an earlier run had in mind; it did not come to it.
+        right = known.state != "failed" and known.origin == origin
+        return Standing.SKIP if resume and right else Standing.MAKE
+    if known is None or not known.sha256 or known.state == "working":
+        # Nobody wrote down what this is; what an animator has edited says so itself.
+        return Standing.KEEP if has_edited_keys(out) else Standing.MAKE
+    return Standing.KEEP
+
+
+def has_edited_keys(out: Path) -> bool:
+    """Whether a result says that an animator edited its keys."""
+    try:
+        edited = load_npz(out).get("key_edited")
+    except InputError:
+        return False
+    return edited is not None and bool(edited.any())
+
+
+def files_of(line: Line) -> dict[str, Path]:
+    """The files that a line names, by field."""
+    return {name: path for name in FILES if (path := getattr(line, name)) is not None}
+
+
+def stamps_of(line: Line) -> dict[str, tuple[int, int]]:
+    """Size and date of each file, which change while somebody writes to it."""
+    found = {}
+    for name, path in files_of(line).items():
+        try:
+            about = path.stat()
+        except OSError:
+            continue  # reading it tells why
+        found[name] = (about.st_size, about.st_mtime_ns)
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content; raises InputError if it cannot be read, or is a pipe or a device."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path} is not a file; name a file.")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name that files can have"
+        raise InputError(f"{path} cannot be read ({reason}); check the path.") from None

@@ -1,0 +1,147 @@
+"""One line of a batch: from its files to its result. This is what the workers do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import InputError, KMTalkError, StorageError
+from .journal import Entry
+from .manifest import SETTINGS, Line
+from .origin import Standing, origin_of, sha256_of, stamps_of, standing_of
+from .report import Report
+from .worker import Tell
+
+if TYPE_CHECKING:
+    from ...animator import Animator
+    from ...phones import Alignment
+
+LEAST, PER_SECOND = 60.0, 20.0  # s that a line may take, and per second of its sound
+WHISPER_LEAST, WHISPER_PER_SECOND = 900.0, 120.0  # the same for lines that Whisper hears
+
+
+@dataclass(frozen=True)
+class Job:
+    """A line to animate into `folder`; `known`: what the journal has of it; `aligned`: its phones, where found already.
+
+    Without `resume`, what is right is made again.
+    """
+
+    line: Line
+    folder: Path
+    known: Entry | None = None
+    resume: bool = False
+    aligned: Alignment | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a job: its `report`, and its `entry` for the journal, None where nothing was changed.
+
+    `storage`: the sentence of a disk that takes nothing, which makes it useless to go on.
+    """
+
+    report: Report
+    entry: Entry | None = None
+    storage: str = ""
+
+
+def make_worker() -> Callable[[Job, Tell], Made]:
+    """Load the model once; returns what does a job with it."""
+    from ...animator import Animator
+
+    animator = Animator()
+    return lambda job, tell: do(job, animator, tell)
+
+
+def do(job: Job, animator: Animator, tell: Tell) -> Made:
+    """Animate one line unless its result stands already; what goes wrong becomes a report."""
+    start = time.perf_counter()
+    line = job.line
+    blank = Report(str(line.audio), line.out, "failed")
+    try:
+        origin = origin_of(line, animator.model)
+        standing = standing_of(job.folder / line.out, origin, job.known, job.resume)
+        if standing is not Standing.MAKE:
+            return standing_report(job, origin, standing)
+        report = replace(animate(job, animator, tell), seconds=time.perf_counter() - start)
+        report = replace(report, times_real_time=report.duration / report.seconds)
+        sha256 = sha256_of(job.folder / line.out)
+        return Made(report, Entry(line.out, "done", origin, sha256, asdict(report)))
+    except StorageError as error:
+        return Made(replace(blank, error=str(error)), storage=str(error))
+    except KMTalkError as error:
+        why = str(error)
+    except MemoryError:
+        why = "Not enough memory; try a shorter sound, or leave out vertices."
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+    report = replace(blank, seconds=time.perf_counter() - start, error=why)
+    return Made(report, failure_of(job, report))
+
+
+def failure_of(job: Job, report: Report) -> Entry:
+    """For the journal: the line failed, and whatever result it had before is as it was."""
+    known = job.known or Entry(job.line.out, "failed")
+    return replace(known, state="failed", report=asdict(report))
+
+
+def standing_report(job: Job, origin: str, standing: Standing) -> Made:
+    """The report of a result that is left as it is, with the figures of when it was made."""
+    known = job.known
+    report = Report(str(job.line.audio), job.line.out, "skipped")
+    if known is not None and known.report is not None:
+        report = replace(Report.from_dict(known.report), audio=report.audio, status="skipped", error="", attempts=1)
+    if standing is Standing.KEEP:
+        changed = known is not None and bool(known.origin) and known.origin != origin
+        why = "Its result was edited by hand" + (", and its line has changed since" if changed else "")
+        report = replace(report, status="kept", warnings=f"{why}; move it away to have it made anew.")
+    return Made(report)
+
+
+def animate(job: Job, animator: Animator, tell: Tell) -> Report:
+    """Make the result of a line and write it; raises KMTalkError."""
+    from ...audio import load_sound
+    from ...finish.report import contact_report
+    from ...localization.corrections import load_corrections
+    from ...localization.importers import load_alignment
+    from ...localization.transcript import read_transcript
+    from ...request import Request
+    from ...results import save_animation
+    from ..heads import load_head, with_vertices
+
+    line, out = job.line, job.folder / job.line.out
+    before = stamps_of(line)
+    sound = load_sound(line.audio)
+    heard = line.localizer.startswith("whisper") and job.aligned is None
+    least, share = (WHISPER_LEAST, WHISPER_PER_SECOND) if heard else (LEAST, PER_SECOND)
+    tell(least + share * sound.duration)
+    request = Request(
+        transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
+        alignment=load_alignment(line.alignment, line.alignment_fps) if line.alignment else job.aligned,
+        corrections=load_corrections(line.corrections, sound.sha256) if line.corrections else (),
+        **{name: getattr(line, name) for name in SETTINGS},
+    )
+    head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
+    animation = animator.animate(sound, request)
+    if head:
+        animation = with_vertices(animation, head, lambda fraction, message: None)
+    if stamps_of(line) != before:
+        raise InputError("Its files were changed while they were read; run the batch again with --resume.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_animation(animation, out)
+    contacts = contact_report(animation)
+    return Report(
+        str(line.audio),
+        line.out,
+        "done",
+        duration=animation.alignment.duration,
+        keys=len(animation.keys.times),
+        contacts=contacts.contacts,
+        missed_contacts=len(contacts.violations),
+        localizer=animation.alignment.source,
+        warnings=" ".join(dict.fromkeys((*sound.warnings, *animation.alignment.warnings))),
+    )
