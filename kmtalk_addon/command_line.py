@@ -64,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     from kmtalk_core.command import arguments
+    from kmtalk_core.settings import LineSettings, settings_of
 
     parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -84,17 +85,8 @@ def build_parser() -> argparse.ArgumentParser:
     text.add_argument("--transcript", metavar="TEXT", help="what is said (what the strip says)")
     text.add_argument("--transcript-file", type=Path, metavar="F", help="text, .srt or .vtt file with what is said")
     sub.add_argument("--alignment", type=Path, metavar="F", help="phones or words with times: TextGrid, JSON, …")
-    sub.add_argument("--localizer", choices=arguments.LOCALIZERS, help="how phones are found")
-    sub.add_argument("--language", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone")
-    sub.add_argument("--key-rule", choices=[rule for rule in arguments.KEY_RULES if rule != "auto"])
-    sub.add_argument("--key-density", type=arguments.number(0, 1), help="share of the key motions to keep, 0 to 1")
-    for name in ("intensity", "jaw", "lips", "upper-face", "head"):
-        sub.add_argument(f"--{name}", type=arguments.STRENGTH, help="strength, 0 to 2")
-    sub.add_argument("--smoothing", type=arguments.number(0, 1), help="0 to 1: calmer; contacts stay")
-    sub.add_argument("--offset", type=arguments.number(-1, 1), metavar="S", help="move the face later by S s")
-    sub.add_argument("--expression", choices=arguments.EXPRESSIONS)
-    sub.add_argument("--expression-strength", type=arguments.number(0, 1), help="0 to 1")
-    sub.add_argument("--seed", type=arguments.integer(0), help="another seed gives other blinks and nods")
+    for setting in settings_of(LineSettings):
+        arguments.add_setting(sub, setting, with_default=False)
     add_out(sub, "F.blend", "where to save the file; it may be the opened one")
 
     sub = command("complete", "complete the motion again from the key motions as they are now", complete)

@@ -17,7 +17,7 @@ from kmtalk_core.files import save_npz
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
-from kmtalk_core.sliders import Layers, Sliders
+from kmtalk_core.settings import Layers, LineSettings, Sliders
 
 from . import corrections, keyframes, live, shape_keys, takes
 from .hindrances import hindrances
@@ -27,29 +27,15 @@ from .subject import Subject
 from .takes import find_take, read_take
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to animate a line, as in `kmtalk_core.service.protocol.Animate`.
+@dataclass(frozen=True, kw_only=True)
+class Options(LineSettings):
+    """How to animate a line: all its settings, and as in `kmtalk_core.service.protocol.Animate` what follows.
 
     None as `transcript` means what the strip says: its text, name, or the file beside the sound.
     """
 
     transcript: str | None = None
     alignment: str | None = None
-    localizer: str = "auto"
-    language: str = "en"
-    key_rule: str = "apexes"
-    key_density: float = 1.0
-    intensity: float = 1.0
-    jaw: float = 1.0
-    lips: float = 1.0
-    smoothing: float = 0.0
-    offset: float = 0.0
-    upper_face: float = 1.0
-    head: float = 1.0
-    expression: str = "neutral"
-    expression_strength: float = 1.0
-    seed: int = 0
     tools: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ from bpy.app.handlers import persistent
 
 from kmtalk_core.completion import same_keys
 from kmtalk_core.motion import Animation, KeyMotions
-from kmtalk_core.sliders import Layers, Sliders
+from kmtalk_core.settings import Layers, Sliders
 
 from . import compat, keyframes, shape_keys, takes
 from .session import current

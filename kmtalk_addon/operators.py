@@ -8,7 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.sliders import Layers, Sliders
+from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Sliders
 
 from . import compat, corrections, lipsync, live, shape_keys, takes
 from .job import Job, Steps
@@ -28,16 +28,11 @@ def chosen_mesh(context: bpy.types.Context) -> bpy.types.Object | None:
 def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.Options:
     """The panel's settings as they are now."""
     settings, said = context.scene.kmtalk, strip.kmtalk
-    sliders, layers = takes.settings_on(strip)
     return lipsync.Options(
         alignment=bpy.path.abspath(said.alignment) or None,
-        localizer=settings.localizer,
-        language=settings.language,
-        key_rule=settings.key_rule,
-        key_density=round(settings.key_density, 6),
         tools=tools(context),
-        **asdict(sliders),
-        **asdict(layers),
+        **takes.values_on(settings, LocalizerSettings, KeySettings),
+        **takes.values_on(said, Sliders, Layers),
     )
 
 

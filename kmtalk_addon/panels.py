@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 
 from kmtalk_core.errors import KMTalkError
+from kmtalk_core.settings import Layers, Sliders, settings_of
 
 from . import compat, corrections, live, shape_keys, takes
 from .operators import chosen_mesh
@@ -185,15 +186,16 @@ def draw_sliders(layout: bpy.types.UILayout, strip: bpy.types.Strip | None) -> N
         return
     header.operator("kmtalk.reset_sliders", text="", icon="LOOP_BACK", emboss=False)
     speech = body.column(align=True)
-    for name in ("intensity", "jaw", "lips", "smoothing", "offset"):
-        speech.prop(strip.kmtalk, name)
+    for setting in settings_of(Sliders):
+        speech.prop(strip.kmtalk, setting.name)
     face = body.column(align=True)
     face.prop(strip.kmtalk, "expression")
     strength = face.row()
     strength.active = strip.kmtalk.expression != "neutral"
     strength.prop(strip.kmtalk, "expression_strength")
-    for name in ("upper_face", "head", "seed"):
-        face.prop(strip.kmtalk, name)
+    for setting in settings_of(Layers):
+        if not setting.name.startswith("expression"):
+            face.prop(strip.kmtalk, setting.name)
 
 
 def draw_words(

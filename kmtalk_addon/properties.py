@@ -14,48 +14,31 @@ from bpy.props import (
     StringProperty,
 )
 
-from kmtalk_core.finish.expression import EXPRESSIONS as PROTOTYPES
-from kmtalk_core.localization.tongues import LANGUAGES as NAMES_OF_LANGUAGES
+from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
 
 from . import compat, live
 from .strip import sound_strips
-
-LOCALIZERS = (
-    ("auto", "Automatic", "With text: align it to the sound. Without: the phones that the model hears"),
-    ("whisper", "Whisper", "Without a text, take the words that Whisper hears; you install it"),
-    ("whisper-mfa", "Whisper + MFA", "As in the paper: Whisper and the Montreal Forced Aligner; you install both"),
-    ("pocketsphinx", "PocketSphinx", "Align the text, or recognise the words first; English"),
-    ("posterior", "Model", "The phones that KMTalk's own model hears; any language"),
-    ("uniform", "Uniform", "Key motions at even distances, whatever is said"),
-)
-KEY_RULES = (
-    ("apexes", "Apexes", "One key motion for each phone, where it is reached: the fewest keys, the easiest to edit"),
-    ("boundaries", "Boundaries", "Key motions where phones begin and end, as in the paper"),
-    ("both", "Both", "Key motions at apexes and boundaries"),
-)
-LANGUAGES = tuple(
-    (code, name.capitalize() if code == "any" else name, f"The text is {name}" if code != "any" else "Use no text")
-    for code, name in NAMES_OF_LANGUAGES.items()
-)
-EXPRESSIONS = tuple((name, name.capitalize(), f"A {name} face that speaks") for name in PROTOTYPES)
 
 
 def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, typed: str) -> Iterator[str]:
     yield from (strip.name for strip in sound_strips(compat.sequencer_scene(context)))
 
 
-def _strength(name: str, description: str, default: float, most: float) -> Any:
-    """A slider from 0 to `most` that acts at once; not to be animated, for it says how the whole line is worn."""
-    return FloatProperty(
-        name=name,
-        description=description,
-        default=default,
-        min=0.0,
-        max=most,
-        subtype="FACTOR",
-        options=set(),
-        update=live.changed,
-    )
+def _property(setting: Setting, **more: Any) -> Any:
+    """Blender's property for a setting of the core."""
+    about: dict[str, Any] = {"name": setting.label.title(), "description": setting.sentence, "default": setting.default}
+    if setting.choices is not None:
+        items = [(value, label, sentence) for value, (label, sentence) in setting.choices.items()]
+        return EnumProperty(items=items, **about, **more)
+    if setting.whole:
+        return IntProperty(min=int(setting.low), max=int(setting.high), **about, **more)
+    if setting.unit == "s":
+        about |= {"step": 1, "precision": 3, "subtype": "TIME_ABSOLUTE"}
+    else:
+        about |= {"subtype": "FACTOR"}
+    if setting.usual is not None:
+        about |= {"soft_min": setting.usual[0], "soft_max": setting.usual[1]}
+    return FloatProperty(min=setting.low, max=setting.high, **about, **more)
 
 
 class KMTalkSettings(bpy.types.PropertyGroup):
@@ -71,22 +54,6 @@ class KMTalkSettings(bpy.types.PropertyGroup):
         description="The head; empty for the active object",
         type=bpy.types.Object,
         poll=lambda _, obj: obj.type == "MESH",
-    )
-    localizer: EnumProperty(name="Phones By", description="How the phones are found", items=LOCALIZERS)
-    language: EnumProperty(
-        name="Language",
-        description="Language of the text; all but English need espeak-ng on this computer",
-        items=LANGUAGES,
-        default="en",
-    )
-    key_rule: EnumProperty(name="Key Motions", description="Which instants become key motions", items=KEY_RULES)
-    key_density: FloatProperty(
-        name="Key Density",
-        description="Share of these key motions to keep: less is easier to edit, more is truer to the speech",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
     )
 
 
@@ -107,37 +74,6 @@ class KMTalkLine(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
     )
     corrections: StringProperty(description="What was corrected in words and phones (JSON, see corrections.Stored)")
-    intensity: _strength("Intensity", "Strength of the speech movement; lips go on closing at p, b and m", 1.0, 2.0)
-    jaw: _strength("Jaw", "Strength of the jaw by itself", 1.0, 2.0)
-    lips: _strength("Lips", "Strength of the lips by themselves", 1.0, 2.0)
-    smoothing: _strength("Smoothing", "Calms the movement", 0.0, 1.0)
-    offset: FloatProperty(
-        name="Offset",
-        description="Seconds by which the face is later than the sound, earlier where negative; key motions go along",
-        default=0.0,
-        min=-1.0,
-        max=1.0,
-        soft_min=-0.25,
-        soft_max=0.25,
-        step=1,
-        precision=3,
-        subtype="TIME_ABSOLUTE",
-        options=set(),
-        update=live.changed,
-    )
-    upper_face: _strength("Upper Face", "Strength of brows and gaze; at 0 there are no blinks either", 1.0, 2.0)
-    head: _strength("Head", "Strength of the head's motion", 1.0, 2.0)
-    expression: EnumProperty(
-        name="Expression", description="Style of the whole face", items=EXPRESSIONS, options=set(), update=live.changed
-    )
-    expression_strength: _strength("Strength", "How much of the expression", 1.0, 1.0)
-    seed: IntProperty(
-        name="Seed",
-        description="Another seed gives other blinks, brow and head movements",
-        min=0,
-        options=set(),
-        update=live.changed,
-    )
 
 
 class KMTalkSegment(bpy.types.PropertyGroup):
@@ -195,6 +131,12 @@ class KMTalkTake(bpy.types.PropertyGroup):
     phone: IntProperty(name="Phone", description="Double-click to correct the phone", update=live.to_phone)
     contact: IntProperty(name="Contact", description="A contact that is missed", default=-1, update=live.to_contact)
 
+
+# The settings of the core. Sliders and layers act at once; none is animated, for they say how a whole line is worn.
+KMTalkSettings.__annotations__.update({s.name: _property(s) for s in settings_of(LocalizerSettings, KeySettings)})
+KMTalkLine.__annotations__.update(
+    {s.name: _property(s, options=set(), update=live.changed) for s in settings_of(Sliders, Layers)}
+)
 
 classes = (KMTalkSettings, KMTalkLine, KMTalkSegment, KMTalkContact, KMTalkTake)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
+from typing import Any
 
 import bpy
 import numpy as np
@@ -20,13 +21,12 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.phones import Phone, Word
 from kmtalk_core.results import load_animation
-from kmtalk_core.sliders import Layers, Sliders, known_fields
+from kmtalk_core.settings import Layers, Sliders, known_fields, settings_of
 
 from . import keyframes, shape_keys
 from .session import current
 from .strip import Line, choose_strip
 
-SETTINGS = (*(f.name for f in fields(Sliders)), *(f.name for f in fields(Layers)))  # those of a strip, too
 SAME_TIME = 1e-4  # s; Blender keeps single precision
 DOUBTFUL = 0.1  # confidence of a word below which are 2 in 100 right words of read speech, and half of the wrong ones
 
@@ -81,11 +81,14 @@ def shown(take: bpy.types.PropertyGroup) -> Animation:
 
 def settings_on(strip: bpy.types.Strip) -> tuple[Sliders, Layers]:
     """Sliders and layers as a strip's properties have them."""
+    return Sliders(**values_on(strip.kmtalk, Sliders)), Layers(**values_on(strip.kmtalk, Layers))
+
+
+def values_on(properties: bpy.types.PropertyGroup, *kinds: type) -> dict[str, Any]:
+    """The settings of these kinds as properties have them."""
     # Blender keeps single precision: 0.1 is 0.10000000149…
-    values = {
-        name: round(value, 6) if isinstance(value := getattr(strip.kmtalk, name), float) else value for name in SETTINGS
-    }
-    return Sliders(**known_fields(Sliders, values)), Layers(**known_fields(Layers, values))
+    found = {setting.name: getattr(properties, setting.name) for setting in settings_of(*kinds)}
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in found.items()}
 
 
 def set_on(strip: bpy.types.Strip, animation: Animation) -> None:

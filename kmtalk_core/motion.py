@@ -9,7 +9,7 @@ import numpy as np
 from .errors import InputError
 from .phones import Alignment
 from .rig.lip_line import LipLine
-from .sliders import Layers, Sliders
+from .settings import Layers, Sliders
 
 
 @dataclass(frozen=True)

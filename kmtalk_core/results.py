@@ -15,7 +15,7 @@ from .motion import Animation, KeyMotions, Unfinished, VertexAnimation, finite
 from .phones import Alignment, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
 from .rig.lip_line import LipLine
-from .sliders import Layers, Sliders, known_fields
+from .settings import Layers, Sliders, known_fields
 
 Path = str | os.PathLike[str]
 Arrays = dict[str, np.ndarray]

@@ -25,7 +25,7 @@ from .phones import Alignment
 from .request import Request
 from .rig.mesh import Mesh
 from .runtime.inference import at_times, complete_motion, pieces
-from .sliders import Layers, Sliders
+from .settings import Layers, Sliders, settings_of
 
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 HEARD_AROUND = 1.0  # s of sound beyond a piece that the encoder hears
@@ -331,7 +331,5 @@ def _around(
 
 def _without_meaning(request: Request) -> list[str]:
     """The sliders and layers that are set, other than the intensity."""
-    plain_sliders, plain_layers = Sliders(intensity=request.intensity), Layers()
-    given = {**vars(request.sliders), **vars(request.layers)}
-    plain = {**vars(plain_sliders), **vars(plain_layers)}
-    return [name for name, value in given.items() if value != plain[name]]
+    settings = settings_of(Sliders, Layers)
+    return [s.name for s in settings if s.name != "intensity" and getattr(request, s.name) != s.default]

@@ -137,7 +137,7 @@ def test_progress_rises_and_cancels(animator, sound):
 
 
 def test_wrong_requests_are_one_sentence(animator, animation):
-    with pytest.raises(InputError, match="frame rate"):
+    with pytest.raises(InputError, match="Frame rate"):
         Request(fps=0)
     with pytest.raises(InputError, match="made by"):
         animator.complete(replace(animation, model="other"), animation.keys)

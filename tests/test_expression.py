@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from test_upper_face import talking
 
-from kmtalk_core.command import arguments
+from kmtalk_core import settings
 from kmtalk_core.command.batch.manifest import read_line
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
 from kmtalk_core.phones import SILENCE, Alignment, Phone
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS
-from kmtalk_core.sliders import Layers
+from kmtalk_core.settings import Layers
 
 TIMES = np.arange(301) / 50
 STYLES = [name for name in EXPRESSIONS if name != "neutral"]
@@ -95,7 +95,7 @@ def test_off_seeded_and_the_same_at_any_frame_rate():
 
 
 def test_names_are_the_same_everywhere_and_wrong_ones_are_told():
-    assert tuple(EXPRESSIONS) == arguments.EXPRESSIONS
+    assert tuple(EXPRESSIONS) == tuple(settings.EXPRESSIONS)
     with pytest.raises(InputError, match="no expression 'bored'; choose neutral, happy"):
         Layers(expression="bored")
     with pytest.raises(InputError, match="between 0 and 1"):

@@ -22,7 +22,7 @@ from kmtalk_core.phones import BILABIALS, LABIODENTALS, Alignment, Phone, Word
 from kmtalk_core.results import load_animation, save_animation
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, SPEECH_CONTROLS
 from kmtalk_core.rig.lip_line import RIG_OPENING, LipLine
-from kmtalk_core.sliders import Layers, Sliders
+from kmtalk_core.settings import Layers, Sliders
 
 STILL = Layers(upper_face=0.0, head=0.0)
 JAW, CLOSE, ROLL = (SPEECH_CONTROLS.index(name) for name in ("jawOpen", "mouthClose", "mouthRollLower"))

@@ -1,7 +1,7 @@
-"""What the commands' options may be: choices, ranges, and a parser whose errors are one line.
+"""What the commands' options may be, and a parser whose errors are one line.
 
-The choices are those of other modules, written down again so that `--help` answers without loading them; tests hold
-them equal.
+Options that are settings of a result come from `settings`. Other choices are those of other modules, written down again
+so that `--help` answers without loading them; tests hold them equal.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..errors import InputError
+from ..settings import ENDLESS, MENU, Setting
 
-LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
-KEY_RULES = ("auto", "apexes", "boundaries", "both", "uniform")
 BACKENDS = ("auto", "onnx", "torch")
 WHISPER_DEVICES = ("auto", "cpu", "cuda", "mps")
-EXPRESSIONS = ("neutral", "happy", "sad", "angry", "surprised")
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,18 +32,33 @@ def add_command(commands: Any, name: str, text: str, run: Callable[..., Any]) ->
     return sub
 
 
-def number(low: float, high: float) -> Callable[[str], float]:
-    """Return a converter for a number in `low`…`high`, fractions (24000/1001) too."""
+def add_setting(sub: argparse.ArgumentParser, setting: Setting, with_default: bool = True) -> None:
+    """Add the option of a setting; without its default, None says that it was not given."""
+    choices, default = setting.choices, setting.default
+    text = setting.sentence[0].lower() + setting.sentence[1:]
+    if choices is None:
+        text += f", {setting.range_in_words(' to ')}" * (setting.high < ENDLESS)
+    elif len(choices) <= MENU:
+        text += f": {', '.join(choices)}"
+    else:
+        text += f": {', '.join([*choices][:MENU])}, …, {[*choices][-1]}"
+    sub.add_argument(
+        setting.option,
+        type=converter(setting),
+        default=default if with_default else None,
+        metavar=setting.unit.upper() if len(setting.unit) == 1 else setting.name.rpartition("_")[2].upper(),
+        help=f"{text} ({default if choices else format(default, 'g')})".replace("%", "%%"),
+    )
 
-    def convert(text: str) -> float:
-        over, _, under = text.partition("/")
+
+def converter(setting: Setting) -> Callable[[str], float | int | str]:
+    """A converter for what a user writes as the value of a setting, for argparse."""
+
+    def convert(text: str) -> float | int | str:
         try:
-            value = float(over) / float(under or 1)
-        except (ValueError, ZeroDivisionError):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is out of range: it must be {low:g} to {high:g}")
-        return value
+            return setting.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return convert
 
@@ -59,7 +72,3 @@ def integer(low: int) -> Callable[[str], int]:
         return int(text)
 
     return convert
-
-
-FPS = number(1, 240)  # frames a second, as the façade accepts
-STRENGTH = number(0, 2)

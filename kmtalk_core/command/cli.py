@@ -19,19 +19,8 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError, KMTalkError
-from .arguments import (
-    BACKENDS,
-    EXPRESSIONS,
-    FPS,
-    KEY_RULES,
-    LOCALIZERS,
-    STRENGTH,
-    WHISPER_DEVICES,
-    Parser,
-    add_command,
-    integer,
-    number,
-)
+from ..settings import KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
+from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter, integer
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -61,10 +50,8 @@ def build_parser() -> Parser:
         text.add_argument(
             "--transcript-beside", action="store_true", help="use the .txt, .srt, .vtt or .lab of the sound's name"
         )
-        sub.add_argument("--localizer", choices=LOCALIZERS, default="auto", help="how phones are found (default: auto)")
-        sub.add_argument(
-            "--language", default="en", metavar="L", help="of the transcript: en, de, fr, …; any: the sound alone (en)"
-        )
+        for setting in settings_of(LocalizerSettings):
+            add_setting(sub, setting)
         sub.add_argument("--whisper-model", metavar="M", help="Whisper's model: a name or a file (the best installed)")
         sub.add_argument("--whisper-device", choices=WHISPER_DEVICES, help="what runs Whisper (auto)")
         sub.add_argument("--allow-download", action="store_true", help="let Whisper download a missing model")
@@ -79,30 +66,19 @@ def build_parser() -> Parser:
     def add_out(sub: argparse.ArgumentParser, metavar: str) -> None:
         sub.add_argument("--out", type=Path, required=True, metavar=metavar, help="file to write")
 
+    (fps,) = (setting for setting in settings_of(Settings) if setting.name == "fps")
     sub = command("animate", "animate a face from a sound file", animate)
     add_speech(sub)
     sub.add_argument(
         "--alignment", type=Path, metavar="F", help="phones, words or mouth shapes with times (TextGrid, JSON, .dat, …)"
     )
-    sub.add_argument("--alignment-fps", type=FPS, help="frames a second of a Papagayo .dat (24)")
+    sub.add_argument("--alignment-fps", type=converter(fps), help="frames a second of a Papagayo .dat (24)")
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to drive (.ply, .obj or .npz); see --vertices")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
-    sub.add_argument("--fps", type=FPS, default=30.0, help="frames a second, fractions like 24000/1001 too (30)")
-    sub.add_argument("--key-rule", choices=KEY_RULES, default="auto", help="which instants become keys (auto: apexes)")
-    sub.add_argument("--key-density", type=number(0, 1), default=1.0, help="share of these keys to keep, 0 to 1 (1.0)")
+    add_setting(sub, fps)
+    for setting in settings_of(KeySettings, Sliders, Layers):
+        add_setting(sub, setting)
     add_model(sub)
-    sub.add_argument("--intensity", type=STRENGTH, default=1.0, help="strength of the speech motion (1.0)")
-    sub.add_argument("--jaw", type=STRENGTH, default=1.0, help="strength of the jaw by itself (1.0)")
-    sub.add_argument("--lips", type=STRENGTH, default=1.0, help="strength of the lips by themselves (1.0)")
-    sub.add_argument("--smoothing", type=number(0, 1), default=0.0, help="0 to 1: calmer; contacts stay (0)")
-    sub.add_argument("--offset", type=number(-1, 1), default=0.0, metavar="S", help="move the face later by S s (0)")
-    sub.add_argument(
-        "--upper-face", type=STRENGTH, default=1.0, help="strength of the brows; 0 also stops the blinks (1.0)"
-    )
-    sub.add_argument("--head", type=STRENGTH, default=1.0, help="strength of the head's motion; 0 holds it still (1.0)")
-    sub.add_argument("--expression", choices=EXPRESSIONS, default="neutral", help="style of the face (neutral)")
-    sub.add_argument("--expression-strength", type=number(0, 1), default=1.0, help="how much of it, 0 to 1 (1.0)")
-    sub.add_argument("--seed", type=integer(0), default=0, help="another seed gives other blinks and nods (0)")
     add_out(sub, "OUT.npz")
 
     sub = command("align", "find the words and phones of a sound file", align)
@@ -309,23 +285,9 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
     return Request(
         transcript=read_transcript(options),
         alignment=alignment,
-        localizer=options.localizer,
-        language=options.language,
         tools=read_tools(options),
         corrections=read_corrections(options, sound),
-        fps=options.fps,
-        key_rule=options.key_rule,
-        key_density=options.key_density,
-        intensity=options.intensity,
-        jaw=options.jaw,
-        lips=options.lips,
-        smoothing=options.smoothing,
-        offset=options.offset,
-        upper_face=options.upper_face,
-        head=options.head,
-        expression=options.expression,
-        expression_strength=options.expression_strength,
-        seed=options.seed,
+        **{setting.name: getattr(options, setting.name) for setting in settings_of(Request)},
     )
 
 

@@ -14,7 +14,7 @@ from ..completion import between_keys, same_keys
 from ..motion import Animation, KeyMotions, nearest_frames
 from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import LipLine
-from ..sliders import Layers, Sliders
+from ..settings import Layers, Sliders
 from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion

@@ -19,7 +19,7 @@ from ..motion import KeyMotions
 from ..phones import BILABIALS, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
 from ..rig.lip_line import PRESSING, RIG_OPENING, LipLine
-from ..sliders import Sliders
+from ..settings import Sliders
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 REST = "rest"  # and of lips that lie together while nothing is said

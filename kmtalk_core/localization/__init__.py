@@ -10,15 +10,14 @@ import numpy as np
 
 from ..errors import InputError, KMTalkError
 from ..phones import SILENCE, Alignment, Phone
-from .tongues import ANY_LANGUAGE, ENGLISH, check_language
+from ..settings import LOCALIZERS
+from ..tongues import ANY_LANGUAGE, ENGLISH, check_language
 
 if TYPE_CHECKING:
     from ..audio import Sound  # reads files, which many do not who import from this package
     from .child import Progress
     from .posterior import Script
     from .tools import Tools
-
-LOCALIZERS = ("auto", "pocketsphinx", "posterior", "whisper", "whisper-mfa", "uniform")
 
 Posteriors = Callable[["Sound"], tuple[np.ndarray, float]]
 """Sound → log-posteriors (n, 40) float32 over phones.PHONES, and their rate in Hz."""
@@ -41,7 +40,7 @@ def localize(
     does the same, or where there are no posteriors lets PocketSphinx align or recognise, as `pocketsphinx` always does.
     `whisper` does as `auto` with the text that Whisper hears; `whisper-mfa` is the paper's way, and `tools` says which
     Whisper and MFA; `uniform` finds no phones (`keys.key_instants` then takes every third frame).
-    `language`: that of the transcript, one of languages.LANGUAGES; `any` uses the sound alone. PocketSphinx knows
+    `language`: that of the transcript, one of tongues.LANGUAGES; `any` uses the sound alone. PocketSphinx knows
     English only. `progress` gets the share done, 0…1, and what is being done; it may raise Cancelled. What the user
     should know is in the result's `warnings`. Raises KMTalkError where a localizer cannot work here, InputError for an
     unknown one.

@@ -19,10 +19,10 @@ import numpy as np
 from ..errors import InputError
 from ..files import written_whole
 from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word
+from ..tongues import ENGLISH
 from .forced import Costs, force
 from .labels import to_arpabet
 from .posterior import Script, word_confidence
-from .tongues import ENGLISH
 
 TIERS = ("word", "phone")
 NEAR = 0.5  # s around a word without near neighbours that may change

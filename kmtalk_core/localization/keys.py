@@ -15,8 +15,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..phones import BILABIALS, LABIODENTALS, SILENCE, Alignment, Phone
+from ..settings import KEY_RULES
 
-RULES = ("apexes", "boundaries", "both", "uniform")
+RULES = tuple(rule for rule in KEY_RULES if rule != "auto")
 UNIFORM_SHARE = 1 / 3  # of all frames, as in the paper's ablation
 
 # Where in a phone its articulation is reached, as a share of its length; the middle for all that are not named.

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..errors import InputError, KMTalkError
 from ..phones import PHONES, SILENCE
+from ..tongues import LANGUAGES
 from .ipa import likeness, nearest, segments
 from .posterior import Script, subtitle_times
-from .tongues import LANGUAGES
 from .transcript import subtitles
 
 ESPEAK = "espeak-ng"

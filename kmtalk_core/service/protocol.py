@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from ..errors import InputError
+from ..settings import KeySettings, LocalizerSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Quit:
     op: ClassVar[str] = "quit"
 
 
-@dataclass(frozen=True)
-class Animate:
+@dataclass(frozen=True, kw_only=True)
+class Animate(Settings):
     """Animate `duration` seconds of the file `audio` from `start` on (to its end if None) into `out` (OUT.npz).
 
     `as_strip`: read the sound as Blender's strips play it, where `start` counts from the first sample and nothing is
@@ -58,23 +59,8 @@ class Animate:
     as_strip: bool = False
     transcript: str | None = None
     alignment: str | None = None
-    localizer: str = "auto"
-    language: str = "en"
     corrections: Sequence[Mapping[str, Any]] = ()
     corrections_of: str | None = None
-    fps: float = 30.0
-    key_rule: str = "apexes"
-    key_density: float = 1.0
-    intensity: float = 1.0
-    jaw: float = 1.0
-    lips: float = 1.0
-    smoothing: float = 0.0
-    offset: float = 0.0
-    upper_face: float = 1.0
-    head: float = 1.0
-    expression: str = "neutral"
-    expression_strength: float = 1.0
-    seed: int = 0
     mesh: str | None = None
     checkpoint: str | None = None
     tools: Mapping[str, Any] = field(default_factory=dict)
@@ -94,8 +80,8 @@ class Complete:
     checkpoint: str | None = None
 
 
-@dataclass(frozen=True)
-class Correct:
+@dataclass(frozen=True, kw_only=True)
+class Correct(LocalizerSettings, KeySettings):
     """Apply `corrections` to the OUT.npz `animation` of `duration` s of `audio` from `start` on, into `out`.
 
     Words near them are aligned again and the motion near them is made anew; the rest stays. Times count from the
@@ -110,9 +96,6 @@ class Correct:
     start: float = 0.0
     duration: float | None = None
     as_strip: bool = False
-    language: str = "en"
-    key_rule: str = "apexes"
-    key_density: float = 1.0
 
 
 @dataclass(frozen=True)

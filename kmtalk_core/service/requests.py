@@ -6,12 +6,13 @@ A message's times count from the beginning of the file; the sound that was read 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..localization.tools import Tools
 from ..request import Request
+from ..settings import KeySettings, LocalizerSettings, Settings, settings_of
 from .protocol import Animate, Correct
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def request_of(message: Animate, sound: Sound) -> tuple[Request, tuple[str, ...]
         alignment=_alignment(message, sound),
         corrections=corrections,
         tools=replace(Tools.from_environment(), **message.tools),
-        **_settings(message),
+        **_settings(message, Settings),
     )
     return request, warnings
 
@@ -41,13 +42,11 @@ def request_of(message: Animate, sound: Sound) -> tuple[Request, tuple[str, ...]
 def correction_of(message: Correct, sound: Sound) -> Request:
     """What `message` wants of `sound`, which was read for it; for `Animator.correct`. Raises InputError."""
     corrections = _within(message.corrections, message.start, sound.duration)
-    return Request(corrections=corrections, **_settings(message))
+    return Request(corrections=corrections, **_settings(message, LocalizerSettings, KeySettings))
 
 
-def _settings(message: Animate | Correct) -> dict[str, Any]:
-    """The fields that messages and requests share, but for those that depend on the sound."""
-    shared = {f.name for f in fields(Request)} & {f.name for f in fields(message)}
-    return {name: getattr(message, name) for name in shared - {"transcript", "alignment", "corrections", "tools"}}
+def _settings(message: object, *kinds: type) -> dict[str, Any]:
+    return {setting.name: getattr(message, setting.name) for setting in settings_of(*kinds)}
 
 
 def _transcript(message: Animate, sound: Sound) -> str | None:

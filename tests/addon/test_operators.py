@@ -16,8 +16,8 @@ import kmtalk_addon
 from kmtalk_addon import api, compat, keyframes, lipsync, operators, preferences, properties, session
 from kmtalk_addon.strip import read_line
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.localization import LOCALIZERS
 from kmtalk_core.localization.tools import DEVICES, Tools
+from kmtalk_core.settings import KeySettings, Layers, LineSettings, LocalizerSettings, Sliders, settings_of
 
 ROOT = Path(kmtalk_addon.__file__).parents[1]
 TRANSCRIPT = "pop a bob"
@@ -242,9 +242,24 @@ def test_the_panels_settings_reach_the_worker(shot, monkeypatch):
 def test_tools_of_the_preferences_are_what_the_core_knows(blender):
     assert set(preferences._TOOLS) == {f.name for f in fields(Tools)}
     assert [code for code, _, _ in preferences.DEVICES] == list(DEVICES)
-    assert [code for code, _, _ in properties.LOCALIZERS] and {c for c, _, _ in properties.LOCALIZERS} == set(
-        LOCALIZERS
-    )
+
+
+def test_properties_are_the_settings_of_the_core(shot):
+    """Name, default, range and choices, of every one."""
+    _, sound_strip = shot
+    for group, kinds in (
+        (bpy.context.scene.kmtalk, (LocalizerSettings, KeySettings)), (sound_strip.kmtalk, (Sliders, Layers))
+    ):  # fmt: skip
+        for setting in settings_of(*kinds):
+            about = group.bl_rna.properties[setting.name]
+            assert about.description == setting.sentence and about.default == setting.default
+            if setting.choices is not None:
+                assert [item.identifier for item in about.enum_items] == list(setting.choices)
+            else:
+                assert (about.hard_min, about.hard_max) == (setting.low, setting.high)
+    options = operators.options_of(bpy.context, sound_strip)
+    assert {s.name for s in settings_of(lipsync.Options)} == {s.name for s in settings_of(LineSettings)}
+    assert all(getattr(options, s.name) == s.default for s in settings_of(LineSettings))
 
 
 def test_packed_sound_and_text_block(shot, sound):

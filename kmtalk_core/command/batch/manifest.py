@@ -5,24 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from ...errors import InputError
 from ...files import read_text
+from ...settings import Settings, settings_of
 
-# What a line may say as the options of `animate` do: the same names in Line and in animator.Request.
-SETTINGS = (
-    "localizer", "language", "fps", "key_rule", "key_density", "intensity", "jaw", "lips", "smoothing", "offset",
-    "upper_face", "head", "expression", "expression_strength", "seed",
-)  # fmt: skip
 TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of a manifest; relative paths are relative to the manifest. `out` is a name in the output folder."""
+@dataclass(frozen=True, kw_only=True)
+class Line(Settings):
+    """One line of a manifest: files, and all settings of its result.
+
+    Relative paths are relative to the manifest; `out` is a name in the output folder.
+    """
 
     audio: Path
     out: str = ""
@@ -33,21 +32,6 @@ class Line:
     corrections: Path | None = None
     mesh: Path | None = None
     vertices: bool = False
-    localizer: str = "auto"
-    language: str = "en"
-    fps: float = 30.0
-    key_rule: str = "apexes"
-    key_density: float = 1.0
-    intensity: float = 1.0
-    jaw: float = 1.0
-    lips: float = 1.0
-    smoothing: float = 0.0
-    offset: float = 0.0
-    upper_face: float = 1.0
-    head: float = 1.0
-    expression: str = "neutral"
-    expression_strength: float = 1.0
-    seed: int = 0
 
 
 def read_manifest(path: Path) -> list[Line]:
@@ -83,17 +67,11 @@ def read_table(text: str) -> list[dict[str, object]]:
 
 def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     """Turn one record of a manifest into a `Line`."""
-    from ...localization.tongues import LANGUAGES
-    from ..arguments import EXPRESSIONS, FPS, KEY_RULES, LOCALIZERS, STRENGTH, integer, number
-
-    share = number(0, 1)
+    settings = {setting.name: setting.parse for setting in settings_of(Settings)}
+    path = folder.joinpath
     converters: dict[str, Callable[[str], object]] = {
-        "audio": folder.joinpath, "out": str, "transcript": str, "transcript_file": folder.joinpath,
-        "alignment": folder.joinpath, "alignment_fps": FPS, "corrections": folder.joinpath, "mesh": folder.joinpath,
-        "vertices": truth, "localizer": one_of(LOCALIZERS), "language": one_of(LANGUAGES), "fps": FPS,
-        "key_rule": one_of(KEY_RULES), "key_density": share, "intensity": STRENGTH, "jaw": STRENGTH, "lips": STRENGTH,
-        "smoothing": share, "offset": number(-1, 1), "upper_face": STRENGTH, "head": STRENGTH,
-        "expression": one_of(EXPRESSIONS), "expression_strength": share, "seed": integer(0),
+        "audio": path, "out": str, "transcript": str, "transcript_file": path, "alignment": path,
+        "alignment_fps": settings["fps"], "corrections": path, "mesh": path, "vertices": truth, **settings,
     }  # fmt: skip
     values: dict[str, object] = {}
     for name, value in record.items():
@@ -120,17 +98,6 @@ def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
     if Path(name).anchor or ".." in Path(name).parts:
         raise InputError(f"{where}: out {name!r} leads out of the output folder; give a plain name.")
     return replace(line, out=name)
-
-
-def one_of(choices: Iterable[str]) -> Callable[[str], str]:
-    """Return a converter for a word of `choices`."""
-
-    def convert(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"{text!r} is unknown; choose from {', '.join(choices)}")
-        return text
-
-    return convert
 
 
 def truth(text: str) -> bool:

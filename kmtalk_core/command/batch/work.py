@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, KMTalkError, StorageError
+from ...settings import Settings, settings_of
 from .journal import Entry
-from .manifest import SETTINGS, Line
+from .manifest import Line
 from .origin import Standing, origin_of, sha256_of, stamps_of, standing_of
 from .report import Report
 from .worker import Tell
@@ -123,7 +124,7 @@ def animate(job: Job, animator: Animator, tell: Tell) -> Report:
         transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
         alignment=load_alignment(line.alignment, line.alignment_fps) if line.alignment else job.aligned,
         corrections=load_corrections(line.corrections, sound.sha256) if line.corrections else (),
-        **{name: getattr(line, name) for name in SETTINGS},
+        **{setting.name: getattr(line, setting.name) for setting in settings_of(Settings)},
     )
     head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
     animation = animator.animate(sound, request)

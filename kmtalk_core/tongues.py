@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InputError
+from .errors import InputError
 
 ENGLISH = "en"
 ANY_LANGUAGE = "any"  # no transcript is used: the sound alone

@@ -1,0 +1,235 @@
+"""Every setting, written once: name, default, range or choices, unit, and one sentence about it.
+
+The command line, the columns of a manifest, the worker's messages, `Request`, and Blender's properties are made from
+the fields here, and all of them check values by `Setting`. A new slider is one more field of `Sliders`, and its use in
+`finish`. Nothing heavy is imported: `kmtalk --help` reads this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+from .errors import InputError
+from .tongues import LANGUAGES
+
+T = TypeVar("T")
+Choices = Mapping[str, tuple[str, str]]  # value → what a menu calls it, and a sentence about it
+
+LOCALIZERS: Choices = {
+    "auto": ("Automatic", "With text: align it to the sound. Without: the phones that the model hears"),
+    "whisper": ("Whisper", "Without a text, take the words that Whisper hears; you install it"),
+    "whisper-mfa": ("Whisper + MFA", "As in the paper: Whisper and the Montreal Forced Aligner; you install both"),
+    "pocketsphinx": ("PocketSphinx", "Align the text, or recognise the words first; English"),
+    "posterior": ("Model", "The phones that KMTalk's own model hears; any language"),
+    "uniform": ("Uniform", "Key motions at even distances, whatever is said"),
+}
+KEY_RULES: Choices = {
+    "auto": ("Automatic", "Apexes; for a checkpoint at paper scale, what it was trained with"),
+    "apexes": ("Apexes", "One key motion for each phone, where it is reached: the fewest keys, the easiest to edit"),
+    "boundaries": ("Boundaries", "Key motions where phones begin and end, as in the paper"),
+    "both": ("Both", "Key motions at apexes and boundaries"),
+    "uniform": ("Uniform", "Key motions at even distances, a third of all frames"),
+}
+EXPRESSIONS: Choices = {
+    name: (name.capitalize(), f"A {name} face that speaks")
+    for name in ("neutral", "happy", "sad", "angry", "surprised")
+}
+LANGUAGE_CHOICES: Choices = {
+    code: (name.capitalize() if code == "any" else name, f"The text is {name}" if code != "any" else "Use no text")
+    for code, name in LANGUAGES.items()
+}
+ENDLESS = 2**31 - 1  # the largest whole number that Blender keeps
+MENU = 8  # choices that a help text lists
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: a number from `low` to `high`, whole if the default is, or one of `choices`.
+
+    `label` is what a panel calls it and `noun` what a sentence does, "" for its name; `sentence` says what it does,
+    without a full stop; `unit` is "" for a strength.
+    `usual`: the range that a panel's slider shows, None: all of it.
+    """
+
+    name: str
+    default: float | int | str
+    label: str
+    sentence: str
+    low: float = 0.0
+    high: float = math.inf
+    unit: str = ""
+    noun: str = ""
+    choices: Choices | None = None
+    usual: tuple[float, float] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are allowed."""
+        return isinstance(self.default, int)
+
+    @property
+    def option(self) -> str:
+        """Its name on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def words(self) -> str:
+        """What a sentence calls it."""
+        return self.noun or self.name.replace("_", " ")
+
+    def check(self, value: object) -> None:
+        """Raise InputError unless `value` is allowed."""
+        if self._allows(value):
+            return
+        if self.choices is not None:
+            raise InputError(f"There is no {self.words} {value!r:.40}; choose {', '.join(self.choices)}.")
+        number = "a whole number " * self.whole
+        raise InputError(
+            f"{self.words.capitalize()} must be {number}between {self.range_in_words(' and ')}, not {value!r:.40}."
+        )
+
+    def parse(self, text: str) -> float | int | str:
+        """The value that a user has written; fractions (24000/1001) too. Raises ValueError, whose text says why."""
+        value: float | int | str = text
+        if self.choices is None:
+            over, _, under = text.partition("/")
+            try:
+                text.encode("ascii")
+                value = int(text) if self.whole else float(over) / float(under or 1)
+            except (ValueError, ZeroDivisionError, OverflowError):
+                raise ValueError(f"{text[:40]!r} is not a {'whole ' * self.whole}number") from None
+        if self._allows(value):
+            return value
+        if self.choices is not None:
+            raise ValueError(f"{text[:40]!r} is unknown; choose from {', '.join(self.choices)}")
+        raise ValueError(f"{text[:40]} is out of range: it must be {self.range_in_words(' to ')}")
+
+    def _allows(self, value: object) -> bool:
+        if self.choices is not None:
+            return isinstance(value, str) and value in self.choices
+        right = isinstance(value, Integral if self.whole else Real) and not isinstance(value, bool)
+        return right and self.low <= value <= self.high  # type: ignore[operator]
+
+    def range_in_words(self, to: str) -> str:
+        """The range, with `to` in between, and the unit."""
+        return f"{self.low:g}{to}{self.high:.10g}{self.unit and ' ' + self.unit}"
+
+
+def _setting(default: Any, label: str, sentence: str, **more: Any) -> Any:
+    """A field that is a setting."""
+    return dataclasses.field(default=default, metadata={"label": label, "sentence": sentence, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Checked:
+    """Raises InputError for a value that its setting does not allow."""
+
+    def __post_init__(self) -> None:
+        for setting in settings_of(type(self)):
+            setting.check(getattr(self, setting.name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizerSettings(_Checked):
+    """How phones are found."""
+
+    localizer: str = _setting("auto", "Phones by", "How the phones are found", choices=LOCALIZERS)
+    language: str = _setting(
+        "en",
+        "Language",
+        "Language of the text; all but English need espeak-ng on this computer",
+        choices=LANGUAGE_CHOICES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySettings(_Checked):
+    """Which instants become key motions."""
+
+    key_rule: str = _setting("auto", "Key rule", "Which instants become key motions", choices=KEY_RULES)
+    key_density: float = _setting(
+        1.0,
+        "Key density",
+        "Share of these key motions to keep: less is easier to edit, more is truer to the speech",
+        high=1.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sliders(_Checked):
+    """How the completed speech motion is worn. Moving one needs no inference (see `finish`)."""
+
+    intensity: float = _setting(
+        1.0, "Intensity", "Strength of the speech movement; lips go on closing at p, b and m", high=2.0
+    )
+    jaw: float = _setting(1.0, "Jaw", "Strength of the jaw by itself", high=2.0)
+    lips: float = _setting(1.0, "Lips", "Strength of the lips by themselves", high=2.0)
+    smoothing: float = _setting(0.0, "Smoothing", "Calms the movement; contacts stay", high=1.0)
+    offset: float = _setting(
+        0.0,
+        "Offset",
+        "By how much the face is later than the sound, earlier where negative; key motions go along",
+        low=-1.0,
+        high=1.0,
+        unit="s",
+        usual=(-0.25, 0.25),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers(_Checked):
+    """What moves besides the speech; see docs/upper_face.md."""
+
+    upper_face: float = _setting(
+        1.0, "Upper face", "Strength of brows and gaze; at 0 there are no blinks either", high=2.0
+    )
+    head: float = _setting(1.0, "Head", "Strength of the head's motion; 0 holds it still", high=2.0)
+    expression: str = _setting("neutral", "Expression", "Style of the whole face", choices=EXPRESSIONS)
+    expression_strength: float = _setting(1.0, "Strength", "How much of the expression", high=1.0)
+    seed: int = _setting(0, "Seed", "Another seed gives other blinks, brow and head movements", high=ENDLESS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineSettings(Layers, Sliders, KeySettings, LocalizerSettings):  # the last one's fields come first
+    """All that may be set of a line of dialogue, whatever it is animated for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(LineSettings):
+    """All settings of a result."""
+
+    fps: float = _setting(
+        30.0,
+        "Frame rate",
+        "Frames a second, fractions like 24000/1001 too",
+        low=1.0,
+        high=240.0,
+        unit="frames/s",
+        noun="frame rate",
+    )
+
+
+def settings_of(*kinds: type) -> tuple[Setting, ...]:
+    """The settings among the fields of these dataclasses, in their order."""
+    return tuple(
+        Setting(name=field.name, **{"default": field.default, **field.metadata})
+        for kind in kinds
+        for field in fields(kind)
+        if "sentence" in field.metadata
+    )
+
+
+def part_of(kind: type[T], settings: object) -> T:
+    """Those of `settings`, which has them all, that the dataclass `kind` has."""
+    return kind(**{f.name: getattr(settings, f.name) for f in fields(kind)})  # type: ignore[arg-type]
+
+
+def known_fields(kind: type, values: Mapping[str, object]) -> dict[str, Any]:
+    """Those of `values` that the dataclass `kind` has: files of later versions may hold more."""
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if name in names}
