@@ -27,7 +27,7 @@ from .subject import Subject
 from .takes import find_take, read_take
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Options(LineSettings):
     """How to animate a line: all its settings, and as in `kmtalk_core.service.protocol.Animate` what follows.
 

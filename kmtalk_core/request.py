@@ -11,7 +11,7 @@ from .rig.lip_line import LipLine
 from .settings import Layers, Settings, Sliders, part_of
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Request(Settings):
     """What is wanted of one sound: all settings, and what follows. Raises InputError for values that are out of range.
 

@@ -36,7 +36,7 @@ class Quit:
     op: ClassVar[str] = "quit"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Animate(Settings):
     """Animate `duration` seconds of the file `audio` from `start` on (to its end if None) into `out` (OUT.npz).
 
@@ -80,7 +80,7 @@ class Complete:
     checkpoint: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Correct(LocalizerSettings, KeySettings):
     """Apply `corrections` to the OUT.npz `animation` of `duration` s of `audio` from `start` on, into `out`.
 

@@ -16,7 +16,7 @@ from ...settings import Settings, settings_of
 TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Line(Settings):
     """One line of a manifest: files, and all settings of its result.
 
