@@ -1,4 +1,4 @@
-"""The rules of the architecture: one direction of dependence, nothing heavy at import, licences with every asset."""
+"""The rules of the architecture: rooms, one direction of dependence, nothing heavy at import, licences of assets."""
 
 import ast
 import subprocess
@@ -9,7 +9,21 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "kmtalk_core"
+PROJECT = ("kmtalk_core", "kmtalk_addon", "training")
 # `from kmtalk_core import animator` must stay possible in any Python, Blender's included.
+# What each room of the core may import of the others; modules at the top are the façade and what all share.
+ROOMS = {
+    "assets": set(),
+    "localization": set(),
+    "networks": set(),
+    "rig": {"assets"},
+    "finish": {"localization", "rig"},
+    "retarget": {"assets", "finish", "rig"},
+    "runtime": {"localization", "networks"},
+    "service": {"assets", "command", "finish", "localization", "retarget", "rig", "runtime"},
+    "command": {"assets", "finish", "localization", "retarget", "rig", "runtime"},
+}
+APPLICATIONS = {"command", "service"}
 HEAVY = {"torch", "bpy", "onnxruntime", "pocketsphinx", "scipy", "av"}
 
 
@@ -34,7 +48,7 @@ def sources(folder: str) -> list[Path]:
     ("folder", "forbidden"),
     [
         ("kmtalk_core", {"bpy", "kmtalk_addon", "training", "demo", "tools", "benchmarks"}),
-        ("training", {"bpy", "kmtalk_addon", "demo"}),
+        ("training", {"bpy", "kmtalk_addon", "demo", "benchmarks"}),
         ("kmtalk_addon", {"torch", "training", "demo", "tools"}),
     ],
 )
@@ -45,6 +59,70 @@ def test_dependence_goes_one_way(folder, forbidden):
     assert not wrong
 
 
+def imports() -> dict[str, set[str]]:
+    """Module → the modules of this project that it imports, inside functions too, but for type checking."""
+    files = {module_name(path): path for folder in PROJECT for path in sources(folder)}
+    found: dict[str, set[str]] = {}
+    for module, path in files.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        unseen = {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            for statement in node.body
+            for inner in ast.walk(statement)
+        }
+        named: set[str] = set()
+        for node in ast.walk(tree):
+            if node in unseen:
+                continue
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+                above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                named |= {n if (n := f"{base}.{alias.name}") in files else base for alias in node.names}
+        found[module] = (named & set(files)) - {module}
+    return found
+
+
+def module_name(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of the core, None for one at the top."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "kmtalk_core" and len(parts) > 1 and (CORE / parts[1]).is_dir() else None
+
+
+def test_no_imports_go_in_circles():
+    """Lazy imports count: what imports in a circle is one thing in two files."""
+    left = imports()
+    while free := [module for module, wanted in left.items() if not wanted & set(left)]:
+        for module in free:
+            del left[module]
+    # What is left leads into circles or comes out of one; the latter is not to blame.
+    while ends := set(left) - {wanted for others in left.values() for wanted in others}:
+        for module in ends:
+            del left[module]
+    assert not {module: sorted(wanted & set(left)) for module, wanted in left.items()}
+
+
+def test_rooms_import_what_they_may():
+    wrong = []
+    for module, wanted in imports().items():
+        if module.startswith("kmtalk_core."):
+            room, others = room_of(module), {room_of(other) for other in wanted} - {None, room_of(module)}
+            assert room is None or room in ROOMS, f"{room} is a new room; say in ROOMS which rooms it may import"
+            allowed = ROOMS[room] if room is not None else set(ROOMS) - APPLICATIONS
+            if module != "kmtalk_core.__main__" and (bad := others - allowed):
+                wrong.append(f"{module} imports {', '.join(sorted(bad))}")
+    assert not wrong
+
+
 def test_torch_is_only_in_the_networks_and_its_backend():
     # doctor.py reports on torch where it is installed.
     allowed = {CORE / "runtime" / "torch_backend.py", CORE / "command" / "doctor.py"}
@@ -52,7 +130,7 @@ def test_torch_is_only_in_the_networks_and_its_backend():
     assert not {p for p in users if CORE / "networks" not in p.parents and p not in allowed}
 
 
-@pytest.mark.parametrize("module", ["kmtalk_core", "kmtalk_core.command.cli"])
+@pytest.mark.parametrize("module", ["kmtalk_core", "kmtalk_core.settings", "kmtalk_core.command.cli"])
 def test_importing_is_instant(module):
     assert not loaded_by(module) & (HEAVY | {"numpy"})
 
