@@ -20,6 +20,7 @@ View = Literal["front", "three_quarter", "side"]
 YAW = {"front": 0.0, "three_quarter": 35.0, "side": 90.0}  # degrees, towards the head's left
 LENS = 85.0  # mm on a 36 mm sensor: the classical portrait length
 AIM = (0.0, 0.0, -0.022)  # m, between nose and mouth
+TEETH_DEPTH = 0.022  # m behind the incisors, where little light gets
 FRAME_HEIGHT = 0.335  # m, what the picture shows from top to bottom at the head
 COLLECTION = "KMTalk demo"
 
@@ -75,7 +76,8 @@ def blender_axes(points: np.ndarray) -> np.ndarray:
 
 
 def _shading_masks(head: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Per vertex, 0..1: `blush` (rosier cheeks, nose, ears, chin); `gaze`, the angle from the pupil / 90 degrees."""
+    """Per vertex, 0..1: `blush` (rosier cheeks, nose, ears, chin); `gaze`, the angle from the pupil / 90 degrees;
+    `depth` of the teeth behind the incisors."""
     v, names = head["vertices"], [str(n) for n in head["component_names"]]
     face = head["components"] == names.index("face")
     landmark = v[head["landmarks"]]
@@ -96,7 +98,11 @@ def _shading_masks(head: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         ball = head["components"] == names.index(eye)
         ray = v[ball] - (v[ball].min(axis=0) + v[ball].max(axis=0)) / 2
         gaze[ball] = np.arccos(np.clip(ray[:, 2] / np.linalg.norm(ray, axis=1), -1, 1)) / (np.pi / 2)
-    return {"blush": np.clip(blush, 0, 1) * face, "gaze": np.clip(gaze, 0, 1)}
+    depth = np.zeros(len(v))
+    for arch in ("teeth_upper", "teeth_lower"):
+        teeth = head["components"] == names.index(arch)
+        depth[teeth] = (v[teeth, 2].max() - v[teeth, 2]) / TEETH_DEPTH
+    return {"blush": np.clip(blush, 0, 1) * face, "gaze": np.clip(gaze, 0, 1), "depth": np.clip(depth, 0, 1)}
 
 
 # Name of a material -> its Principled BSDF inputs. Colours are linear.
@@ -179,6 +185,7 @@ def _material(name: str) -> bpy.types.Material:
 RAMPS: dict[str, tuple[str, tuple[tuple[float, tuple[float, float, float]], ...]]] = {
     "skin": ("blush", ((0.0, (0.60, 0.32, 0.215)), (1.0, (0.60, 0.22, 0.145)))),
     "iris": ("gaze", ((0.12, (0.22, 0.26, 0.10)), (0.20, (0.13, 0.24, 0.16)), (0.30, (0.035, 0.09, 0.08)))),
+    "teeth": ("depth", ((0.15, (0.86, 0.81, 0.70)), (1.0, (0.26, 0.20, 0.16)))),
     "eye_white": ("gaze", ((0.33, (0.80, 0.77, 0.74)), (0.85, (0.70, 0.48, 0.44)))),
 }
 

@@ -169,6 +169,31 @@ def test_mouth_bag_stays_under_the_skin(head):
     assert ((points[bag] - points[skin[nearest]]) * outward).sum(axis=1).max() < -3 * MM
 
 
+def test_nothing_folds_over_around_the_nostrils(head):
+    """Neighbouring faces turn from each other as skin does round an opening, and nowhere back over themselves."""
+    points, names = head["vertices"].astype(float), [str(n) for n in head["material_names"]]
+    inside = np.unique(head["faces"][head["material_index"] == names.index("nostril")])
+    near = np.flatnonzero(np.isin(head["faces"], inside[inside >= 0]).any(axis=1))
+    normals, beside = {}, {}
+    for face in near:
+        loop = [int(i) for i in head["faces"][face] if i >= 0]
+        corners = points[loop] - points[loop].mean(axis=0)
+        normal = np.cross(corners, np.roll(corners, -1, axis=0)).sum(axis=0)
+        normals[face] = normal / np.linalg.norm(normal)
+        for edge in zip(loop, loop[1:] + loop[:1], strict=True):
+            beside.setdefault(frozenset(edge), []).append(face)
+    pairs = [pair for pair in beside.values() if len(pair) == 2]
+    assert len(pairs) > 60
+    assert min(float(normals[a] @ normals[b]) for a, b in pairs) > -0.5
+
+
+def test_back_teeth_leave_the_corners_of_the_mouth_dark(head):
+    corner = float(head["vertices"][head["landmarks"][64], 0])
+    for name in ("teeth_upper", "teeth_lower"):
+        vertices, _ = part(head, name)
+        assert np.abs(head["vertices"][vertices, 0]).max() < corner - 1.5 * MM
+
+
 def test_lids_lie_on_the_eyeballs(head):
     for eye, lids in (("eye_left", range(42, 48)), ("eye_right", range(36, 42))):
         ball = head["vertices"][part(head, eye)[0]].astype(float)

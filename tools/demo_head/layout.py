@@ -50,9 +50,10 @@ HOLES = (
     (NOSTRIL_ROWS, NOSTRIL_COLUMNS),
     (EAR_ROWS, EAR_COLUMNS),
 )
-# Rings of the nostril from its rim inwards: centre (mm), half length, half width.
-NOSTRIL_RINGS = (((6.9, -41.6, 96.0), 5.0, 2.7), ((6.6, -39.0, 95.2), 4.4, 2.4), ((6.0, -33.0, 93.5), 3.0, 1.8))
+NOSTRIL_CENTRE, NOSTRIL_RADII = np.array([7.6, -41.5, 95.2]), (4.9, 2.7)  # mm; half length, half width of the rim
 NOSTRIL_SLANT = np.radians(24)  # the long axes of both meet at the tip
+# Its rings, from the grid's own on the skin inwards: size against the rim, how far up and to the middle, mm.
+NOSTRIL_RINGS = ((1.45, 0.0, 0.0), (1.0, 0.0, 0.0), (0.86, 1.6, 0.1), (0.66, 8.0, 1.2))
 MOUTH_RINGS, EYE_RINGS = 9, 8  # from slit or lid margin to the grid
 LID_RINGS = len(lids.ABOVE)
 SMOOTHING_ROUNDS = 60
@@ -180,25 +181,28 @@ def nostril_ring(k: int) -> list:
 
 
 def _nostril(b: Builder) -> set:
-    """Place the nostril's rings: an oval in the underside of the nose that leads up into it."""
+    """Place the nostril's rings: an oval in the underside of the nose that leads up into it.
+
+    All rings, the grid's own too, have their points in the same eight directions, so that no strip between two folds.
+    """
     angle = np.radians(-135 - 45 * np.arange(8.0))  # as the grid's corners, seen with z up and x to the right
-    along, across = np.sin(angle), np.cos(angle)
+    out = np.column_stack([np.cos(angle), 0 * angle, np.sin(angle)])
+    along = np.array([-np.sin(NOSTRIL_SLANT), 0, np.cos(NOSTRIL_SLANT)])
+    across = np.array([np.cos(NOSTRIL_SLANT), 0, np.sin(NOSTRIL_SLANT)])
+    length, width = NOSTRIL_RADII
+    rim = out / np.hypot(out @ along / length, out @ across / width)[:, None]
     fixed = set()
-    for k, (centre, length, width) in enumerate(NOSTRIL_RINGS):
-        z, x = along * length, across * width
-        points = np.column_stack(
-            [
-                x * np.cos(NOSTRIL_SLANT) - z * np.sin(NOSTRIL_SLANT),
-                0 * x,
-                z * np.cos(NOSTRIL_SLANT) + x * np.sin(NOSTRIL_SLANT),
-            ]
-        ) + np.asarray(centre)
-        if k == 0:
+    for k, (scale, rise, inwards) in enumerate(NOSTRIL_RINGS, start=-1):
+        points = NOSTRIL_CENTRE + scale * rim + np.array([-inwards, rise, 0.0])
+        if k < 0:
             points = project(skin, points, 6)
-        for t, point in enumerate(points):
-            b.vertex(("n", k, t), point)
-            fixed.add(("n", k, t))
-    b.vertex("nostril", points.mean(axis=0))
+            level = points[:, 1]
+        else:
+            points[:, 1] = level + rise  # the rim is no ridge in the skin around it
+        for key, point in zip(nostril_ring(k), points, strict=True):
+            b.vertex(key, point)
+            fixed.add(key)
+    b.vertex("nostril", points.mean(axis=0) + np.array([0.0, 1.0, 0.0]))
     return fixed | {"nostril"}
 
 
@@ -238,9 +242,9 @@ def _faces(b: Builder) -> None:
         b.strip("lips" if k < len(lips.RED_RINGS) - 1 else "skin", mouth_ring(k), mouth_ring(k + 1))
     for k in range(-3, EYE_RINGS):
         b.strip("lid_margin" if k == -1 else "skin", eye_ring(k), eye_ring(k + 1), closed=True)
-    for k in range(-1, len(NOSTRIL_RINGS) - 1):
+    for k in range(-1, len(NOSTRIL_RINGS) - 2):
         b.strip("skin" if k < 0 else "nostril", nostril_ring(k + 1), nostril_ring(k), closed=True)
-    last = nostril_ring(len(NOSTRIL_RINGS) - 1)
+    last = nostril_ring(len(NOSTRIL_RINGS) - 2)
     for t in range(0, 8, 2):
         b.face("nostril", last[t], "nostril", last[(t + 2) % 8], last[t + 1])
     outer, k = _ear_rim(), 0

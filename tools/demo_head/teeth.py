@@ -30,10 +30,11 @@ class Arch:
     front_z: float
     half_width: float
     depth: float
+    rise: float  # of the premolars' edges behind the canine's, mm: they stay in the lips' shade
 
 
-UPPER = Arch("teeth_upper", UPPER_WIDTHS, UPPER_CROWNS, -1.0, -68.3, 80.6, 27.0, 36.0)
-LOWER = Arch("teeth_lower", LOWER_WIDTHS, LOWER_CROWNS, 1.0, -66.0, 77.8, 24.5, 34.0)
+UPPER = Arch("teeth_upper", UPPER_WIDTHS, UPPER_CROWNS, -1.0, -68.3, 80.6, 23.4, 37.5, 1.2)
+LOWER = Arch("teeth_lower", LOWER_WIDTHS, LOWER_CROWNS, 1.0, -66.0, 77.8, 22.8, 34.5, 0.6)
 
 
 def arch(a: Arch) -> Piece:
@@ -83,7 +84,7 @@ def _profile(a: Arch, n: int, s: float) -> tuple[tuple[float, float, str], ...]:
     thick, blunt = THICKNESS[n] * (1 - 0.30 * pinch), BLUNT[n]
     front = -1.5 * pinch
     neck = (a.crowns[0] + a.crowns[n]) / 2 - 2.0 * pinch
-    edge = 1.1 * pinch + 0.6 * max(n - 2, 0) ** 1.2
+    edge = 1.1 * pinch + a.rise * max(n - 2, 0) ** 1.2
     if n == 1 and a.down < 0:
         edge += 0.7  # the upper lateral incisors are shorter
     return (
