@@ -10,7 +10,7 @@ import numpy as np
 from mathutils import Matrix
 
 import kmtalk_addon
-from kmtalk_addon import api, compat
+from kmtalk_addon import api, compat, keyframes
 from kmtalk_addon.lipsync import Options, read_take
 from kmtalk_addon.shape_keys import LANDMARKS
 from kmtalk_core.assets import DEMO_HEAD
@@ -60,7 +60,7 @@ def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Sho
     strip.kmtalk.transcript = " ".join((transcript or "").split())  # for the panel, and for generating again
     # Packed, so that the file plays with its sound wherever it is moved.
     strip.sound.pack()
-    take = head.data.shape_keys.animation_data.action.kmtalk_takes[0]
+    take = keyframes.own_action(head).kmtalk_takes[0]
     _, animation = read_take(take)
     scene.frame_start, scene.frame_end = 1, len(animation.times)
     scene.frame_set(1)

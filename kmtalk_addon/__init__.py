@@ -18,6 +18,7 @@ if not compat.TOO_OLD:
     from . import (
         command_line,
         environment,
+        follow,
         live,
         operators,
         panels,
@@ -48,6 +49,7 @@ def register() -> None:
     vertex_cache.add()
     live.register()
     session.register()
+    follow.register()
     command_line.register()
 
 
@@ -58,6 +60,7 @@ def unregister() -> None:
     session.current.stop()
     command_line.unregister()
     session.unregister()
+    follow.unregister()
     live.unregister()
     vertex_cache.remove()
     properties.remove()

@@ -22,7 +22,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError, KMTalkError, storage_trouble
 
-from . import compat, keyframes, lipsync, live, operators, shape_keys, strip, takes
+from . import clips, compat, lipsync, live, operators, shape_keys, strip, takes
 from .job import Steps, core_folders, start_code
 from .preferences import interpreter
 from .session import current
@@ -189,11 +189,10 @@ def scene_and_mesh(options: argparse.Namespace) -> tuple[bpy.types.Scene, bpy.ty
 def animated_line(options: argparse.Namespace) -> tuple[bpy.types.Scene, str, bpy.types.Object]:
     """The scene, the strip's name and the mesh of a line that has been animated; its strip may be gone."""
     scene, obj = scene_and_mesh(options)
-    action = keyframes.own_action(obj)
-    if options.strip and action is not None and options.strip not in action.kmtalk_takes:
-        raise InputError(
-            f"The strip {options.strip} has not been animated on {obj.name}; it has {names(action.kmtalk_takes)}."
-        )
+    lines = [clips.take_of(action) for action in takes.lines_on(obj.data.shape_keys)]
+    ids = {found.kmtalk.id for found in strip.sound_strips(scene) if found.name == options.strip}
+    if options.strip and lines and not any(t.name == options.strip or t.line_id in ids for t in lines):
+        raise InputError(f"The strip {options.strip} has not been animated on {obj.name}; it has {names(lines)}.")
     return scene, options.strip, obj
 
 
@@ -229,13 +228,8 @@ def work(steps: Steps[lipsync.Outcome], progress: Callable[[float, str], None]) 
 
 def as_shown(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> tuple[Animation, int]:
     """A line as its curves show it, and the frame on which it begins."""
-    take, action = takes.find_take(scene, strip_name, obj)
-    try:
-        line = strip.choose_strip(scene, take.name)
-    except InputError:
-        line = None
-    _, lies = live.whereabouts(scene, line, obj, take, action)
-    return live.on_curves(scene, line, obj, take, action), takes.read_line(take).first_frame + int(lies)
+    clip = takes.find_clip(scene, strip_name, obj)
+    return live.on_curves(clip), round(live.frame_of(clip.take, 0.0))
 
 
 def positions(

@@ -50,6 +50,15 @@ def add_sound_strip(scene: bpy.types.Scene, name: str, path: str, channel: int, 
     return strips.new_sound(name, path, channel, frame)
 
 
+def keep_pointers(block: bpy.types.ID, name: str) -> None:
+    """Let `block` hold pointers to other data-blocks in its properties.
+
+    Blender 5.0 looks for such pointers only in data with a custom property, and else leaves those to what is freed.
+    """
+    if name not in block:
+        block[name] = True
+
+
 def online_access() -> bool:
     """Whether the user lets Blender go online."""
     return bool(bpy.app.online_access)
@@ -65,12 +74,24 @@ def action_slot(animation_data: bpy.types.AnimData) -> Any:
     return animation_data.action_slot if SLOTTED_ACTIONS else None
 
 
-def set_action(animation_data: bpy.types.AnimData, action: bpy.types.Action, name: str) -> None:
-    """Make `animation_data` play `action`, in its slot `name` for shape keys, which is made if it is missing."""
+def set_action(animation_data: bpy.types.AnimData, action: bpy.types.Action, slot: Any) -> None:
+    """Make `animation_data` play `action` in `slot`."""
     animation_data.action = action
-    if SLOTTED_ACTIONS:
-        of_keys = [slot for slot in action.slots if slot.target_id_type == "KEY"]
-        animation_data.action_slot = of_keys[0] if of_keys else action.slots.new(id_type="KEY", name=name)
+    if SLOTTED_ACTIONS and slot is not None:
+        animation_data.action_slot = slot
+
+
+def slot_for_keys(action: bpy.types.Action, name: str = "Shape Keys") -> Any:
+    """The slot of `action` for shape keys, which is made if it is missing; None where actions have no slots."""
+    if not SLOTTED_ACTIONS:
+        return None
+    of_keys = [slot for slot in action.slots if slot.target_id_type == "KEY"]
+    return of_keys[0] if of_keys else action.slots.new(id_type="KEY", name=name)
+
+
+def strip_slot(strip: bpy.types.NlaStrip) -> Any:
+    """The slot that an NLA strip plays; None where actions have no slots."""
+    return strip.action_slot if SLOTTED_ACTIONS else None
 
 
 def set_strip_slot(strip: bpy.types.NlaStrip, slot: Any) -> None:
@@ -79,10 +100,15 @@ def set_strip_slot(strip: bpy.types.NlaStrip, slot: Any) -> None:
         strip.action_slot = slot
 
 
-def channels(action: bpy.types.Action, slot: Any) -> Any:
-    """What holds the `fcurves` and `groups` of `action`: its channel bag for `slot`, or the action itself."""
+def channels(action: bpy.types.Action, slot: Any = None) -> Any:
+    """What holds the `fcurves` and `groups` of `action`: its channel bag for `slot`, or the action itself.
+
+    Its slot for shape keys is meant where `slot` is none of its own.
+    """
     if not SLOTTED_ACTIONS:
         return action
+    if slot is None or slot.handle not in {own.handle for own in action.slots} or slot.id_data != action:
+        slot = slot_for_keys(action)
     layer = action.layers[0] if action.layers else action.layers.new("Layer")
     strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
     return strip.channelbag(slot, ensure=True)
@@ -94,6 +120,19 @@ def all_fcurves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
         return list(action.fcurves)
     bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
     return [curve for bag in bags for curve in bag.fcurves]
+
+
+def played_paths(action: bpy.types.Action | None, slot: Any) -> set[str]:
+    """The data paths of the F-curves that `action` plays in `slot`."""
+    if action is None or (SLOTTED_ACTIONS and (slot is None or not action.layers or not action.layers[0].strips)):
+        return set()
+    bag = action.layers[0].strips[0].channelbag(slot) if SLOTTED_ACTIONS else action
+    return {curve.data_path for curve in bag.fcurves} if bag is not None else set()
+
+
+def has_modifiers(action: bpy.types.Action, slot: Any) -> bool:
+    """Whether an F-curve that `action` plays in `slot` has modifiers, which may go on for ever."""
+    return bool(played_paths(action, slot)) and any(len(c.modifiers) for c in channels(action, slot).fcurves)
 
 
 @dataclass(frozen=True)

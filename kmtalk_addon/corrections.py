@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import keyframes, takes
+from . import clips, takes
 
 SAME_TIME = 1e-4  # s; Blender keeps single precision
 
@@ -43,8 +43,8 @@ def store(strip: bpy.types.Strip, corrections: Stored) -> None:
 def with_pending(strip: bpy.types.Strip, obj: bpy.types.Object) -> Stored:
     """What a strip keeps, and what is pending for its line on the mesh `obj`."""
     kept = stored(strip)
-    action = keyframes.own_action(obj)
-    take = action.kmtalk_takes.get(strip.name) if action is not None else None
+    of_strip = (clips.take_of(action) for action in takes.lines_on(clips.keys_of(obj)))
+    take = next((take for take in of_strip if take.line_id and take.line_id == strip.kmtalk.id), None)
     return Stored(kept.audio_sha256, (*kept.listed, *pending(take))) if take is not None else kept
 
 

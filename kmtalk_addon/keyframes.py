@@ -1,4 +1,4 @@
-"""Controls ↔ F-curves on the mesh's shape keys, in an Action of KMTalk's own.
+"""Controls ↔ F-curves of the mesh's shape keys, in the Action of a line.
 
 Key motions are keyframes of type KEYFRAME, completed frames are GENERATED. When the curves are read back, a key motion
 is any instant at which some channel bears a keyframe of another type than GENERATED, or a GENERATED one whose value the
@@ -8,7 +8,8 @@ they show at that instant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -18,6 +19,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.motion import Animation, KeyMotions
 
 from . import compat
+from .clips import own_action  # noqa: F401 (asked for here by scripts)
 from .strip import Line
 
 KEYFRAME, GENERATED = 0, 5  # values of Keyframe.type
@@ -36,6 +38,32 @@ GROUPS = {
     "Brows": "brow",
     "Head": "head",
 }
+
+STILL = 1e-4  # a control that never goes farther than this does not move
+TYPES = ("KEYFRAME", "EXTREME", "BREAKDOWN", "JITTER", "MOVING_HOLD", "GENERATED")  # in the order of their values
+_NOTHING = np.zeros((0, 2)), np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the face that a line moves or leaves to the animator: its controls begin with one of `beginnings`."""
+
+    key: str
+    title: str
+    description: str
+    beginnings: tuple[str, ...]
+
+
+PARTS = (
+    Part("MOUTH", "Lips and Jaw", "The lips and the jaw", ("jaw", "mouth")),
+    Part("TONGUE", "Tongue", "The tongue", ("tongue",)),
+    Part("CHEEKS", "Cheeks", "Cheeks and nose", ("cheek", "nose")),
+    Part("BROWS", "Brows", "The brows", ("brow",)),
+    Part("BLINKS", "Blinks", "Blinks, and lids that widen and narrow", ("eyeBlink", "eyeSquint", "eyeWide")),
+    Part("GAZE", "Gaze", "Where the eyes look", ("eyeLook",)),
+    Part("HEAD", "Head", "Nods and drift of the head", ("head",)),
+)
+ALL_PARTS = frozenset(part.key for part in PARTS)
 
 # What a keyframe consists of, as numpy types for foreach_get and foreach_set.
 _FIELDS = {
@@ -56,49 +84,113 @@ _FIELDS = {
 }
 
 
-def own_action(obj: bpy.types.Object) -> bpy.types.Action | None:
-    """The Action of KMTalk's that the shape keys of `obj` play; None if they play another one or none."""
-    keys = obj.data.shape_keys if obj is not None and obj.type == "MESH" else None
-    action = keys.animation_data.action if keys and keys.animation_data else None
-    return action if action and len(action.kmtalk_takes) else None
-
-
-def ensure_action(obj: bpy.types.Object) -> bpy.types.Action:
-    """Let the shape keys of `obj` play an Action of KMTalk's own.
-
-    An Action that they play already moves to an NLA track below it, where it goes on playing whatever KMTalk's Action
-    doesn't move. Raises InputError while an NLA strip is being tweaked.
-    """
-    keys = obj.data.shape_keys
-    data = keys.animation_data or keys.animation_data_create()
-    if (own := own_action(obj)) is not None:
-        return own
-    if data.use_tweak_mode:
-        raise InputError("An NLA strip of the shape keys is being tweaked; leave that (Tab in the NLA editor).")
-    if data.action is not None:
-        _push_down(data)
-    action = bpy.data.actions.new(f"KMTalk {obj.name}")
-    compat.set_action(data, action, keys.name)
+def new_action(keys: bpy.types.Key, name: str) -> bpy.types.Action:
+    """An empty Action of KMTalk's for a take of a line on these shape keys."""
+    action = bpy.data.actions.new(name)
+    compat.slot_for_keys(action, keys.name)
+    action.kmtalk_takes.add()
     return action
 
 
-def write(
-    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Line, animation: Animation
-) -> None:
-    """Put `animation` on the shape keys `names` (control → name) from `line.first_frame` on.
+def written_controls(animation: Animation, names: Mapping[str, str], parts: Collection[str]) -> list[str]:
+    """Those of the controls `names` that get a curve: of the chosen `parts`, and moved by `animation`.
 
-    Replaces all keyframes between the line's first and last frame, and no other ones.
+    The jaw gets one even where it rests: the mouth is the line's, and so are its key motions.
+    """
+    reach = np.maximum(np.abs(animation.controls).max(0), np.abs(animation.keys.controls).max(0, initial=0.0))
+    return [
+        control
+        for control, most in zip(animation.control_names, reach, strict=True)
+        if (most > STILL or control == "jawOpen") and control in names and part_of(control) in parts
+    ]
+
+
+def write(
+    obj: bpy.types.Object,
+    action: bpy.types.Action,
+    names: Mapping[str, str],
+    line: Line,
+    animation: Animation,
+    parts: Collection[str] = ALL_PARTS,
+) -> None:
+    """Put `animation` on curves for the shape keys `names` (control → name), from `line.first_frame` on.
+
+    Only what is in `parts` and moves gets a curve. Keyframes beside the line's first and last frame stay.
     """
     frames, values, types = _columns(line, animation)
-    holder = compat.channels(action, compat.action_slot(obj.data.shape_keys.animation_data))
+    holder = compat.channels(action)
     curves = {curve.data_path: curve for curve in holder.fcurves}
+    moved = set(written_controls(animation, names, parts))
     for column, control in enumerate(animation.control_names):
         if control not in names:
             continue
         path = obj.data.shape_keys.key_blocks[names[control]].path_from_id("value")
-        curve = curves.get(path) or _new_curve(holder, path, control)
-        _replace(curve, line, frames, values[:, column], types)
+        if control in moved:
+            _replace(curves.get(path) or _new_curve(holder, path, control), line, frames, values[:, column], types)
+        elif path in curves:
+            holder.fcurves.remove(curves[path])
     obj.data.shape_keys.update_tag()
+
+
+def shift(action: bpy.types.Action, frames: float) -> None:
+    """Move all keyframes by some frames."""
+    for curve in compat.channels(action).fcurves:
+        flat = np.empty(len(curve.keyframe_points) * 2, np.float32)
+        for name in ("co", "handle_left", "handle_right"):
+            curve.keyframe_points.foreach_get(name, flat)
+            flat[::2] += frames
+            curve.keyframe_points.foreach_set(name, flat)
+        curve.update()
+
+
+def part_of(control: str) -> str:
+    """The key of the part of the face that a control belongs to."""
+    return next((part.key for part in PARTS if control.startswith(part.beginnings)), "MOUTH")
+
+
+Changes = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # see `changes`
+Snapshot = Mapping[str, tuple[np.ndarray, np.ndarray]]  # data path → keyframes (n, 2) and their types (n,)
+
+
+def snapshot(action: bpy.types.Action) -> Snapshot:
+    """All keyframes as they are now, to tell later what was changed since."""
+    return {curve.data_path: _points(curve) for curve in compat.channels(action).fcurves}
+
+
+def changes(before: Snapshot, after: Snapshot) -> Changes:
+    """What was done by hand between two snapshots: data path → keyframes (n, 2) that were set, their types (n,), and
+    the frames of those that were removed."""
+    found = {}
+    for path in before.keys() | after.keys():
+        (old, old_types), (new, new_types) = (one.get(path, _NOTHING) for one in (before, after))
+        place, distance = nearest(old[:, 0], new[:, 0])
+        same = distance <= SAME_FRAME
+        same[same] = (np.abs(old[place[same], 1] - new[same, 1]) <= SAME_VALUE) & (
+            old_types[place[same]] == new_types[same]
+        )
+        gone = nearest(new[:, 0], old[:, 0])[1] > SAME_FRAME
+        if not same.all() or gone.any():
+            found[path] = new[~same], new_types[~same], old[gone, 0]
+    return found
+
+
+def shifted(made: Changes, frames: float) -> Changes:
+    """The same changes some frames later."""
+    return {path: (xy + np.array([frames, 0.0]), types, gone + frames) for path, (xy, types, gone) in made.items()}
+
+
+def change(action: bpy.types.Action, made: Changes) -> None:
+    """Do to the keyframes as they are now what was done by hand before (`changes`)."""
+    curves = {curve.data_path: curve for curve in compat.channels(action).fcurves}
+    for path, (xy, types, gone) in made.items():
+        curve = curves.get(path) or compat.channels(action).fcurves.new(path, index=0)
+        for frame in gone:
+            for point in [p for p in curve.keyframe_points if abs(p.co[0] - frame) <= SAME_FRAME]:
+                curve.keyframe_points.remove(point)
+        for (frame, value), kind in zip(xy, types, strict=True):
+            point = curve.keyframe_points.insert(frame, value)
+            point.type = TYPES[kind]
+        curve.update()
 
 
 def read(
@@ -107,20 +199,19 @@ def read(
     names: Mapping[str, str],
     line: Line,
     animation: Animation,
-    shift: float = 0.0,
 ) -> KeyMotions:
-    """The key motions as the animator left them; `shift` frames later than where they were written.
+    """The key motions as the animator left them.
 
     A control without an F-curve keeps its poses in `animation`. Raises InputError if no key is left.
     """
-    first, last = line.first_frame + shift, line.last_frame + shift
+    first, last = line.first_frame, line.last_frame
     curves = _curves(obj, action, names)
     points = {control: _points(curve) for control, curve in curves.items()}
-    written = _columns(line, animation)
+    frames, values, types = _columns(line, animation)
     marked = [np.zeros(0)]
     for column, control in enumerate(animation.control_names):
         if control in points:
-            marked.append(_edited(*points[control], written[0] + shift, written[1][:, column], written[2]))
+            marked.append(_edited(*points[control], frames, values[:, column], types))
     frames = np.unique(np.concatenate(marked))
     frames = frames[(frames >= first - SAME_FRAME) & (frames <= last + SAME_FRAME)]
     frames = frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
@@ -141,44 +232,18 @@ def read(
     return KeyMotions(times[order], np.concatenate([controls, animation.keys.controls[unshown]])[order])
 
 
-def count_marked_at(
-    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], frames: np.ndarray
-) -> int:
-    """How many of `frames` bear a key motion on some channel."""
-    marked = [xy[kinds != GENERATED, 0] for xy, kinds in map(_points, _curves(obj, action, names).values())]
-    return int(
-        np.isin(np.rint(frames / SAME_FRAME), np.rint(np.concatenate([np.zeros(0), *marked]) / SAME_FRAME)).sum()
-    )
-
-
-def lie_shifted(
-    obj: bpy.types.Object,
-    action: bpy.types.Action,
-    names: Mapping[str, str],
-    line: Line,
-    animation: Animation,
-    shift: float,
-) -> bool:
-    """Whether the animator has moved the keyframes of a line `shift` frames from where they were written."""
-    frames = key_frames(line, animation)
-    return bool(shift) and count_marked_at(obj, action, names, frames + shift) > count_marked_at(
-        obj, action, names, frames
-    )
-
-
 def sample(
     obj: bpy.types.Object,
     action: bpy.types.Action,
     names: Mapping[str, str],
     line: Line,
     animation: Animation,
-    shift: float = 0.0,
 ) -> np.ndarray:
     """(T, C) float32: what the curves show on every frame of the line, edits included, in the order of `animation`.
 
     A control without an F-curve is as in `animation`.
     """
-    frames = line.first_frame + shift + np.arange(len(animation.times), dtype=np.float64)
+    frames = line.first_frame + np.arange(len(animation.times), dtype=np.float64)
     out = animation.controls.astype(np.float32)
     for control, curve in _curves(obj, action, names).items():
         if control in animation.control_names:
@@ -186,15 +251,18 @@ def sample(
     return out
 
 
+def clear(action: bpy.types.Action, line: Line) -> None:
+    """Delete all keyframes of the line; those beside it stay."""
+    holder = compat.channels(action)
+    for curve in list(holder.fcurves):
+        _replace(curve, line, np.zeros(0), np.zeros(0), np.zeros(0))
+        if not len(curve.keyframe_points):
+            holder.fcurves.remove(curve)
+
+
 def key_frames(line: Line, animation: Animation) -> np.ndarray:
     """(m,) frames of the scene on which the key motions lie."""
     return np.round(line.first_frame + animation.keys.times * line.frames_per_second_of_sound, 4)
-
-
-def clear(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Line) -> None:
-    """Delete all keyframes of the line."""
-    for curve in _curves(obj, action, names).values():
-        _replace(curve, line, np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def _columns(line: Line, animation: Animation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -202,7 +270,7 @@ def _columns(line: Line, animation: Animation) -> tuple[np.ndarray, np.ndarray, 
     inside = _inside(line, key_frames(line, animation))
     at_keys = key_frames(line, animation)[inside]
     completed = line.first_frame + np.arange(len(animation.times))
-    free = (_nearest(at_keys, completed)[1] > SAME_FRAME) & (completed <= line.last_frame)
+    free = (nearest(at_keys, completed)[1] > SAME_FRAME) & (completed <= line.last_frame)
     frames = np.concatenate([completed[free], at_keys])
     values = np.concatenate([animation.controls[free], animation.keys.controls[inside]])
     types = np.repeat([GENERATED, KEYFRAME], [free.sum(), len(at_keys)])
@@ -221,7 +289,7 @@ def _edited(
     """Frames of the key motions of a channel that has the keyframes `xy` (n, 2) of `types`; the rest is as written."""
     place, at_its_place = np.arange(len(xy)), np.ones(len(xy), bool)
     if len(xy) != len(frames) or (np.abs(xy[:, 0] - frames) > SAME_FRAME).any():
-        place, distance = _nearest(frames, xy[:, 0])
+        place, distance = nearest(frames, xy[:, 0])
         at_its_place = distance <= SAME_FRAME
     changed = ~at_its_place | (np.abs(xy[:, 1] - values[place]) > SAME_VALUE)
     marked, keys = types != GENERATED, written_types != GENERATED
@@ -325,14 +393,14 @@ def _times(offsets: np.ndarray, line: Line, known: np.ndarray) -> tuple[np.ndarr
     A key that was not moved gets the very time that it had, so that nothing is taken for an edit that is none.
     """
     rate = line.frames_per_second_of_sound
-    nearest, distance = _nearest(known * rate, offsets)
+    place, distance = nearest(known * rate, offsets)
     same = distance <= SAME_FRAME
     times = offsets / rate
-    times[same] = known[nearest[same]]
-    return times, np.where(same, nearest, -1)
+    times[same] = known[place[same]]
+    return times, np.where(same, place, -1)
 
 
-def _nearest(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The index of the nearest entry of `ascending` for each of `wanted`, and how far off it is."""
     if not len(ascending):
         return np.zeros(len(wanted), np.int64), np.full(len(wanted), np.inf)
@@ -345,7 +413,7 @@ def _nearest(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.
 
 def _curves(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str]) -> dict[str, Any]:
     """Control → its F-curve, where it has one with keyframes."""
-    holder = compat.channels(action, compat.action_slot(obj.data.shape_keys.animation_data))
+    holder = compat.channels(action)
     by_path = {curve.data_path: curve for curve in holder.fcurves if len(curve.keyframe_points)}
     blocks = obj.data.shape_keys.key_blocks
     found = {control: by_path.get(blocks[name].path_from_id("value")) for control, name in names.items()}
@@ -357,15 +425,3 @@ def _new_curve(holder: Any, path: str, control: str) -> bpy.types.FCurve:
     title = next(title for title, beginning in GROUPS.items() if control.startswith(beginning))
     curve.group = holder.groups.get(title) or holder.groups.new(title)
     return curve
-
-
-def _push_down(data: bpy.types.AnimData) -> None:
-    action, slot = data.action, compat.action_slot(data)
-    track = data.nla_tracks.new()
-    track.name = action.name
-    first = action.frame_range[0]
-    strip = track.strips.new(action.name, int(first), action)
-    strip.frame_start_ui = first  # may lie between two frames; moves the strip's end along
-    compat.set_strip_slot(strip, slot)
-    # Before and after KMTalk's keyframes the other animation has the face to itself.
-    data.action_extrapolation = "NOTHING"

@@ -19,24 +19,27 @@ from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
-from . import corrections, keyframes, live, shape_keys, takes
+from . import clips, corrections, follow, keyframes, live, shape_keys, takes
 from .hindrances import hindrances
 from .job import Steps
-from .strip import Line, choose_strip, read_line, scene_rate, sound_file, what_is_said
+from .session import current
+from .strip import Line, read_line, sound_file, what_is_said
 from .subject import Subject
-from .takes import find_take, read_take
+from .takes import Clip, ClipRef, find_take, read_take  # noqa: F401 (asked for here by scripts)
 
 
 @dataclass(frozen=True)
 class Options(LineSettings):
     """How to animate a line: all its settings, and as in `kmtalk_core.service.protocol.Animate` what follows.
 
-    None as `transcript` means what the strip says: its text, name, or the file beside the sound.
+    None as `transcript` means what the strip says: its text, name, or the file beside the sound; None as `parts`
+    (keyframes.PARTS) those that the strip says.
     """
 
     transcript: str | None = None
     alignment: str | None = None
     tools: Mapping[str, Any] = field(default_factory=dict)
+    parts: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,23 @@ class Outcome:
 def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
     """Animate the shape keys of `obj` with what `strip` plays, at its place in time.
 
-    Shape keys are built if the mesh has none for speech. Other keyframes than those of this line stay as they are.
-    What the user has corrected in the strip's words and phones counts, applied already or not.
+    Shape keys are built if the mesh has none for speech. The line's take is replaced if nobody has edited it; else the
+    result is a new take. What the user has corrected in the strip's words and phones counts, applied already or not.
     """
     shape_keys.check_mesh(obj)
+    clips.check_free(obj.data.shape_keys)
     line = read_line(scene, strip)
     about, asked = Subject.of(scene, strip, obj, line), takes.settings_on(strip)
     corrected = corrections.with_pending(strip, obj)
-    given = {f.name: getattr(options, f.name) for f in fields(options)}
+    given = {f.name: getattr(options, f.name) for f in fields(options) if f.name != "parts"}
     given["transcript"] = options.transcript or what_is_said(strip).text
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
     with _folder() as folder, sound_file(strip) as audio:
-        built = None
-        if shape_keys.needs_rig(obj):
+        rig = shape_keys.needs_rig(obj)
+        if rig:
             shape_keys.save_mesh(obj, folder / "mesh.npz")
             yield BuildRig(str(folder / "mesh.npz"), str(folder / "rig.npz"))
-            built = shape_keys.load_shapes(shape_keys.check_mesh(about.head()), folder / "rig.npz")
         elif shape_keys.own_shapes(obj):
             shape_keys.save_mesh(obj, folder / "mesh.npz", with_shapes=True)
             given["mesh"] = str(folder / "mesh.npz")
@@ -75,17 +78,22 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
             out=str(folder / "out.npz"),
             start=line.start,
             duration=line.duration,
-            as_strip=True,
             fps=line.frames_per_second_of_sound,
             corrections=corrected.listed,
             corrections_of=corrected.audio_sha256,
             **given,
         )
         result = (folder / "out.npz").read_bytes()
-    animation = takes.loaded(result)
-    strip, line = about.strip(), replace(about.line_now(), delay=details["delay"])
-    outcome = apply(about.head(), replace(line, strip=strip.name), animation, result, tuple(details["warnings"]), built)
-    if takes.settings_on(strip) == asked:  # else somebody has moved a slider meanwhile
+        animation = takes.loaded(result)
+        strip, line, obj = about.strip(), replace(about.line_now(), delay=details["delay"]), about.head()
+        built = shape_keys.load_shapes(shape_keys.check_mesh(obj), folder / "rig.npz") if rig else None
+    line = replace(line, strip=strip.name)
+    untouched = takes.settings_on(strip) == asked  # else somebody has moved a slider meanwhile
+    parts = options.parts if options.parts is not None else takes.parts_on(strip)
+    outcome = apply(about.scene(), obj, strip, line, animation, result, tuple(details["warnings"]), built, parts)
+    with current.fill_in():
+        strip.kmtalk.parts = set(parts)
+    if untouched:
         takes.set_on(strip, animation)
     if corrected.listed:
         corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
@@ -98,11 +106,12 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
     If the strip was moved, the animation follows it. An empty `strip_name` means the active or only strip.
     """
     with _folder() as folder:
-        edited = _edited(scene, strip_name, obj)
+        edited = _edited(takes.find_clip(scene, strip_name, obj))
         yield from _completed(edited, folder)
         result = (folder / "out.npz").read_bytes()
     outcome = _put_back(edited, takes.loaded(result), result, edited.warnings)
-    return replace(outcome, warnings=())  # they were told before
+    told = set(edited.warnings)  # before
+    return replace(outcome, warnings=tuple(warning for warning in outcome.warnings if warning not in told))
 
 
 def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
@@ -110,15 +119,16 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
 
     Of the options the language, key rule and key density count. The corrections stay with the strip.
     """
-    take, _ = find_take(scene, strip_name, obj)
-    strip = choose_strip(scene, take.name)
-    line = takes.read_line(take)
-    pending = corrections.pending(take)
+    clip = takes.find_clip(scene, strip_name, obj)
+    line, strip = clip.line, clip.strip
+    if strip is None:
+        raise InputError(f"The sound strip {clip.take.name} is gone; bring it back to correct its words.")
+    pending = corrections.pending(clip.take)
     if not pending:
         raise InputError("No word or phone has been changed; change a text or a time first.")
     about = Subject.of(scene, strip, obj, line)
     with _folder() as folder, sound_file(strip) as audio:
-        edited = _edited(scene, take.name, obj)
+        edited = _edited(clip)
         yield from _completed(edited, folder)
         yield Correct(
             animation=str(folder / "out.npz"),
@@ -127,7 +137,6 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
             corrections=pending,
             start=line.start,
             duration=line.duration,
-            as_strip=True,
             language=options.language,
             key_rule=options.key_rule,
             key_density=options.key_density,
@@ -141,65 +150,107 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
 
 
 def apply(
+    scene: bpy.types.Scene,
     obj: bpy.types.Object,
+    strip: bpy.types.Strip | None,
     line: Line,
     animation: Animation,
     result: bytes,
     warnings: tuple[str, ...] = (),
     built: shape_keys.Built | None = None,
+    parts: frozenset[str] = keyframes.ALL_PARTS,
 ) -> Outcome:
-    """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh and remember it for re-completion."""
+    """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh as a line, and remember it.
+
+    All that may fail comes before anything is changed.
+    """
     shape_keys.check_mesh(obj)
-    added = shape_keys.add_missing(obj, built) if built is not None else []
+    clips.check_free(obj.data.shape_keys)
     names, held = shape_keys.drivable(obj)
-    if not names:
-        raise InputError(f"Drivers move all shape keys of {obj.name}; remove the drivers or choose another mesh.")
     if held:
         warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
-    action = keyframes.ensure_action(obj)
-    keyframes.write(obj, action, names, line, animation)
+    if built is None and not names:
+        raise InputError(f"Drivers move all shape keys of {obj.name}; remove the drivers or choose another mesh.")
+    facts = takes.facts(animation)
+    added = shape_keys.add_missing(obj, built) if built is not None else []
+    names, keys = shape_keys.drivable(obj)[0], obj.data.shape_keys
+    shape_keys.remember(keys)
+    clips.note_stills(keys, {control: keys.key_blocks[name] for control, name in names.items()})
+    clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
+    take = clip.take
+    keyframes.write(obj, clip.action, names, line, animation, parts)
     shape_keys.make_room_for(obj, names, animation)
     warnings = (*warnings, *hindrances(obj, names.values()))
-    take = action.kmtalk_takes.get(line.strip) or action.kmtalk_takes.add()
-    take.name = line.strip
-    take.result, take.finished = result, b""
+    take.name = line.strip if strip is None else strip.name
+    take.result, take.finished, take.lie = result, b"", ""
     take.warnings = "\n".join(dict.fromkeys(warnings))
-    takes.remember(take, line, animation)
-    live.show(bpy.context.scene)
-    summary = f"{take.key_count} key motions on frames {line.first_frame} to {line.last_frame} of {obj.name}"
-    return Outcome(summary + (f", {len(added)} shape keys built" if added else ""), warnings)
+    if strip is not None:
+        take.blend, take.ease = strip.kmtalk.blend, strip.kmtalk.ease
+    takes.remember(take, line, animation, parts, facts)
+    keys.kmtalk.line = take.line_id
+    follow.settle(clip)
+    if clips.hides_nothing(keys):
+        clips.tweak(keys, clip.action)
+    live.show(scene)
+    lie = clips.lie_of(take)
+    summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {obj.name}"
+    told = (*warnings, *follow.standing(clip))
+    return Outcome(summary + (f", {len(added)} shape keys built" if added else ""), told)
+
+
+def _action_for(scene: bpy.types.Scene, obj: bpy.types.Object, strip: bpy.types.Strip | None, line: Line) -> Any:
+    """The Action for a new result: that of the line's take if nobody has edited it, emptied; else one of a new take."""
+    keys = obj.data.shape_keys
+    line_id = takes.id_of(strip) if strip is not None else takes.new_id()
+    of_line = takes.takes_of(keys, line_id)
+    now = next((action for action in of_line if clips.take_of(action).active), None)
+    if now is not None and takes.is_only_here(keys, now) and not is_edited(Clip(scene, obj, now)):
+        before = clips.take_of(now)
+        if takes.read_line(before) != line:
+            keyframes.clear(now, takes.read_line(before))
+        return now
+    action = keyframes.new_action(keys, f"KMTalk {line.strip if strip is None else strip.name}")
+    clips.hold(keys, action)
+    take = action.kmtalk_takes[0]
+    take.line_id, take.title = line_id, takes.free_title(of_line)
+    takes.activate(keys, action)
+    return action
 
 
 def edited_keys(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> bool:
     """Whether the animator has edited key motions of the strip's line."""
     try:
-        take, action = find_take(scene, strip_name, obj)
-        line, before = takes.read_line(take), takes.shown(take)
-        keys = keyframes.read(obj, action, shape_keys.drivable(obj)[0], line, before)
+        return is_edited(takes.find_clip(scene, strip_name, obj))
     except InputError:
         return False
+
+
+def is_edited(clip: Clip) -> bool:
+    """Whether the animator has edited key motions of the line."""
+    before = takes.shown(clip.take)
+    try:
+        keys = keyframes.read(clip.obj, clip.action, clip.names, clip.line, before)
+    except InputError:  # all are gone
+        return True
     return bool(live.edits(before, keys).any()) or len(keys.times) < len(before.keys.times)
 
 
 @dataclass(frozen=True)
 class _Edited:
     """A line to be completed: `before`, finished with the sliders as they are, has the key motions as computed, `keys`
-    those of now."""
+    those of now. `written` and `seen` tell later what was changed meanwhile."""
 
-    mesh: str
-    take: str
-    left: live.AsLeft
+    ref: ClipRef
     before: Animation
     keys: KeyMotions
     warnings: tuple[str, ...]
+    written: tuple[bytes, bytes, str]
+    seen: keyframes.Snapshot
 
 
-def _edited(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> _Edited:
-    take, action = find_take(scene, strip_name, obj)
-    strip = _strip(scene, take.name)
-    line, base = read_take(take)
-    _check_pace(scene, strip, line)
-    left = live.as_left(scene, strip, obj, take, action)
+def _edited(clip: Clip) -> _Edited:
+    take, strip, base = clip.take, clip.strip, takes.read_take(clip.take)[1]
+    left = live.as_left(clip)
     before = _as_worn(base, takes.settings_on(strip) if strip is not None else None)
     times, controls = left.keys.times.copy(), left.keys.controls.copy()
     for index in np.flatnonzero(~left.edited):  # as finished, like the keys of `before`
@@ -207,7 +258,14 @@ def _edited(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> _
         times[index], controls[index] = before.keys.times[place], before.keys.controls[place]
     shift = round(before.sliders.offset * base.fps) - round(base.sliders.offset * base.fps)
     times[left.edited] += shift / base.fps
-    return _Edited(obj.name, take.name, left, before, KeyMotions(times, controls), tuple(take.warnings.splitlines()))
+    return _Edited(
+        clip.ref,
+        before,
+        KeyMotions(times, controls),
+        tuple(take.warnings.splitlines()),
+        (take.result, take.finished, take.line),
+        keyframes.snapshot(clip.action),
+    )
 
 
 def _as_worn(base: Animation, settings: tuple[Sliders, Layers] | None) -> Animation:
@@ -234,39 +292,31 @@ def _completed(edited: _Edited, folder: Path) -> Steps[None]:
 
 
 def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tuple[str, ...]) -> Outcome:
-    obj = _mesh(edited.mesh)
-    if edited.left.left_behind:
-        keyframes.clear(obj, keyframes.ensure_action(obj), shape_keys.drivable(obj)[0], edited.left.line)
-    return apply(obj, edited.left.now, animation, result, warnings)
-
-
-def _check_pace(scene: bpy.types.Scene, strip: bpy.types.Strip | None, line: Line) -> None:
-    """Raise InputError if frames and seconds are no longer to each other as when the line was animated."""
-    if abs(scene_rate(scene) - line.fps) > 1e-6:
-        raise InputError(f"The scene no longer runs at {line.fps:g} frames a second; set that again or generate anew.")
-    if strip is None:
-        return
-    try:
-        now = read_line(scene, strip)
-    except InputError:
-        return
-    if abs(now.speed - line.speed) > 1e-6:
-        raise InputError(f"The strip {strip.name} has another speed than when it was animated; generate it again.")
-
-
-def _strip(scene: bpy.types.Scene, name: str) -> bpy.types.Strip | None:
-    try:
-        return choose_strip(scene, name)
-    except InputError:
-        return None
-
-
-def _mesh(name: str) -> bpy.types.Object:
-    """The mesh again after a while in which the user may have done anything."""
-    obj = bpy.data.objects.get(name)
-    if obj is None:
-        raise InputError(f"The mesh {name} is gone; choose a mesh and generate again.")
-    return shape_keys.check_mesh(obj)
+    """Write what was completed; what the user has done to the keyframes meanwhile stays, as edits."""
+    clip = edited.ref.again()
+    take, keys = clip.take, clip.keys
+    clips.check_free(keys)
+    if (take.result, take.finished, take.line) != edited.written:
+        raise InputError(f"The line {take.name} was made anew meanwhile; run it again.")
+    facts = takes.facts(animation)
+    meanwhile = keyframes.changes(edited.seen, keyframes.snapshot(clip.action))
+    clip = takes.only_here(clip)
+    before = clip.line.first_frame
+    follow.settle(clip)
+    parts = takes.parts_on(clip.strip)
+    keyframes.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
+    keyframes.change(clip.action, keyframes.shifted(meanwhile, clip.line.first_frame - before))
+    shape_keys.make_room_for(clip.obj, clip.names, animation)
+    take = clip.take
+    take.result, take.finished = result, b""
+    take.warnings = "\n".join(dict.fromkeys(warnings))
+    takes.remember(take, clip.line, animation, parts, facts)
+    keys.kmtalk.line = take.line_id
+    clips.hold_rest(keys)
+    live.show(clip.scene)
+    lie = clips.lie_of(take)
+    summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {clip.obj.name}"
+    return Outcome(summary, (*warnings, *follow.standing(clip)))
 
 
 @contextmanager

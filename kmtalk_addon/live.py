@@ -19,9 +19,10 @@ from kmtalk_core.completion import same_keys
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.settings import Layers, Sliders
 
-from . import compat, keyframes, shape_keys, takes
+from . import clips, compat, follow, keyframes, shape_keys, takes
+from .keyframes import nearest as nearest_keys
 from .session import current
-from .strip import Line, origin_of, sound_strips
+from .takes import Clip
 
 AT_ONCE = 0.1  # s that a slider's move may take while it is dragged
 REST = 0.12  # s after which a slider is at rest
@@ -31,25 +32,16 @@ REST = 0.12  # s after which a slider is at rest
 class AsLeft:
     """A line as the animator has left it.
 
-    Its keyframes were written on `line`; it belongs on `now`, for its strip may have moved; `along` is whether its
-    keyframes were moved with the strip. `keys`: the key motions of its result as computed last (`takes.read_take`)
-    with all edits since; `edited` (m,) bool: which of them are the animator's, then or since.
+    `keys`: the key motions of its result as computed last (`takes.read_take`) with all edits since; `edited` (m,) bool:
+    which of them are the animator's, then or since.
     """
 
-    line: Line
-    now: Line
-    along: bool
     keys: KeyMotions
     edited: np.ndarray
 
     def on(self, animation: Animation) -> Animation:
         """The result as computed last, with these keys."""
         return replace(animation, keys=self.keys, unfinished=replace(animation.to_finish, edited=self.edited))
-
-    @property
-    def left_behind(self) -> bool:
-        """Whether the keyframes still lie where the strip was."""
-        return self.now != self.line and not self.along
 
 
 def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -69,8 +61,8 @@ def bring_up_to_date(scene: bpy.types.Scene) -> None:
     began = time.perf_counter()
     try:
         behind = list(_behind(scene))
-        for strip, obj, action in behind:
-            slide(scene, strip, obj, action.kmtalk_takes[strip.name], action, *takes.settings_on(strip))
+        for clip in behind:
+            slide(clip, *takes.settings_on(clip.strip))
     except Exception as error:  # a traceback in a property's update helps nobody
         current.explain(error)
         redraw()
@@ -80,80 +72,56 @@ def bring_up_to_date(scene: bpy.types.Scene) -> None:
         redraw()
 
 
-def _behind(scene: bpy.types.Scene) -> Iterator[tuple[bpy.types.Strip, bpy.types.Object, bpy.types.Action]]:
-    """The lines that are not worn as their strips say: each strip, a mesh that plays the line, and its Action."""
-    strips = {strip.name: strip for strip in sound_strips(scene)}
-    seen = set()
-    for obj in scene.objects:
-        action = keyframes.own_action(obj)
-        if action is None or action.name in seen:
-            continue
-        seen.add(action.name)
-        for take in action.kmtalk_takes:
-            strip = strips.get(take.name)
-            if strip is not None and takes.worn(*takes.settings_on(strip)) != take.worn:
-                yield strip, obj, action
+def _behind(scene: bpy.types.Scene) -> Iterator[Clip]:
+    """The lines that are not worn as their strips say, for the networks' part of it; all else is done at once."""
+    for obj in follow.heads(scene):
+        for clip in follow.clips_on(scene, obj):
+            if (strip := clip.strip) is None or not follow.plays(clip):
+                continue
+            take = clip.take
+            if (take.blend, take.ease) != (strip.kmtalk.blend, strip.kmtalk.ease):
+                take.blend, take.ease = strip.kmtalk.blend, strip.kmtalk.ease
+                clips.move(clip.keys, {})
+            if takes.worn(*takes.settings_on(strip), takes.parts_on(strip)) != take.worn:
+                yield clip
 
 
-def slide(
-    scene: bpy.types.Scene,
-    strip: bpy.types.Strip | None,
-    obj: bpy.types.Object,
-    take: bpy.types.PropertyGroup,
-    action: bpy.types.Action,
-    sliders: Sliders,
-    layers: Layers,
-) -> None:
+def slide(clip: Clip, sliders: Sliders, layers: Layers) -> None:
     """Finish a line anew. Keys that the animator has edited, completed already or not, stay as they are."""
     from kmtalk_core.finish.compose import finish
 
-    left = as_left(scene, strip, obj, take, action)
-    animation = finish(left.on(takes.read_take(take)[1]), sliders, layers)
-    names = shape_keys.drivable(obj)[0]
-    if left.left_behind:
-        keyframes.clear(obj, action, names, left.line)
-    keyframes.write(obj, action, names, left.now, animation)
-    shape_keys.make_room_for(obj, names, animation)
-    take.finished = takes.pack(animation)
-    takes.remember(take, left.now, animation)
-    show(scene)
+    left = as_left(clip)
+    animation = finish(left.on(takes.read_take(clip.take)[1]), sliders, layers)
+    follow.settle(clip)
+    parts = takes.parts_on(clip.strip)
+    keyframes.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
+    shape_keys.make_room_for(clip.obj, clip.names, animation)
+    clip.take.finished = takes.pack(animation)
+    takes.remember(clip.take, clip.line, animation, parts)
+    clips.hold_rest(clip.keys)
+    show(clip.scene)
 
 
-def as_left(
-    scene: bpy.types.Scene,
-    strip: bpy.types.Strip | None,
-    obj: bpy.types.Object,
-    take: bpy.types.PropertyGroup,
-    action: bpy.types.Action,
-) -> AsLeft:
+def as_left(clip: Clip) -> AsLeft:
     """Read a line back from its curves. Raises InputError if no key motion is left."""
-    line, base = takes.read_take(take)
-    before = takes.shown(take)
-    now, lies = whereabouts(scene, strip, obj, take, action)
-    keys = keyframes.read(obj, action, shape_keys.drivable(obj)[0], line, before, lies)
+    line, base = takes.read_take(clip.take)
+    before = takes.shown(clip.take)
+    keys = keyframes.read(clip.obj, clip.action, clip.names, line, before)
     edited = edits(before, keys)
     times = keys.times - (_offset_frames(before) - _offset_frames(base)) / base.fps
     controls = keys.controls.copy()
-    nearest = np.abs(base.keys.times[None] - times[:, None]).argmin(1) if len(base.keys.times) else np.zeros(0, int)
-    untouched = ~edited & (np.abs(base.keys.times[nearest] - times) * base.fps < 0.01)
+    nearest, distance = nearest_keys(base.keys.times, times)
+    untouched = ~edited & (distance * base.fps < 0.01)
     times[untouched] = base.keys.times[nearest[untouched]]
     controls[untouched] = base.keys.controls[nearest[untouched]]
-    return AsLeft(line, now, bool(lies), KeyMotions(times, controls), edited)
+    return AsLeft(KeyMotions(times, controls), edited)
 
 
-def on_curves(
-    scene: bpy.types.Scene,
-    strip: bpy.types.Strip | None,
-    obj: bpy.types.Object,
-    take: bpy.types.PropertyGroup,
-    action: bpy.types.Action,
-) -> Animation:
+def on_curves(clip: Clip) -> Animation:
     """The line as its curves show it, with edits that were not completed yet."""
-    line, before = takes.read_line(take), takes.shown(take)
-    names = shape_keys.drivable(obj)[0]
-    _, lies = whereabouts(scene, strip, obj, take, action)
-    keys = keyframes.read(obj, action, names, line, before, lies)
-    controls = keyframes.sample(obj, action, names, line, before, lies)
+    before = takes.shown(clip.take)
+    keys = keyframes.read(clip.obj, clip.action, clip.names, clip.line, before)
+    controls = keyframes.sample(clip.obj, clip.action, clip.names, clip.line, before)
     unfinished = before.unfinished and replace(before.unfinished, edited=edits(before, keys))
     return replace(before, controls=controls, keys=keys, unfinished=unfinished)
 
@@ -166,30 +134,17 @@ def edits(before: Animation, keys: KeyMotions) -> np.ndarray:
     return edited
 
 
-def whereabouts(
-    scene: bpy.types.Scene,
-    strip: bpy.types.Strip | None,
-    obj: bpy.types.Object,
-    take: bpy.types.PropertyGroup,
-    action: bpy.types.Action,
-) -> tuple[Line, int]:
-    """Where a line belongs now that its strip may have moved, and how many frames its keyframes have been moved."""
-    line = takes.read_line(take)
-    now = line if strip is None else line.moved_to(origin_of(scene, strip))
-    shift = now.first_frame - line.first_frame
-    names = shape_keys.drivable(obj)[0]
-    return now, shift if keyframes.lie_shifted(obj, action, names, line, takes.shown(take), shift) else 0
+def frame_of(take: bpy.types.PropertyGroup, seconds: float) -> float:
+    """The frame of the scene on which a second of the line lies now."""
+    line, lie = takes.read_line(take), clips.lie_of(take)
+    frame = line.first_frame + seconds * line.frames_per_second_of_sound
+    return frame if lie is None else lie.at + (frame - lie.first) * lie.scale
 
 
-def frame_of(scene: bpy.types.Scene, take: bpy.types.PropertyGroup, seconds: float) -> float:
-    """The frame on which a second of the line lies now."""
-    line = _line_now(scene, take)
-    return line.first_frame + seconds * line.frames_per_second_of_sound
-
-
-def second_at(scene: bpy.types.Scene, take: bpy.types.PropertyGroup, frame: float) -> float:
-    """The second of the line that lies on `frame` now."""
-    line = _line_now(scene, take)
+def second_at(take: bpy.types.PropertyGroup, frame: float) -> float:
+    """The second of the line that lies on `frame` of the scene now."""
+    line, lie = takes.read_line(take), clips.lie_of(take)
+    frame = frame if lie is None else lie.first + (frame - lie.at) / lie.scale
     return (frame - line.first_frame) / line.frames_per_second_of_sound
 
 
@@ -253,13 +208,7 @@ def _go_to(context: bpy.types.Context, take: bpy.types.PropertyGroup, items, ind
     if current.quiet or not 0 <= index < len(items):
         return
     scene, item = compat.sequencer_scene(context), items[index]
-    scene.frame_set(round(frame_of(scene, take, item.start + share * (item.end - item.start))))
-
-
-def _line_now(scene: bpy.types.Scene, take: bpy.types.PropertyGroup) -> Line:
-    line = takes.read_line(take)
-    strip = next((strip for strip in sound_strips(scene) if strip.name == take.name), None)
-    return line if strip is None else line.moved_to(origin_of(scene, strip))
+    scene.frame_set(round(frame_of(take, item.start + share * (item.end - item.start))))
 
 
 def _offset_frames(animation: Animation) -> int:

@@ -120,17 +120,6 @@ class KMTALK_OT_generate(Working, bpy.types.Operator):
         strip, mesh = _strip_and_mesh(context)
         return lipsync.generate(compat.sequencer_scene(context), strip, mesh, options_of(context, strip))
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        strip, mesh = _strip_and_mesh(context)
-        if bpy.app.background or not lipsync.edited_keys(compat.sequencer_scene(context), strip.name, mesh):
-            return super().invoke(context, event)
-        self._in_window = True
-        return context.window_manager.invoke_props_dialog(self, title="Generate Again?", confirm_text="Replace")
-
-    def draw(self, context: bpy.types.Context) -> None:
-        self.layout.label(text="You have edited key motions of this line.")
-        self.layout.label(text="Generating again replaces them.")
-
 
 class KMTALK_OT_complete(Working, bpy.types.Operator):
     """Compute the motion between your key motions again; the keys stay exactly as you made them"""
@@ -141,7 +130,7 @@ class KMTALK_OT_complete(Working, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         scene = compat.sequencer_scene(context)
-        return can_work(cls, lambda: takes.find_take(scene, context.scene.kmtalk.strip, chosen_mesh(context)))
+        return can_work(cls, lambda: takes.find_clip(scene, context.scene.kmtalk.strip, chosen_mesh(context)))
 
     def steps(self, context: bpy.types.Context) -> Steps[lipsync.Outcome]:
         scene = compat.sequencer_scene(context)
@@ -171,18 +160,18 @@ class OnTake:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return can_work(cls, lambda: _take(context))
+        return can_work(cls, lambda: _clip(context))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            self.work(context, *_take(context))
+            self.work(context, _clip(context))
         except Exception as error:
             self.report({"ERROR"}, current.explain(error))
             return {"CANCELLED"}
         redraw()
         return {"FINISHED"}
 
-    def work(self, context: bpy.types.Context, take: bpy.types.PropertyGroup, action: bpy.types.Action) -> None:
+    def work(self, context: bpy.types.Context, clip: takes.Clip) -> None:
         raise NotImplementedError
 
 
@@ -192,11 +181,9 @@ class KMTALK_OT_check_contacts(OnTake, bpy.types.Operator):
     bl_idname = "kmtalk.check_contacts"
     bl_label = "Check Contacts"
 
-    def work(self, context, take, action):
-        scene = compat.sequencer_scene(context)
-        strip = next((strip for strip in compat.all_strips(scene) if strip.name == take.name), None)
-        takes.remember_missed(take, live.on_curves(scene, strip, chosen_mesh(context), take, action))
-        self.report({"INFO"}, take.contacts)
+    def work(self, context, clip):
+        takes.remember_missed(clip.take, takes.facts(live.on_curves(clip)))
+        self.report({"INFO"}, clip.take.contacts)
 
 
 class KMTALK_OT_add_word(OnTake, bpy.types.Operator):
@@ -205,10 +192,9 @@ class KMTALK_OT_add_word(OnTake, bpy.types.Operator):
     bl_idname = "kmtalk.add_word"
     bl_label = "Add Word"
 
-    def work(self, context, take, action):
-        scene = compat.sequencer_scene(context)
+    def work(self, context, clip):
         with current.fill_in():
-            corrections.add_word(take, max(0.0, live.second_at(scene, take, scene.frame_current_final)))
+            corrections.add_word(clip.take, max(0.0, live.second_at(clip.take, clip.scene.frame_current_final)))
 
 
 class KMTALK_OT_remove_word(OnTake, bpy.types.Operator):
@@ -217,7 +203,8 @@ class KMTALK_OT_remove_word(OnTake, bpy.types.Operator):
     bl_idname = "kmtalk.remove_word"
     bl_label = "Remove Word"
 
-    def work(self, context, take, action):
+    def work(self, context, clip):
+        take = clip.take
         if 0 <= take.word < len(take.words):
             if take.words[take.word].heard:
                 take.words[take.word].name = ""
@@ -231,8 +218,8 @@ class KMTALK_OT_revert(OnTake, bpy.types.Operator):
     bl_idname = "kmtalk.revert"
     bl_label = "Revert"
 
-    def work(self, context, take, action):
-        corrections.revert(take)
+    def work(self, context, clip):
+        corrections.revert(clip.take)
 
 
 class KMTALK_OT_time_here(OnTake, bpy.types.Operator):
@@ -244,11 +231,11 @@ class KMTALK_OT_time_here(OnTake, bpy.types.Operator):
     tier: EnumProperty(items=(("words", "Word", ""), ("phones", "Phone", "")), options={"HIDDEN"})
     edge: EnumProperty(items=(("start", "Start", ""), ("end", "End", "")), options={"HIDDEN"})
 
-    def work(self, context, take, action):
-        scene = compat.sequencer_scene(context)
+    def work(self, context, clip):
+        take = clip.take
         items, index = getattr(take, self.tier), take.word if self.tier == "words" else take.phone
         if 0 <= index < len(items):
-            setattr(items[index], self.edge, live.second_at(scene, take, scene.frame_current_final))
+            setattr(items[index], self.edge, live.second_at(take, clip.scene.frame_current_final))
 
 
 class KMTALK_OT_forget(bpy.types.Operator):
@@ -319,10 +306,10 @@ class KMTALK_OT_export_alignment(OnTake, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def work(self, context, take, action):
+    def work(self, context, clip):
         from kmtalk_core.localization.textgrid import save_alignment
 
-        line, animation = takes.read_take(take)
+        line, animation = takes.read_take(clip.take)
         path = Path(bpy.path.ensure_ext(self.filepath, self.suffix))
         save_alignment(animation.alignment.from_time(-line.start - line.delay), path)
         self.report({"INFO"}, f"{path.name} was written")
@@ -403,13 +390,13 @@ def _strip_and_mesh(context: bpy.types.Context) -> tuple[compat.StripType, bpy.t
     return strip, shape_keys.check_mesh(chosen_mesh(context))
 
 
-def _take(context: bpy.types.Context) -> tuple[bpy.types.PropertyGroup, bpy.types.Action]:
-    return takes.find_take(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))
+def _clip(context: bpy.types.Context) -> takes.Clip:
+    return takes.find_clip(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))
 
 
 def _corrected_take(context: bpy.types.Context) -> None:
     _strip_and_mesh(context)
-    if not corrections.has_pending(_take(context)[0]):
+    if not corrections.has_pending(_clip(context).take):
         raise KMTalkError("No word or phone has been changed; change a text or a time first")
 
 

@@ -277,7 +277,7 @@ def _frame(layout, context, take, seconds: float) -> None:
     column = layout.row()
     column.ui_units_x = 2.2
     column.active = False
-    column.label(text=f"{live.frame_of(compat.sequencer_scene(context), take, seconds):.0f}")
+    column.label(text=f"{live.frame_of(take, seconds):.0f}")
 
 
 def _times(layout, items, index: int, tier: str) -> None:
@@ -315,7 +315,7 @@ def _chosen_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
 
 def _chosen_take(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
     try:
-        return takes.find_take(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))[0]
+        return takes.find_clip(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context)).take
     except KMTalkError:
         return None
 

@@ -16,8 +16,15 @@ from bpy.props import (
 
 from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
 
-from . import compat, live
+from . import compat, keyframes, live
 from .strip import sound_strips
+
+PARTS = tuple((part.key, part.title, part.description, 2**n) for n, part in enumerate(keyframes.PARTS))
+BLENDS = (
+    ("REPLACE", "Replace", "The line instead of what plays below"),
+    ("COMBINE", "Combine", "The line on top of what plays below"),
+    ("ADD", "Add", "The line added to what plays below"),
+)
 
 
 def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, typed: str) -> Iterator[str]:
@@ -55,6 +62,11 @@ class KMTalkSettings(bpy.types.PropertyGroup):
         type=bpy.types.Object,
         poll=lambda _, obj: obj.type == "MESH",
     )
+    follow: BoolProperty(
+        name="Follow Strips",
+        description="Lines follow by themselves when their sound strips are moved, cut, retimed or duplicated",
+        default=True,
+    )
 
 
 class KMTalkLine(bpy.types.PropertyGroup):
@@ -74,6 +86,32 @@ class KMTalkLine(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
     )
     corrections: StringProperty(description="What was corrected in words and phones (JSON, see corrections.Stored)")
+
+    id: StringProperty(description="What the strip is known by, whatever its name; two strips never share it")
+    parts: EnumProperty(
+        name="Parts",
+        description="Which parts of the face the line moves; all others are left to your own acting",
+        items=PARTS,
+        options={"ENUM_FLAG"},
+        default={part for part, *_ in PARTS},
+        update=live.changed,
+    )
+    blend: EnumProperty(
+        name="Blend",
+        description="How the line meets what plays on the face below it",
+        items=BLENDS,
+        options=set(),
+        update=live.changed,
+    )
+    ease: IntProperty(
+        name="Ease",
+        description="Frames before and after the line in which the face goes into it and out of it",
+        default=3,
+        min=0,
+        soft_max=24,
+        options=set(),
+        update=live.changed,
+    )
 
 
 class KMTalkSegment(bpy.types.PropertyGroup):
@@ -112,9 +150,16 @@ class KMTalkContact(bpy.types.PropertyGroup):
 
 
 class KMTalkTake(bpy.types.PropertyGroup):
-    """Of KMTalk's Action: one line that was animated. Its `name` is that of the sound strip."""
+    """Of an Action of KMTalk's: the one take of a line that it holds. Its `name` is that of the sound strip."""
 
-    line: StringProperty(description="What the strip played (strip.Line as JSON)")
+    line_id: StringProperty(description="The id of the sound strip")
+    title: StringProperty(name="Take", description="What you call this take of the line")
+    active: BoolProperty(description="Whether this take of the line is the one that plays")
+    line: StringProperty(description="What the strip played (strip.Line as JSON), on the frames of the Action")
+    lie: StringProperty(description="Where the line lies in the scene (clips.Lie as JSON)")
+    laid: StringProperty(description="Its NLA strip as KMTalk has laid it (JSON)")
+    blend: StringProperty(description="How it meets what plays below", default="REPLACE")
+    ease: IntProperty(description="Frames to ease in and out", default=3)
     result: StringProperty(description="The result as computed last (the bytes of OUT.npz)", subtype="BYTE_STRING")
     finished: StringProperty(
         description="What sliders have made of the result since (takes.pack); empty: nothing", subtype="BYTE_STRING"
@@ -132,13 +177,39 @@ class KMTalkTake(bpy.types.PropertyGroup):
     contact: IntProperty(name="Contact", description="A contact that is missed", default=-1, update=live.to_contact)
 
 
+class KMTalkOwnAction(bpy.types.PropertyGroup):
+    """Of shape keys: an Action of KMTalk's, whether it plays or not."""
+
+    action: PointerProperty(type=bpy.types.Action)
+
+
+class KMTalkFace(bpy.types.PropertyGroup):
+    """Of shape keys: what KMTalk has done with them, and how they were before."""
+
+    actions: CollectionProperty(type=KMTalkOwnAction)
+    line: StringProperty(description="The id of the line that was worked on last")
+    rest: PointerProperty(type=bpy.types.Action, description="Holds what only KMTalk moves, beside its lines")
+    stills: StringProperty(description="Values of shape keys before KMTalk moved them (JSON, by control)")
+    pushed: PointerProperty(type=bpy.types.Action, description="The user's Action that was active before")
+    pushed_as: StringProperty(description="How that Action played (JSON)")
+    known: StringProperty(description="Which shape key is which control (JSON, see shape_keys)")
+
+
 # The settings of the core. Sliders and layers act at once; none is animated, for they say how a whole line is worn.
 KMTalkSettings.__annotations__.update({s.name: _property(s) for s in settings_of(LocalizerSettings, KeySettings)})
 KMTalkLine.__annotations__.update(
     {s.name: _property(s, options=set(), update=live.changed) for s in settings_of(Sliders, Layers)}
 )
 
-classes = (KMTalkSettings, KMTalkLine, KMTalkSegment, KMTalkContact, KMTalkTake)
+classes = (
+    KMTalkSettings,
+    KMTalkLine,
+    KMTalkSegment,
+    KMTalkContact,
+    KMTalkTake,
+    KMTalkOwnAction,
+    KMTalkFace,
+)
 
 
 def add() -> None:
@@ -146,10 +217,12 @@ def add() -> None:
     bpy.types.Scene.kmtalk = PointerProperty(type=KMTalkSettings)
     compat.StripType.kmtalk = PointerProperty(type=KMTalkLine)
     bpy.types.Action.kmtalk_takes = CollectionProperty(type=KMTalkTake)
+    bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace)
 
 
 def remove() -> None:
     """The inverse of `add`."""
+    del bpy.types.Key.kmtalk
     del bpy.types.Action.kmtalk_takes
     del compat.StripType.kmtalk
     del bpy.types.Scene.kmtalk

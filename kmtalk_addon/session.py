@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ class Session:
     message: str = ""
     error: str = ""
     quiet: bool = False  # properties are being filled in, which is no wish of the user's
+    following: bool = False  # lines are being laid where their strips are
+    followed: dict[int, tuple] = field(default_factory=dict)  # scene → its strips as lines have followed them
     slide_seconds: float = 0.0  # how long the sliders' last move took to be worked out
     findings: tuple[Finding, ...] = ()  # of the last self-check
     environment: Generator[News, None, None] | None = None  # the GPU environment that is being made
@@ -86,6 +88,10 @@ class Session:
         """One sentence, which is kept for the panel too. A traceback goes to the console only."""
         self.error = sentence(error)
         return self.error
+
+    def explain_quietly(self, error: Exception) -> None:
+        """Keep one sentence for the panel; work on its way goes on."""
+        self.error = sentence(error)
 
     def end_worker(self) -> None:
         """The next job starts another."""

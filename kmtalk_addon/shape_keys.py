@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -21,7 +24,7 @@ from kmtalk_core.rig.naming import match_controls
 RIGGED_SHARE = 0.5
 # Custom property of a mesh: the vertices of its 68 iBUG landmarks, for heads whose topology the rig doesn't know.
 LANDMARKS = "kmtalk_landmarks"
-# Custom property of a mesh's shape keys: which of them KMTalk's rig has built.
+# Custom property of a mesh's shape keys in files of earlier versions: which of them KMTalk's rig has built.
 BUILT = "kmtalk_built"
 _ARKIT_SPEECH = [name for name in SPEECH_CONTROLS if name in ARKIT_CONTROLS]
 
@@ -61,8 +64,48 @@ def check_mesh(obj: bpy.types.Object | None) -> bpy.types.Object:
 
 def controls_of(obj: bpy.types.Object) -> dict[str, str]:
     """Control → name of the shape key that it drives."""
-    keys = obj.data.shape_keys
-    return dict(_matched(tuple(block.name for block in keys.key_blocks[1:]))) if keys else {}
+    return controls_of_keys(obj.data.shape_keys)
+
+
+def controls_of_keys(keys: bpy.types.Key | None) -> dict[str, str]:
+    """Control → name of the shape key that it drives; one that KMTalk has driven before is known by any name."""
+    return dict(_resolved(_names(keys), keys.kmtalk.known)) if keys else {}
+
+
+def remember(keys: bpy.types.Key, built: Sequence[str] = ()) -> None:
+    """Note which shape key is which control, so that renaming changes nothing; `built`: names of new ones."""
+    names, known = _names(keys), _known(keys.kmtalk.known)
+    now = renamed(known["names"], names)
+    controls = _resolved(names, keys.kmtalk.known)
+    ranges = {now.get(name, name): span for name, span in known["ranges"].items()}
+    for name in controls.values():
+        ranges.setdefault(name, [keys.key_blocks[name].slider_min, keys.key_blocks[name].slider_max])
+    made = [now.get(name, name) for name in known["built"]] + list(built)
+    keys.kmtalk.known = json.dumps({"names": names, "controls": controls, "built": made, "ranges": ranges})
+
+
+def built_by_rig(keys: bpy.types.Key) -> list[str]:
+    """The shape keys that KMTalk's rig has built, by the names that they have now."""
+    known = _known(keys.kmtalk.known)
+    now = renamed(known["names"], _names(keys))
+    before = str(keys.get(BUILT, "")).split("\n")  # as earlier versions have noted it
+    return [name for name in dict.fromkeys([*before, *(now.get(n, n) for n in known["built"])]) if name]
+
+
+def ranges_before(keys: bpy.types.Key) -> dict[str, tuple[float, float]]:
+    """Name of a shape key → the range of its slider before KMTalk widened it."""
+    known = _known(keys.kmtalk.known)
+    now = renamed(known["names"], _names(keys))
+    return {now.get(name, name): (low, high) for name, (low, high) in known["ranges"].items()}
+
+
+def renamed(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
+    """Name of before → name of now, for shape keys in their order; those that are gone are missing."""
+    now: dict[str, str] = {}
+    for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal" or (kind == "replace" and b - a == d - c):
+            now |= dict(zip(before[a:b], after[c:d], strict=True))
+    return {name: name for name in before if name in set(after) - set(now.values())} | now
 
 
 def needs_rig(obj: bpy.types.Object) -> bool:
@@ -85,7 +128,7 @@ def drivable(obj: bpy.types.Object) -> tuple[dict[str, str], list[str]]:
 def own_shapes(obj: bpy.types.Object) -> dict[str, str]:
     """Control → name of the shape key, for those of the mouth that somebody else than KMTalk's rig has made."""
     keys = obj.data.shape_keys
-    built = set(str(keys.get(BUILT, "")).split("\n")) if keys else set()
+    built = set(built_by_rig(keys)) if keys else set()
     return {control: name for control, name in controls_of(obj).items() if name not in built and _of_mouth(control)}
 
 
@@ -140,8 +183,7 @@ def add_missing(obj: bpy.types.Object, built: Built) -> list[str]:
         block.data.foreach_set("co", (rest + shape).astype(np.float32).ravel())
         added.append(block.name)
     obj.active_shape_key_index = active
-    keys = obj.data.shape_keys
-    keys[BUILT] = "\n".join(filter(None, (str(keys.get(BUILT, "")), *added)))
+    remember(obj.data.shape_keys, added)
     obj.data.update()
     return added
 
@@ -184,8 +226,24 @@ def _positions(points: bpy.types.bpy_prop_collection) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _matched(names: tuple[str, ...]) -> dict[str, str]:
-    return match_controls(names)
+def _resolved(names: tuple[str, ...], known: str) -> dict[str, str]:
+    found = match_controls(names[1:])
+    if known:
+        before = _known(known)
+        now = renamed(before["names"], names)
+        for control, name in before["controls"].items():
+            if (new := now.get(name)) is not None:
+                found = {c: n for c, n in found.items() if n != new} | {control: new}
+    return found
+
+
+def _names(keys: bpy.types.Key) -> tuple[str, ...]:
+    return tuple(block.name for block in keys.key_blocks)
+
+
+@lru_cache(maxsize=16)
+def _known(known: str) -> dict[str, Any]:
+    return {"names": [], "controls": {}, "built": [], "ranges": {}} | json.loads(known or "{}")
 
 
 def _of_mouth(control: str) -> bool:

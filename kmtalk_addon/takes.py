@@ -1,16 +1,18 @@
-"""What a file remembers of a line that was animated, so that it can be worked on later, sound or not.
+"""A line on a head: one handle for all that belongs to it (`Clip`), and what a file remembers of it.
 
-`result` is what was computed last (OUT.npz). Once a slider has moved, `finished` holds what lies on the curves instead:
-also edits that were not completed yet. Both are kept as they were written, so that another version of KMTalk does not
-take its own differences for edits.
+A line is known by the id of its sound strip, whatever has been renamed since. Each of its takes is an Action of its
+own, with one `kmtalk_takes` entry. There, `result` is what was computed last (OUT.npz). Once a slider has moved,
+`finished` holds what lies on the curves instead: also edits that were not completed yet. Both are kept as they were
+written, so that another version of KMTalk does not take its own differences for edits.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,33 +25,189 @@ from kmtalk_core.phones import Phone, Word
 from kmtalk_core.results import load_animation
 from kmtalk_core.settings import Layers, Sliders, known_fields, settings_of
 
-from . import keyframes, shape_keys
+from . import clips, keyframes, shape_keys
 from .session import current
-from .strip import Line, choose_strip
+from .strip import Line, choose_strip, sound_strips
 
 SAME_TIME = 1e-4  # s; Blender keeps single precision
 DOUBTFUL = 0.1  # confidence of a word below which are 2 in 100 right words of read speech, and half of the wrong ones
 
 
+@dataclass(frozen=True)
+class Clip:
+    """One take of a line on one head. Holds what Blender may free: never keep one over a wait, keep its `ref`."""
+
+    scene: bpy.types.Scene
+    obj: bpy.types.Object
+    action: bpy.types.Action
+
+    @property
+    def keys(self) -> bpy.types.Key:
+        """The shape keys that the line moves."""
+        return self.obj.data.shape_keys
+
+    @property
+    def take(self) -> bpy.types.PropertyGroup:
+        """What is remembered of the line."""
+        return self.action.kmtalk_takes[0]
+
+    @property
+    def strip(self) -> Any:
+        """The sound strip; None if it is gone."""
+        return strip_with_id(self.scene, self.take.line_id)
+
+    @property
+    def line(self) -> Line:
+        """What the strip played when the line was generated, on the frames of the Action."""
+        return read_line(self.take)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Control → name of the shape key that may be moved."""
+        return shape_keys.drivable(self.obj)[0]
+
+    @property
+    def ref(self) -> ClipRef:
+        """What finds it again."""
+        return ClipRef(self.scene.session_uid, self.obj.session_uid, self.action.session_uid, self.take.name)
+
+
+@dataclass(frozen=True)
+class ClipRef:
+    """Finds a line again after a wait in which the user may have done anything."""
+
+    scene: int
+    obj: int
+    action: int
+    name: str
+
+    def again(self) -> Clip:
+        """Raises InputError if it is gone."""
+        obj = mesh_again(self.obj)
+        action = next((a for a in bpy.data.actions if a.session_uid == self.action and clips.take_of(a)), None)
+        if action is None or obj.data.shape_keys is None:
+            raise InputError(f"The line {self.name} was removed meanwhile; nothing was changed.")
+        return Clip(scene_again(self.scene), obj, action)
+
+
+def scene_again(uid: int) -> bpy.types.Scene:
+    """The scene with this session_uid; raises InputError if it is gone."""
+    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == uid), None)
+    if scene is None:
+        raise InputError("The scene is gone; nothing was changed.")
+    return scene
+
+
+def mesh_again(uid: int) -> bpy.types.Object:
+    """The mesh object with this session_uid; raises InputError if it is gone."""
+    obj = next((obj for obj in bpy.data.objects if obj.session_uid == uid), None)
+    if obj is None:
+        raise InputError("The mesh is gone; nothing was changed.")
+    return shape_keys.check_mesh(obj)
+
+
+def strip_with_id(scene: bpy.types.Scene, line_id: str) -> Any:
+    """The sound strip of `scene` with this id; None if there is none."""
+    return next((s for s in sound_strips(scene) if s.kmtalk.id == line_id), None) if line_id else None
+
+
+def new_id() -> str:
+    """An id that no other strip has."""
+    return uuid.uuid4().hex
+
+
+def id_of(strip: Any) -> str:
+    """The id of a sound strip, which gets one if it has none."""
+    if not strip.kmtalk.id:
+        strip.kmtalk.id = new_id()
+    return strip.kmtalk.id
+
+
+def lines_on(keys: bpy.types.Key | None) -> Iterator[bpy.types.Action]:
+    """The Actions of all lines on these shape keys, one a line: the take that plays, else the active one."""
+    if keys is None:
+        return
+    seen = set()
+    on = clips.playing(keys)
+    for action in [*on, *(a for a in own_actions(keys) if clips.take_of(a).active)]:
+        if (line_id := clips.take_of(action).line_id) not in seen:
+            seen.add(line_id)
+            yield action
+
+
+def own_actions(keys: bpy.types.Key) -> list[bpy.types.Action]:
+    """All Actions of KMTalk's on these shape keys: every take of every line."""
+    held = [item.action for item in keys.kmtalk.actions if clips.take_of(item.action) is not None]
+    return list(dict.fromkeys([*held, *clips.playing(keys)]))
+
+
+def takes_of(keys: bpy.types.Key, line_id: str) -> list[bpy.types.Action]:
+    """The takes of a line, in the order in which they were made."""
+    return [action for action in own_actions(keys) if clips.take_of(action).line_id == line_id]
+
+
+def activate(keys: bpy.types.Key, action: bpy.types.Action) -> None:
+    """Note that this take of its line is the one that plays; `clips.lay` lets it play."""
+    for other in takes_of(keys, clips.take_of(action).line_id):
+        clips.take_of(other).active = other == action
+
+
+def free_title(others: Sequence[bpy.types.Action]) -> str:
+    """What to call a new take of a line."""
+    taken = {clips.take_of(other).title for other in others}
+    return next(title for number in range(1, len(taken) + 2) if (title := f"Take {number}") not in taken)
+
+
+def is_only_here(keys: bpy.types.Key, action: bpy.types.Action) -> bool:
+    """Whether no other head has this Action too, as copies of a head have."""
+    return action.library is None and not any(
+        other != keys and action in own_actions(other) for other in bpy.data.shape_keys
+    )
+
+
+def only_here(clip: Clip) -> Clip:
+    """The same line with an Action that no other head has."""
+    if is_only_here(clip.keys, clip.action):
+        return clip
+    action = clip.action.copy()
+    for item in clip.keys.kmtalk.actions:
+        if item.action == clip.action:
+            item.action = action
+    activate(clip.keys, action)
+    clips.lay(clip.keys, action, clips.lie_of(clip.take))
+    return Clip(clip.scene, clip.obj, action)
+
+
+def find_clip(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object | None) -> Clip:
+    """The line of a strip on a head; without a name that of the active or only one. Raises InputError."""
+    obj = shape_keys.check_mesh(obj)
+    actions = list(lines_on(obj.data.shape_keys))
+    if not actions:
+        raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
+    try:
+        strip = choose_strip(scene, strip_name)
+    except InputError:
+        strip = None
+    if strip is not None and strip.kmtalk.id:
+        found = [a for a in actions if clips.take_of(a).line_id == strip.kmtalk.id]
+    else:
+        found = [a for a in actions if clips.take_of(a).name == strip_name and strip is None]
+    if not found and len(actions) == 1 and strip is None:
+        found = actions  # the only line is meant where no strip is named, or one that has another name by now
+    if not found:
+        name = strip.name if strip is not None else strip_name or "the strip"
+        raise InputError(f"The strip {name} has not been animated on {obj.name}; generate it first.")
+    if found[0].library is not None:
+        raise InputError(f"The line {clips.take_of(found[0]).name} is linked from another file; generate it here.")
+    return Clip(scene, obj, found[0])
+
+
 def find_take(
     scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object | None
 ) -> tuple[bpy.types.PropertyGroup, bpy.types.Action]:
-    """What is remembered of the strip's line, and KMTalk's Action that holds it. Raises InputError if there is none."""
-    obj = shape_keys.check_mesh(obj)
-    action = keyframes.own_action(obj)
-    if action is None:
-        raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
-    takes = action.kmtalk_takes
-    try:
-        name = choose_strip(scene, strip_name).name
-        named = bool(strip_name)
-    except InputError:
-        name, named = strip_name, False
-    # The only take is meant where no strip is named, or one that has another name by now.
-    take = takes.get(name) or (takes[0] if len(takes) == 1 and not named else None)
-    if take is None:
-        raise InputError(f"The strip {name} has not been animated on {obj.name}; generate it first.")
-    return take, action
+    """What is remembered of the strip's line, and the Action that holds it. Raises InputError if there is none."""
+    clip = find_clip(scene, strip_name, obj)
+    return clip.take, clip.action
 
 
 def read_line(take: bpy.types.PropertyGroup) -> Line:
@@ -98,16 +256,53 @@ def set_on(strip: bpy.types.Strip, animation: Animation) -> None:
             setattr(strip.kmtalk, name, value)
 
 
-def worn(sliders: Sliders, layers: Layers) -> str:
-    """Sliders and layers as a take notes them (`worn`), to be compared."""
-    return json.dumps(asdict(sliders) | asdict(layers))
+def parts_on(strip: Any) -> frozenset[str]:
+    """The parts of the face that a strip's line moves; all without a strip."""
+    return frozenset(strip.kmtalk.parts) if strip is not None else keyframes.ALL_PARTS
 
 
-def remember(take: bpy.types.PropertyGroup, line: Line, animation: Animation) -> None:
-    """Fill in what the panel shows of a result, which lies on the frames of `line`."""
+def worn(sliders: Sliders, layers: Layers, parts: frozenset[str] = keyframes.ALL_PARTS) -> str:
+    """Sliders, layers and parts as a take notes them (`worn`), to be compared."""
+    return json.dumps(asdict(sliders) | asdict(layers) | {"parts": sorted(parts)})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the panel shows of a result besides its words and phones."""
+
+    contacts: str
+    fitted: bool
+    missed: tuple[tuple[str, float, float, str], ...]  # name, start and end (s), reason
+
+
+def facts(animation: Animation) -> Facts:
+    """What is to be told of the lip contacts of a result."""
+    from kmtalk_core.finish.report import contact_report
+
+    report, offset = contact_report(animation), animation.sliders.offset
+    missed = tuple(
+        (
+            f"{v.phone} of “{v.word}”" if v.word else v.phone,
+            v.start + offset,
+            v.end + offset,
+            f"{v.apart:.1f} mm apart: {v.reason}",
+        )
+        for v in report.violations
+    )
+    return Facts(f"{report.summary}.", animation.lip_line is not None, missed)
+
+
+def remember(
+    take: bpy.types.PropertyGroup,
+    line: Line,
+    animation: Animation,
+    parts: frozenset[str] = keyframes.ALL_PARTS,
+    known: Facts | None = None,
+) -> None:
+    """Fill in what the panel shows of a result, which lies on the frames of `line`; `known`: its facts."""
     take.line = as_json(line)
     take.key_count = len(animation.keys.times)
-    take.worn = worn(animation.sliders, animation.layers)
+    take.worn = worn(animation.sliders, animation.layers, parts)
     alignment = animation.alignment
     with current.fill_in():
         if not _is_heard(take.words, alignment.words):
@@ -116,23 +311,18 @@ def remember(take: bpy.types.PropertyGroup, line: Line, animation: Animation) ->
         if not _is_heard(take.phones, alignment.phones):
             _fill(take.phones, alignment.phones)
             take.phone = min(take.phone, max(len(take.phones) - 1, 0))
-    remember_missed(take, animation)
+    remember_missed(take, known or facts(animation))
 
 
-def remember_missed(take: bpy.types.PropertyGroup, animation: Animation) -> None:
+def remember_missed(take: bpy.types.PropertyGroup, known: Facts) -> None:
     """Fill in which lip contacts the motion misses."""
-    from kmtalk_core.finish.report import contact_report
-
-    report = contact_report(animation)
-    take.contacts, take.fitted = f"{report.summary}.", animation.lip_line is not None
+    take.contacts, take.fitted = known.contacts, known.fitted
     with current.fill_in():
         take.missed.clear()
         take.contact = -1  # so that a click on the first one is a change, too
-        for violation in report.violations:
+        for name, start, end, reason in known.missed:
             item = take.missed.add()
-            item.name = f"{violation.phone} of “{violation.word}”" if violation.word else violation.phone
-            item.start, item.end = (time + animation.sliders.offset for time in (violation.start, violation.end))
-            item.reason = f"{violation.apart:.1f} mm apart: {violation.reason}"
+            item.name, item.start, item.end, item.reason = name, start, end, reason
 
 
 def pack(animation: Animation) -> bytes:

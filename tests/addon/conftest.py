@@ -93,12 +93,13 @@ def made(tmp_path):
 
 @pytest.fixture
 def curves():
-    """What lies on a shape key: `curves(obj)["jawOpen"]` has `frames`, `values`, `types` and the F-curve itself."""
+    """What lies on a shape key in the head's line, or in that of `action`: `curves(obj)["jawOpen"]` has `frames`,
+    `values`, `types` and the F-curve itself."""
 
-    def look(obj) -> dict[str, SimpleNamespace]:
+    def look(obj, action=None) -> dict[str, SimpleNamespace]:
         keys = obj.data.shape_keys
-        action = keyframes.own_action(obj)
-        holder = compat.channels(action, compat.action_slot(keys.animation_data))
+        action = action or keyframes.own_action(obj)
+        holder = compat.channels(action)
         names = {block.path_from_id("value"): block.name for block in keys.key_blocks}
         found = {}
         for curve in holder.fcurves:

@@ -17,8 +17,9 @@ from kmtalk_core.results import load_animation
 @pytest.fixture
 def line(head, add_strip, made):
     """A line that was animated, from frame 50 on."""
-    line = read_line(bpy.context.scene, add_strip(50))
-    lipsync.apply(head, line, *made(line))
+    strip = add_strip(50)
+    line = read_line(bpy.context.scene, strip)
+    lipsync.apply(bpy.context.scene, head, strip, line, *made(line))
     bpy.context.view_layer.objects.active = head
     return line
 

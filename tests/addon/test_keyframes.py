@@ -4,7 +4,8 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import compat, keyframes, lipsync, shape_keys, strip
+from kmtalk_addon import clips, compat, keyframes, lipsync, shape_keys, strip
+from kmtalk_addon.clips import take_of
 from kmtalk_core.errors import InputError
 from kmtalk_core.motion import KeyMotions
 
@@ -18,13 +19,13 @@ def take(head, add_strip, made):
 def apply(obj, sound_strip, made, seed=0):
     line = strip.read_line(bpy.context.scene, sound_strip)
     animation, result = made(line, seed)
-    lipsync.apply(obj, line, animation, result)
+    lipsync.apply(bpy.context.scene, obj, sound_strip, line, animation, result)
     return obj, line, animation
 
 
-def read(obj, line, animation, shift=0.0) -> KeyMotions:
+def read(obj, line, animation) -> KeyMotions:
     names, _ = shape_keys.drivable(obj)
-    return keyframes.read(obj, keyframes.own_action(obj), names, line, animation, shift)
+    return keyframes.read(obj, keyframes.own_action(obj), names, line, animation)
 
 
 def point_at(curve, frame):
@@ -66,7 +67,7 @@ def test_keys_between_frames_stay_there_at_any_rate(head, made, fps, base, speed
     times = animation.keys.times.copy()
     times[3] += 0.4 / line.frames_per_second_of_sound
     animation = type(animation)(**{**animation.__dict__, "keys": KeyMotions(times, animation.keys.controls)})
-    lipsync.apply(head, line, animation, result)
+    lipsync.apply(bpy.context.scene, head, None, line, animation, result)
     keys = read(head, line, animation)
     np.testing.assert_array_equal(keys.times, times)
     np.testing.assert_array_equal(keys.controls, animation.keys.controls)
@@ -149,46 +150,78 @@ def test_keys_scaled_in_time_move_and_no_others_appear(take, curves):
 
 def test_writing_again_replaces_this_line_only(head, add_strip, made, curves):
     apply(head, add_strip(frame=50, name="A"), made, seed=1)
+    a = keyframes.own_action(head)
     apply(head, add_strip(frame=200, name="B", channel=2), made, seed=2)
-    jaw = curves(head)["jawOpen"].curve
+    b = keyframes.own_action(head)
+    jaw = curves(head, b)["jawOpen"].curve
     extreme = jaw.keyframe_points.insert(20, 0.5, keyframe_type="EXTREME")
     extreme.handle_left_type = extreme.handle_right_type = "FREE"
     extreme.handle_right = (23, 0.9)
-    before = curves(head)["jawOpen"]
     handle = tuple(point_at(jaw, 20).handle_right)
-    action = keyframes.own_action(head)
-    assert [take.name for take in action.kmtalk_takes] == ["A", "B"]
-    lines = strip.choose_strip(bpy.context.scene, "B")
-    apply(head, lines, made, seed=3)
-    after = curves(head)["jawOpen"]
-    assert keyframes.own_action(head) == action and len(action.kmtalk_takes) == 2
-    outside = before.frames < 200
-    np.testing.assert_array_equal(after.frames[after.frames < 200], before.frames[outside])
-    np.testing.assert_array_equal(after.values[after.frames < 200], before.values[outside])
-    assert not np.array_equal(after.values[after.frames >= 200], before.values[~outside])
+    before = {name: look.values for name, look in curves(head, a).items()}
+    of_b = curves(head, b)["jawOpen"]
+    assert a != b and [take_of(action).name for action in (a, b)] == ["A", "B"]
+    apply(head, strip.choose_strip(bpy.context.scene, "B"), made, seed=3)
+    assert keyframes.own_action(head) == b and set(clips.playing(head.data.shape_keys)) == {a, b}
+    for name, look in curves(head, a).items():
+        np.testing.assert_array_equal(look.values, before[name])
+    after = curves(head, b)["jawOpen"]
+    assert not np.array_equal(after.values[after.frames >= 200], of_b.values[of_b.frames >= 200])
     kept = point_at(after.curve, 20)
     assert kept.type == "EXTREME" and tuple(kept.handle_right) == handle
 
 
-def test_existing_animation_goes_on_below(head, add_strip, made, curves):
+@pytest.mark.parametrize("blend, influence", [("REPLACE", 1.0), ("COMBINE", 0.5), ("ADD", 1.0)])
+@pytest.mark.parametrize("change", ["plain", "Cycles modifier", "linear", "between frames", "holds nothing"])
+def test_what_played_before_looks_the_same_wherever_no_line_is(head, add_strip, made, change, blend, influence):
+    """The user's own shape key at all times, and one that the line moves too beside the line."""
     blocks = head.data.shape_keys.key_blocks
-    for frame, value in ((1, 0.0), (300, 1.0)):
-        for name in ("Wart", "jawOpen"):
-            blocks[name].value = value
-            blocks[name].keyframe_insert("value", frame=frame)
-    theirs = head.data.shape_keys.animation_data.action
-    before = [tuple(point.co) for point in fcurve_of(head, theirs, "Wart").keyframe_points]
-    _obj, _line, animation = apply(head, add_strip(frame=50), made)
+    wart, jaw = blocks["Wart"], blocks["jawOpen"]
+    for frame, value in ((1.25 if change == "between frames" else 1, 0.2), (10, 0.4), (30, 0.1)):
+        for block in (wart, jaw):
+            block.value = value
+            block.keyframe_insert("value", frame=frame)
     data = head.data.shape_keys.animation_data
-    assert keyframes.own_action(head) == data.action != theirs
-    assert [track.strips[0].action for track in data.nla_tracks] == [theirs]
-    assert [tuple(point.co) for point in fcurve_of(head, theirs, "Wart").keyframe_points] == before
-    column = animation.controls[:, animation.control_names.index("jawOpen")]
-    for frame, jaw in ((20, None), (70, column[20]), (250, None)):
-        bpy.context.scene.frame_set(frame)
-        own = fcurve_of(head, theirs, "Wart").evaluate(frame)
-        assert blocks["Wart"].value == pytest.approx(own, abs=1e-5)
-        assert blocks["jawOpen"].value == pytest.approx(own if jaw is None else jaw, abs=1e-5)
+    theirs = data.action
+    data.action_blend_type, data.action_influence = blend, influence
+    if change == "holds nothing":
+        data.action_extrapolation = "NOTHING"
+    for curve in compat.channels(theirs).fcurves:
+        if change == "Cycles modifier":
+            curve.modifiers.new("CYCLES")
+        if change == "linear":
+            curve.extrapolation = "LINEAR"
+    frames = [-40, 0, 1, 5, 13.5, 29, 49 - 3, 121 + 3, 200.25, 3000]
+
+    def values(block) -> list[float]:
+        return [shown(block, frame) for frame in frames]
+
+    before = values(wart), values(jaw), shown(wart, 70)
+    _, _, animation = apply(head, add_strip(frame=50), made)
+    assert values(wart) == pytest.approx(before[0], abs=2e-5) and values(jaw) == pytest.approx(before[1], abs=2e-5)
+    assert shown(wart, 70) == pytest.approx(before[2], abs=2e-5)
+    assert shown(jaw, 70) == pytest.approx(animation.controls[20, animation.control_names.index("jawOpen")], abs=1e-5)
+
+
+def test_an_action_that_moves_other_shape_keys_stays_active(head, add_strip, made):
+    wart = head.data.shape_keys.key_blocks["Wart"]
+    wart.keyframe_insert("value", frame=1)
+    theirs = head.data.shape_keys.animation_data.action
+    apply(head, add_strip(frame=50), made)
+    assert head.data.shape_keys.animation_data.action == theirs != keyframes.own_action(head)
+
+
+@pytest.mark.parametrize("still", [0.0, 0.3, 1.0])
+def test_beside_its_lines_a_still_face_is_as_it_was(head, add_strip, made, still):
+    block = head.data.shape_keys.key_blocks["mouthPucker"]
+    block.value = still
+    apply(head, add_strip(frame=50), made)
+    assert [shown(block, frame) for frame in (-100, 1, 46, 125, 5000)] == pytest.approx([still] * 5)
+
+
+def shown(block, frame) -> float:
+    bpy.context.scene.frame_set(int(frame // 1), subframe=frame % 1)
+    return block.value
 
 
 def test_a_line_of_an_hour_does_not_need_a_table_of_frames_by_keys(head, made):
@@ -209,35 +242,6 @@ def slide(looks, frame, by, reach):
             if abs(point.co[0] - frame) <= reach:
                 point.co[0] += by
         look.curve.update()
-
-
-def fcurve_of(obj, action, name):
-    data = obj.data.shape_keys.animation_data
-    slot = None
-    if compat.SLOTTED_ACTIONS:
-        slot = next(slot for slot in action.slots if slot.target_id_type == "KEY")
-    assert data is not None
-    path = obj.data.shape_keys.key_blocks[name].path_from_id("value")
-    return next(curve for curve in compat.channels(action, slot).fcurves if curve.data_path == path)
-
-
-def test_existing_animation_that_begins_between_frames_stays_in_time(head, add_strip, made):
-    wart = head.data.shape_keys.key_blocks["Wart"]
-    for frame, value in ((-10.5, 0.0), (20.25, 1.0)):
-        wart.value = value
-        wart.keyframe_insert("value", frame=frame)
-    scene = bpy.context.scene
-
-    def values() -> list[float]:
-        seen = []
-        for frame in (-5, 4, 15):
-            scene.frame_set(frame)
-            seen.append(wart.value)
-        return seen
-
-    before = values()
-    apply(head, add_strip(frame=50), made)
-    assert values() == pytest.approx(before, abs=1e-5)
 
 
 def test_the_only_take_is_not_meant_where_another_strip_is_named(take, add_strip):

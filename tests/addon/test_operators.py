@@ -13,7 +13,19 @@ import numpy as np
 import pytest
 
 import kmtalk_addon
-from kmtalk_addon import api, compat, keyframes, lipsync, operators, preferences, properties, session
+from kmtalk_addon import (
+    api,
+    clips,
+    compat,
+    follow,
+    keyframes,
+    lipsync,
+    live,
+    operators,
+    preferences,
+    properties,
+    session,
+)
 from kmtalk_addon.strip import read_line
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.localization.tools import DEVICES, Tools
@@ -172,14 +184,21 @@ def test_rerun_follows_a_moved_strip(shot, curves):
     after = jaw_of(curves, head)
     np.testing.assert_array_equal(after.frames, before.frames + 30)
     np.testing.assert_array_equal(after.values, before.values)
-    # The animator moves strip and keyframes by hand: nothing is moved twice.
+
+
+def test_a_strip_moved_by_hand_in_the_nla_stays_there_until_the_sound_moves(shot):
+    head, sound_strip = shot
+    bpy.ops.kmtalk.generate()
+    keys = head.data.shape_keys
+    clips.leave_tweak(keys)
+    nla = next(strip for _, strip in clips.own_strips(keys))
+    nla.frame_start_ui += 7
+    start = nla.frame_start
+    follow.follow(bpy.context.scene)
+    assert next(strip for _, strip in clips.own_strips(keys)).frame_start == start
     sound_strip.frame_start += 30
-    for look in curves(head).values():
-        for point in reversed(look.curve.keyframe_points):
-            point.co[0] += 30
-    bpy.ops.kmtalk.complete()
-    np.testing.assert_array_equal(jaw_of(curves, head).frames, before.frames + 60)
-    np.testing.assert_array_equal(jaw_of(curves, head).values, before.values)
+    follow.follow(bpy.context.scene)
+    assert next(strip for _, strip in clips.own_strips(keys)).frame_start == start - 7 + 30
 
 
 def test_rerun_after_save_and_load(shot, curves, tmp_path):
@@ -362,11 +381,21 @@ def test_disabled_buttons_say_why(blender, head, add_strip):
         bpy.ops.kmtalk.cancel()
 
 
-def test_another_frame_rate_asks_to_generate_anew(shot):
+def test_another_frame_rate_is_followed_and_edits_stay(shot, curves):
+    head, _ = shot
     bpy.ops.kmtalk.generate()
-    bpy.context.scene.render.fps = 30
-    with pytest.raises(RuntimeError, match="no longer runs at 24 frames a second"):
-        bpy.ops.kmtalk.complete()
+    jaw = jaw_of(curves, head)
+    frame = key_frames_on(jaw)[1]
+    point_at(jaw.curve, frame).co[1] = 0.8
+    before = jaw_of(curves, head)
+    scene, block = bpy.context.scene, head.data.shape_keys.key_blocks["jawOpen"]
+    scene.render.fps = 30
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    np.testing.assert_array_equal(jaw_of(curves, head).frames, before.frames)
+    at = 50 + (frame - 50) * 30 / 24
+    scene.frame_set(int(at), subframe=at % 1)
+    assert block.value == pytest.approx(0.8, abs=1e-3)
+    assert live.frame_of(keyframes.own_action(head).kmtalk_takes[0], 1.0) == 80
 
 
 def test_edits_are_noticed_before_they_would_be_replaced(shot, curves):

@@ -102,12 +102,28 @@ def test_a_mesh_without_known_landmarks_gets_the_rigs_sentence(blender, tmp_path
 
 def test_driven_shape_keys_are_left_alone_and_said(head, add_strip, made):
     head.data.shape_keys.key_blocks["jawOpen"].driver_add("value").driver.expression = "0.5"
-    line = strip.read_line(bpy.context.scene, add_strip())
-    outcome = lipsync.apply(head, line, *made(line))
+    sound_strip = add_strip()
+    line = strip.read_line(bpy.context.scene, sound_strip)
+    outcome = lipsync.apply(bpy.context.scene, head, sound_strip, line, *made(line))
     assert "jawOpen" in outcome.warnings[0]
     assert "jawOpen" not in shape_keys.drivable(head)[0]
     bpy.context.scene.frame_set(20)
     assert head.data.shape_keys.key_blocks["jawOpen"].value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_renamed_shape_key_is_known_by_any_name(head, more):
+    keys = head.data.shape_keys
+    shape_keys.remember(keys)
+    keys.key_blocks["jawOpen"].name = "Mund auf"
+    keys.key_blocks["Wart"].name = "Warze"
+    if more:
+        head.shape_key_add(name="jawOpen", from_mix=False)
+    controls = shape_keys.controls_of(head)
+    assert controls["jawOpen"] == "Mund auf" and "Warze" not in controls.values()
+    shape_keys.remember(keys)
+    keys.key_blocks["Mund auf"].name = "Kiefer"
+    assert shape_keys.controls_of(head)["jawOpen"] == "Kiefer" and not shape_keys.needs_rig(head)
 
 
 def test_motion_beyond_the_slider_is_not_cut_off(head):

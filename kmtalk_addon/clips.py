@@ -1,0 +1,541 @@
+"""Lines as clips: KMTalk's Actions on NLA tracks of their own, and what else plays on the shape keys.
+
+Each line is one NLA strip. Lines that overlap lie on tracks above each other, the later one above, and ease into each
+other; a line eases in and out beside its frames, as far as no other line is there. What the user plays stays as it is:
+the active Action stays active unless it moves channels that speech moves too. Then it goes on below, in an NLA strip
+that plays it just so, on all frames.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import bpy
+
+from kmtalk_core.errors import InputError
+
+from . import compat
+from .shape_keys import controls_of_keys
+
+# "All frames", for what has to play everywhere. Not more: the NLA computes with single precision from the first one on.
+EVER = (-16384.0, 100_000.0)
+HELD = 0.99  # frames that a line is held for where the next one begins at once
+SAME = 1e-3  # frames
+TRACK, REST = "KMTalk", "KMTalk Rest"
+HOLDS = "kmtalk_holds"  # custom property of shape keys, see compat.keep_pointers
+
+
+@dataclass(frozen=True)
+class Lie:
+    """Where a line lies: the frames `first` to `last` of its Action, from frame `at` of the scene on, `scale` frames of
+    the scene for each of the Action."""
+
+    first: float
+    last: float
+    at: float
+    scale: float = 1.0
+
+    @property
+    def end(self) -> float:
+        """The last frame of the scene."""
+        return self.at + (self.last - self.first) * self.scale
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """An NLA strip as KMTalk lays it: its start in the scene, the frames of its Action, how far it eases."""
+
+    start: float
+    first: float
+    last: float
+    scale: float
+    blend_in: float
+    blend_out: float
+
+
+def take_of(action: bpy.types.Action | None) -> bpy.types.PropertyGroup | None:
+    """What KMTalk remembers in an Action of its own; None if it is another one."""
+    return action.kmtalk_takes[0] if action is not None and len(action.kmtalk_takes) else None
+
+
+def keys_of(obj: bpy.types.Object | None) -> bpy.types.Key | None:
+    """The shape keys of a mesh object."""
+    return obj.data.shape_keys if obj is not None and obj.type == "MESH" else None
+
+
+def hold(keys: bpy.types.Key, action: bpy.types.Action) -> None:
+    """Let these shape keys keep an Action of KMTalk's, whether it plays or not."""
+    compat.keep_pointers(keys, HOLDS)
+    keys.kmtalk.actions.add().action = action
+
+
+def own_strips(keys: bpy.types.Key | None) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+    """The NLA strips of KMTalk's lines on these shape keys, with their tracks."""
+    if keys is None or keys.animation_data is None:
+        return
+    for track in keys.animation_data.nla_tracks:
+        for strip in track.strips:
+            if take_of(strip.action) is not None:
+                yield track, strip
+
+
+def playing(keys: bpy.types.Key | None) -> list[bpy.types.Action]:
+    """The Actions of KMTalk's lines that play on these shape keys, one a line."""
+    return [strip.action for _, strip in own_strips(keys)]
+
+
+def own_action(obj: bpy.types.Object | None) -> bpy.types.Action | None:
+    """The Action of the head's line: of the one that is being edited, else was worked on last; None without lines."""
+    keys = keys_of(obj)
+    actions = playing(keys)
+    if not actions:
+        return None
+    if keys.animation_data.use_tweak_mode and take_of(keys.animation_data.action) is not None:
+        return keys.animation_data.action
+    return next((a for a in actions if take_of(a).line_id == keys.kmtalk.line), actions[0])
+
+
+def check_free(keys: bpy.types.Key | None) -> None:
+    """Raise InputError where no line can be laid on these shape keys."""
+    data = keys.animation_data if keys is not None else None
+    if data is None:
+        return
+    if data.use_tweak_mode and take_of(data.action) is None:
+        raise InputError("An NLA strip of the shape keys is being tweaked; leave that (Tab in the NLA editor).")
+    if not data.use_nla:
+        raise InputError("The NLA of the shape keys is switched off; switch it on in the NLA editor.")
+
+
+def lay(keys: bpy.types.Key, action: bpy.types.Action, lie: Lie) -> None:
+    """Let the line of `action` play on these shape keys, instead of another take of the same line, at `lie`."""
+    with untweaked(keys):
+        take = take_of(action)
+        remember_lie(take, lie)
+        rivals = {a for a in playing(keys) if a != action and take_of(a).line_id == take.line_id}
+        _make_room(keys, action)
+        _arrange(keys, bring=action, without=rivals, anew={action})
+        hold_rest(keys)
+
+
+def take_off(keys: bpy.types.Key, actions: Iterable[bpy.types.Action]) -> None:
+    """Let these lines no longer play."""
+    with untweaked(keys):
+        _arrange(keys, without=set(actions))
+
+
+def move(keys: bpy.types.Key, lies: Mapping[bpy.types.Action, Lie]) -> None:
+    """Let lines that play already lie elsewhere."""
+    with untweaked(keys):
+        for action, lie in lies.items():
+            remember_lie(take_of(action), lie)
+        _arrange(keys, anew=set(lies))
+
+
+def remember_lie(take: bpy.types.PropertyGroup, lie: Lie) -> None:
+    """Note in a take where it lies."""
+    take.lie = json.dumps([lie.first, lie.last, lie.at, lie.scale])
+
+
+def lie_of(take: bpy.types.PropertyGroup) -> Lie | None:
+    """Where a take lies, or last lay."""
+    return Lie(*json.loads(take.lie)) if take.lie else None
+
+
+def overlapping(keys: bpy.types.Key, action: bpy.types.Action) -> list[tuple[bpy.types.Action, float, float]]:
+    """The other lines that play on frames of this one, and the first and last of these frames."""
+    own = lie_of(take_of(action))
+    found = []
+    for other in playing(keys):
+        lie = lie_of(take_of(other))
+        if other != action and lie is not None and own is not None and lie.at <= own.end and own.at <= lie.end:
+            found.append((other, max(lie.at, own.at), min(lie.end, own.end)))
+    return found
+
+
+def is_moved_by_hand(strip: bpy.types.NlaStrip) -> bool:
+    """Whether the user has moved or changed a line's strip in the NLA editor; it stays as it is then."""
+    laid = take_of(strip.action).laid
+    return bool(laid) and not _same(_as_is(strip), _Laid(*json.loads(laid)))
+
+
+@contextmanager
+def untweaked(keys: bpy.types.Key) -> Iterator[None]:
+    """Leave tweak mode for a while, if a line of KMTalk's is being edited."""
+    data = keys.animation_data
+    edited = data.action if data is not None and data.use_tweak_mode else None
+    if edited is None or take_of(edited) is None:
+        yield
+        return
+    data.use_tweak_mode = False
+    line = take_of(edited).line_id
+    try:
+        yield
+    finally:
+        data.use_tweak_mode = False
+        if (action := next((a for a in playing(keys) if take_of(a).line_id == line), None)) is not None:
+            tweak(keys, action)
+
+
+def tweak(keys: bpy.types.Key, action: bpy.types.Action) -> None:
+    """Show the keyframes of a line for editing, as Tab in the NLA editor does. Raises InputError if that fails.
+
+    Its strip lies on the topmost track as long as that lasts, for Blender plays nothing beside and above it.
+    """
+    data = keys.animation_data
+    data.use_tweak_mode = False
+    for anew in (set(), set(playing(keys))):  # an active strip of the track goes first; strips laid anew are not active
+        _arrange(keys, anew=anew, top=action)
+        track, strip = next((pair for pair in own_strips(keys) if pair[1].action == action), (None, None))
+        if strip is None:
+            break
+        for other in data.nla_tracks:
+            other.select = other == track
+            for some in other.strips:
+                some.select = some == strip
+        data.nla_tracks.active = track
+        data.use_tweak_mode = True
+        if data.action == action:
+            return
+        data.use_tweak_mode = False
+    raise InputError("The line does not play, so it cannot be edited; generate it again, or choose a take of it.")
+
+
+def is_edited(keys: bpy.types.Key | None, action: bpy.types.Action) -> bool:
+    """Whether the keyframes of a line are shown for editing."""
+    data = keys.animation_data if keys is not None else None
+    return data is not None and data.use_tweak_mode and data.action == action
+
+
+def leave_tweak(keys: bpy.types.Key) -> None:
+    """Let the line that is being edited be one among the others again."""
+    if keys.animation_data is not None and keys.animation_data.use_tweak_mode:
+        keys.animation_data.use_tweak_mode = False
+        _arrange(keys)
+
+
+def hides_nothing(keys: bpy.types.Key) -> bool:
+    """Whether editing a line hides nothing that the user plays: Blender leaves out the active Action and upper tracks."""
+    data = keys.animation_data
+    if data.action is not None and take_of(data.action) is None:
+        return False
+    seen_own = False
+    for track in data.nla_tracks:
+        seen_own = seen_own or _is_own(track)
+        others = [strip for strip in track.strips if take_of(strip.action) is None and strip.action != keys.kmtalk.rest]
+        if seen_own and others:
+            return False
+    return True
+
+
+def move_below(keys: bpy.types.Key) -> None:
+    """Let the user's active Action go on in an NLA strip below KMTalk's lines, looking as before on every frame."""
+    data = keys.animation_data
+    action, slot = data.action, compat.action_slot(data)
+    extrapolation, blend, influence = _way_of(data)
+    span = EVER
+    if extrapolation == "NOTHING" and not compat.has_modifiers(action, slot):
+        span = tuple(action.frame_range)
+    with _own_tracks_above(keys):
+        data.action = None
+        track = data.nla_tracks.new()
+        track.name = action.name
+        strip = track.strips.new(action.name, 1, action)
+        compat.set_strip_slot(strip, slot)
+        _stretch(strip, _Laid(span[0], *span, 1.0, 0.0, 0.0))
+        strip.blend_type = blend
+        if influence < 1.0:
+            strip.use_animated_influence, strip.influence = True, influence
+    keys.kmtalk.pushed = action
+    keys.kmtalk.pushed_as = keys.kmtalk.pushed_as or json.dumps([extrapolation, blend, influence])
+    _set_way(data, "HOLD", "REPLACE", 1.0)
+
+
+def move_back(keys: bpy.types.Key) -> None:
+    """Let the user's Action be active as before, if no other one is by now. No line of KMTalk's may play any more."""
+    action, data = keys.kmtalk.pushed, keys.animation_data
+    if data is not None and data.action is None and action is not None:
+        for track in data.nla_tracks:
+            if [strip.action for strip in track.strips] == [action]:
+                slot = compat.strip_slot(track.strips[0])
+                data.nla_tracks.remove(track)
+                compat.set_action(data, action, slot)
+                break
+    if data is not None and keys.kmtalk.pushed_as:
+        _set_way(data, *json.loads(keys.kmtalk.pushed_as))
+    keys.kmtalk.pushed, keys.kmtalk.pushed_as = None, ""
+
+
+def _way_of(data: bpy.types.AnimData) -> tuple[str, str, float]:
+    """How the active Action is shown. Without tracks Blender heeds nothing of what it would do above them."""
+    if not len(data.nla_tracks):
+        return "HOLD", "REPLACE", 1.0
+    return data.action_extrapolation, data.action_blend_type, data.action_influence
+
+
+def _set_way(data: bpy.types.AnimData, extrapolation: str, blend: str, influence: float) -> None:
+    data.action_extrapolation, data.action_blend_type, data.action_influence = extrapolation, blend, influence
+
+
+@contextmanager
+def _own_tracks_above(keys: bpy.types.Key) -> Iterator[None]:
+    """Whatever tracks are made meanwhile lie below those of KMTalk's lines."""
+    lines, kept = playing(keys), _Kept.of(keys)
+    for track in [track for track in keys.animation_data.nla_tracks if _is_own(track)]:
+        keys.animation_data.nla_tracks.remove(track)
+    yield
+    _arrange(keys, also=lines, kept=kept)
+
+
+def paths_of_others(keys: bpy.types.Key) -> set[str]:
+    """The data paths that others than KMTalk play on these shape keys."""
+    data = keys.animation_data
+    if data is None:
+        return set()
+    paths = set()
+    if data.action is not None and take_of(data.action) is None:
+        paths |= compat.played_paths(data.action, compat.action_slot(data))
+    for track in data.nla_tracks:
+        for strip in track.strips:
+            if strip.action is not None and take_of(strip.action) is None and strip.action != keys.kmtalk.rest:
+                paths |= compat.played_paths(strip.action, compat.strip_slot(strip))
+    return paths
+
+
+def note_stills(keys: bpy.types.Key, blocks: Mapping[str, bpy.types.ShapeKey]) -> None:
+    """Note the values of shape keys (control → block) that nobody has animated so far: they come back beside lines."""
+    stills = json.loads(keys.kmtalk.stills or "{}")
+    others = paths_of_others(keys)
+    for control, block in blocks.items():
+        if control not in stills and block.path_from_id("value") not in others:
+            stills[control] = round(block.value, 6)
+    keys.kmtalk.stills = json.dumps(stills)
+
+
+def hold_rest(keys: bpy.types.Key) -> None:
+    """Hold what only KMTalk moves at its value of before, wherever no line plays.
+
+    The NLA would let it fall to the property's default, which is 1 in Blender 5.0, and 0 in others.
+    """
+    stills, others = json.loads(keys.kmtalk.stills or "{}"), paths_of_others(keys)
+    names = controls_of_keys(keys)
+    moved = set().union(*(compat.played_paths(a, compat.slot_for_keys(a)) for a in playing(keys)))
+    held = {}
+    for control, value in stills.items():
+        block = keys.key_blocks.get(names.get(control, ""))
+        path = block.path_from_id("value") if block is not None else ""
+        if path in moved and path not in others and value != block.bl_rna.properties["value"].default:
+            held[path] = value
+    _hold(keys, held)
+
+
+def _hold(keys: bpy.types.Key, held: Mapping[str, float]) -> None:
+    data, rest = keys.animation_data, keys.kmtalk.rest
+    curves = {} if rest is None else {c.data_path: c for c in compat.channels(rest).fcurves}
+    plays = rest is not None and any(s.action == rest for t in data.nla_tracks for s in t.strips)
+    values = {path: curve.keyframe_points[0].co[1] for path, curve in curves.items() if len(curve.keyframe_points)}
+    if plays == bool(held) and values.keys() == held.keys() and all(abs(values[p] - held[p]) < 1e-6 for p in held):
+        return
+    with untweaked(keys):
+        _hold_anew(keys, held)
+
+
+def _hold_anew(keys: bpy.types.Key, held: Mapping[str, float]) -> None:
+    remove_rest(keys)
+    if not held:
+        return
+    data = keys.animation_data
+    rest = bpy.data.actions.new(REST)
+    slot = compat.slot_for_keys(rest, keys.name)
+    for path, value in held.items():
+        compat.channels(rest, slot).fcurves.new(path, index=0).keyframe_points.insert(EVER[0], value)
+    with _own_tracks_above(keys):
+        track = data.nla_tracks.new()
+        track.name = REST
+        strip = track.strips.new(REST, int(EVER[0]), rest)
+        compat.set_strip_slot(strip, slot)
+        _stretch(strip, _Laid(EVER[0], *EVER, 1.0, 0.0, 0.0))
+    keys.kmtalk.rest = rest
+
+
+def remove_rest(keys: bpy.types.Key) -> None:
+    """Let nothing be held any more."""
+    rest, data = keys.kmtalk.rest, keys.animation_data
+    if rest is None:
+        return
+    for track in list(data.nla_tracks) if data is not None else ():
+        if any(strip.action == rest for strip in track.strips):
+            data.nla_tracks.remove(track)
+    keys.kmtalk.rest = None
+    if not rest.users:
+        bpy.data.actions.remove(rest)
+
+
+def _make_room(keys: bpy.types.Key, action: bpy.types.Action) -> None:
+    """See to it that the user's active Action does not hide the line."""
+    data = keys.animation_data or keys.animation_data_create()
+    if data.action is None or take_of(data.action) is not None:
+        return
+    if not len(data.nla_tracks) and _way_of(data) != (
+        data.action_extrapolation, data.action_blend_type, data.action_influence,
+    ):  # fmt: skip
+        keys.kmtalk.pushed_as = json.dumps([data.action_extrapolation, data.action_blend_type, data.action_influence])
+        _set_way(data, *_way_of(data))
+    theirs = compat.played_paths(data.action, compat.action_slot(data))
+    if theirs & compat.played_paths(action, compat.slot_for_keys(action)):
+        move_below(keys)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What the user may have set on the strip of a line: it survives that the strip is laid anew."""
+
+    laid: _Laid
+    by_hand: bool
+    mute: bool
+    influence: tuple[tuple[float, float], ...] | None  # keyframes of the influence; None: not animated
+
+    @staticmethod
+    def of(keys: bpy.types.Key) -> dict[bpy.types.Action, _Kept]:
+        kept = {}
+        for _, strip in own_strips(keys):
+            influence = None
+            if strip.use_animated_influence:
+                curve = strip.fcurves.find("influence")
+                points = curve.keyframe_points if curve is not None else ()
+                influence = tuple((p.co[0], p.co[1]) for p in points)
+            kept[strip.action] = _Kept(_as_is(strip), is_moved_by_hand(strip), strip.mute, influence)
+        return kept
+
+
+def _arrange(
+    keys: bpy.types.Key,
+    bring: bpy.types.Action | None = None,
+    without: set[bpy.types.Action] | None = None,
+    anew: set[bpy.types.Action] | None = None,
+    also: Iterable[bpy.types.Action] = (),
+    kept: Mapping[bpy.types.Action, _Kept] | None = None,
+    top: bpy.types.Action | None = None,
+) -> None:
+    """Lay all lines that play, and `bring`, not `without`, and `top` above all. Those in `anew` forget that they were
+    moved by hand."""
+    data = keys.animation_data or keys.animation_data_create()
+    kept = {**_Kept.of(keys), **(kept or {})}
+    apart = {s.action for t, s in own_strips(keys) if not _is_own(t)}  # on tracks of the user's: theirs to move
+    actions = dict.fromkeys([*playing(keys), *also, *([bring] if bring is not None else [])])
+    actions = [a for a in actions if a not in (without or ()) and (a not in apart or a == bring)]
+    fixed = {a for a in actions if a in kept and kept[a].by_hand and a not in (anew or ())}
+    lies = {a: _lie_as_laid(kept[a].laid) if a in fixed else lie_of(take_of(a)) for a in actions}
+    wanted = {a: kept[a].laid if a in fixed else laid for a, laid in _laid_out(lies).items()}
+    levels = _levels(lies)
+    if top in levels and len(levels) > 1:
+        levels[top] = 1 + max(level for action, level in levels.items() if action != top)
+    tracks = [track for track in data.nla_tracks if _is_own(track)]
+    for number in range(1 + max(levels.values(), default=-1)):
+        on = sorted((a for a in levels if levels[a] == number), key=lambda a: wanted[a].start)
+        if number < len(tracks) and _is_so(tracks[number], on, wanted):
+            continue
+        track = tracks[number] if number < len(tracks) else None
+        if track is None:
+            track = data.nla_tracks.new()
+            track.name = TRACK if not number else f"{TRACK} {number + 1}"
+        for strip in list(track.strips):
+            track.strips.remove(strip)
+        for action in on:
+            _add(track, action, wanted[action], kept.get(action))
+    for track in tracks[1 + max(levels.values(), default=-1) :]:
+        data.nla_tracks.remove(track)
+    for _, strip in own_strips(keys):
+        if strip.action in wanted and strip.action not in fixed:
+            take_of(strip.action).laid = json.dumps(list(vars(_as_is(strip)).values()))
+    keys.update_tag()
+
+
+def _add(track: Any, action: bpy.types.Action, laid: _Laid, kept: _Kept | None) -> None:
+    strip = track.strips.new(action.name, math.ceil(laid.start - SAME), action)
+    compat.set_strip_slot(strip, compat.slot_for_keys(action))
+    _stretch(strip, laid)
+    strip.blend_type = take_of(action).blend
+    if kept is not None:
+        strip.mute = kept.mute
+        if kept.influence is not None:
+            strip.use_animated_influence = True
+            curve = strip.fcurves.find("influence")
+            curve.keyframe_points.clear()
+            for frame, value in kept.influence:
+                curve.keyframe_points.insert(frame, value)
+
+
+def _stretch(strip: bpy.types.NlaStrip, laid: _Laid) -> None:
+    strip.use_sync_length, strip.use_auto_blend, strip.extrapolation = False, False, "NOTHING"
+    if laid.first > strip.action_frame_end:
+        strip.action_frame_end, strip.action_frame_start = laid.last, laid.first
+    else:
+        strip.action_frame_start, strip.action_frame_end = laid.first, laid.last
+    strip.scale = laid.scale
+    strip.frame_start_ui = laid.start
+    strip.blend_in, strip.blend_out = laid.blend_in, laid.blend_out
+
+
+def _as_is(strip: bpy.types.NlaStrip) -> _Laid:
+    names = ("frame_start", "action_frame_start", "action_frame_end", "scale", "blend_in", "blend_out")
+    return _Laid(*(getattr(strip, name) for name in names))
+
+
+def _lie_as_laid(laid: _Laid) -> Lie:
+    first, last = laid.first + laid.blend_in / laid.scale, laid.last - laid.blend_out / laid.scale
+    return Lie(first, max(first, last), laid.start + laid.blend_in, laid.scale)
+
+
+def _same(a: _Laid, b: _Laid) -> bool:
+    return all(abs(x - y) < 4 * SAME for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+
+
+def _is_so(track: Any, actions: list[bpy.types.Action], wanted: Mapping[bpy.types.Action, _Laid]) -> bool:
+    strips = list(track.strips)
+    return [s.action for s in strips] == actions and all(
+        _same(_as_is(s), wanted[s.action]) and s.blend_type == take_of(s.action).blend for s in strips
+    )
+
+
+def _is_own(track: bpy.types.NlaTrack) -> bool:
+    return len(track.strips) > 0 and all(take_of(strip.action) is not None for strip in track.strips)
+
+
+def _levels(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, int]:
+    """Which track each line belongs on, from below: above all that began before it and still play."""
+    levels: dict[bpy.types.Action, int] = {}
+    for action in sorted(lies, key=lambda a: lies[a].at):
+        below = [levels[other] for other in levels if lies[other].end + HELD > lies[action].at]
+        levels[action] = 1 + max(below) if below else 0
+    return levels
+
+
+def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, _Laid]:
+    """The strip of each line: its frames, and beside them as many to ease in and out as it wants and others leave."""
+    laid = {}
+    for action, lie in lies.items():
+        ease = float(take_of(action).ease)
+        others = [other for a, other in lies.items() if a != action]
+        free_before = min((lie.at - other.end for other in others if other.end < lie.at), default=math.inf) - 1
+        free_after = min((other.at - lie.end for other in others if other.at > lie.end), default=math.inf) - 1
+        before = max(0.0, min(ease, _half(free_before)))
+        after = max(0.0, min(ease, free_after - _half(free_after) if free_after < math.inf else ease))
+        hold = after if after > 0 else HELD if free_after < SAME else 0.0
+        laid[action] = _Laid(
+            lie.at - before,
+            lie.first - before / lie.scale,
+            max(lie.last + hold / lie.scale, lie.first + HELD),
+            lie.scale,
+            before,
+            after,
+        )
+    return laid
+
+
+def _half(frames: float) -> float:
+    return frames if math.isinf(frames) else float(math.floor(frames / 2 + SAME))

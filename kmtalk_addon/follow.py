@@ -1,0 +1,246 @@
+"""Lines follow their sound strips: moved, cut, slipped, trimmed, retimed, duplicated, or at another frame rate.
+
+Only NLA strips are laid anew; no Action is touched and nothing is inferred. What a strip plays beyond what was animated
+has no motion until the line is generated again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from kmtalk_core.errors import InputError
+
+from . import clips, compat, keyframes, takes
+from .clips import Lie
+from .session import current
+from .strip import Line, read_line, scene_rate, sound_strips
+from .takes import Clip
+
+SOON = 0.05  # s after a change; while a strip is dragged, every change asks anew
+SAME_SCALE = 1e-6
+
+
+def lie_for(line: Line, now: Line) -> Lie | None:
+    """Where a line lies that was animated as `line` and plays as `now`; None if nothing of it is heard any more."""
+    scale = now.frames_per_second_of_sound / line.frames_per_second_of_sound
+    first, last = float(line.first_frame), float(line.last_frame)
+    if abs(scale - 1.0) < SAME_SCALE:
+        scale, at = 1.0, first + round(now.origin - line.origin)
+    else:
+        at = now.origin + (first - line.origin) * scale
+    cut_first, cut_last = max(0.0, now.first_frame - at) / scale, max(0.0, at + (last - first) * scale - now.last_frame)
+    begin, end = first + cut_first, last - cut_last / scale
+    return Lie(begin, end, at + (begin - first) * scale, scale) if end >= begin else None
+
+
+def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
+    """Let every line of the heads in `scene` lie where its strip plays it; what cannot be done is told."""
+    told: list[str] = []
+    _separate(scene)
+    for obj in heads(scene):
+        lies, gone = {}, []
+        for clip in clips_on(scene, obj):
+            strip = clip.strip
+            if strip is None or not plays(clip):
+                continue
+            clip.take.name = strip.name
+            try:
+                lie = lie_for(clip.line, read_line(scene, strip))
+            except InputError as error:
+                told.append(str(error))
+                continue
+            if lie is None:
+                gone.append(clip.action)
+            elif lie != clips.lie_of(clip.take):
+                lies[clip.action] = lie
+        if lies:
+            clips.move(obj.data.shape_keys, lies)
+    _note(scene)
+    return tuple(dict.fromkeys(told))
+
+
+def settle(clip: Clip) -> None:
+    """Lay the line of `clip` where its strip plays it now, with its keyframes on the frames of the scene if they only
+    lie shifted."""
+    line, strip = clip.line, clip.strip
+    lie = None
+    if strip is not None:
+        try:
+            lie = lie_for(line, read_line(clip.scene, strip))
+        except InputError:
+            lie = clips.lie_of(clip.take)  # nothing is heard; it stays
+    lie = (
+        lie or clips.lie_of(clip.take) or Lie(float(line.first_frame), float(line.last_frame), float(line.first_frame))
+    )
+    shift = round(lie.at - lie.first) if lie.scale == 1.0 else 0
+    if shift:
+        keyframes.shift(clip.action, shift)
+        clip.take.line = takes.as_json(line.moved_to(line.origin + shift))
+        lie = Lie(lie.first + shift, lie.last + shift, lie.at)
+    clips.lay(clip.keys, clip.action, lie)
+
+
+def standing(clip: Clip) -> list[str]:
+    """What is to be known of where a line lies, in sentences: also why it may not be seen."""
+    strip, take = clip.strip, clip.take
+    told = []
+    if strip is None:
+        told.append(f"The sound strip {take.name} is gone; the line stays where it lies.")
+    else:
+        try:
+            told += _beyond(clip.line, read_line(clip.scene, strip))
+        except InputError as error:
+            told.append(str(error))
+    for other, first, last in clips.overlapping(clip.keys, clip.action):
+        name = clips.take_of(other).name
+        told.append(f"{take.name} and {name} overlap on frames {first:.0f} to {last:.0f}; the later one is seen there.")
+    return told
+
+
+def _beyond(line: Line, now: Line) -> list[str]:
+    if now.audio != line.audio:
+        return [f"The strip {now.strip} plays another sound than was animated; generate it again."]
+    before = (line.start - now.start) * now.frames_per_second_of_sound
+    after = (now.start + now.duration - line.start - line.duration) * now.frames_per_second_of_sound
+    if max(before, after) > 1.0:
+        count = sum(round(frames) for frames in (before, after) if frames > 1.0)
+        return [f"{count} frames of the strip {now.strip} were not animated; generate it again."]
+    return []
+
+
+def heads(scene: bpy.types.Scene) -> Iterator[bpy.types.Object]:
+    """The mesh objects of `scene` with lines, one for each shape keys."""
+    seen = set()
+    for obj in scene.objects:
+        keys = clips.keys_of(obj)
+        if keys is not None and keys not in seen and len(keys.kmtalk.actions):
+            seen.add(keys)
+            yield obj
+
+
+def clips_on(scene: bpy.types.Scene, obj: bpy.types.Object) -> list[Clip]:
+    """All lines of a head."""
+    return [Clip(scene, obj, action) for action in takes.lines_on(obj.data.shape_keys)]
+
+
+def plays(clip: Clip) -> bool:
+    """Whether the line is on the face; the user may have taken its NLA strip away."""
+    return clip.action in clips.playing(clip.keys)
+
+
+def _separate(scene: bpy.types.Scene) -> None:
+    """Give strips that were duplicated or cut ids of their own, and lines of their own."""
+    by_id = defaultdict(list)
+    for strip in sound_strips(scene):
+        if strip.kmtalk.id:
+            by_id[strip.kmtalk.id].append(strip)
+    for line_id, strips in by_id.items():
+        if len(strips) == 1:
+            continue
+        found = [clip for obj in heads(scene) for clip in clips_on(scene, obj) if clip.take.line_id == line_id]
+        names = {clip.take.name for clip in found}
+        original = min(strips, key=lambda strip: strip.name not in names)
+        for strip in strips:
+            if strip != original:
+                strip.kmtalk.id = takes.new_id()
+                for clip in found:
+                    _duplicate(clip, strip)
+
+
+def _duplicate(clip: Clip, strip: Any) -> None:
+    if not plays(clip):
+        return
+    try:
+        lie = lie_for(clip.line, read_line(clip.scene, strip))
+    except InputError:
+        return
+    if lie is None:
+        return
+    action = clip.action.copy()
+    take = action.kmtalk_takes[0]
+    take.line_id, take.name, take.laid = strip.kmtalk.id, strip.name, ""
+    clips.hold(clip.keys, action)
+    clips.lay(clip.keys, action, lie)
+
+
+def _sight(scene: bpy.types.Scene) -> tuple[Any, ...]:
+    """What tells whether a strip of a line has changed; quick, for it is looked at all the time."""
+    strips = tuple(
+        (s.kmtalk.id, s.name, compat.handles(s), compat.sound_delay(s), compat.speed_changes(s))
+        for s in sound_strips(scene)
+        if s.kmtalk.id
+    )
+    return (scene_rate(scene), strips) if strips else ()
+
+
+def _note(scene: bpy.types.Scene) -> None:
+    current.followed[scene.session_uid] = _sight(scene)
+
+
+def register() -> None:
+    """Follow by itself."""
+    bpy.app.handlers.depsgraph_update_post.append(_after_update)
+    bpy.app.handlers.render_init.append(_before_render)
+    bpy.app.handlers.load_post.append(_after_load)
+
+
+def unregister() -> None:
+    """The inverse of `register`."""
+    for handlers, handler in (
+        (bpy.app.handlers.depsgraph_update_post, _after_update),
+        (bpy.app.handlers.render_init, _before_render),
+        (bpy.app.handlers.load_post, _after_load),
+    ):
+        if handler in handlers:
+            handlers.remove(handler)
+    if bpy.app.timers.is_registered(_soon):
+        bpy.app.timers.unregister(_soon)
+    current.followed.clear()
+
+
+def _has_changed(scene: bpy.types.Scene) -> bool:
+    return scene.kmtalk.follow and _sight(scene) != current.followed.get(scene.session_uid, ())
+
+
+@persistent
+def _after_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    if current.following or not depsgraph.id_type_updated("SCENE") or not _has_changed(scene):
+        return
+    if bpy.app.background:
+        _follow(scene)
+    elif not bpy.app.timers.is_registered(_soon):
+        bpy.app.timers.register(_soon, first_interval=SOON)
+
+
+@persistent
+def _before_render(scene: bpy.types.Scene, *_: object) -> None:
+    _follow(scene)
+
+
+@persistent
+def _after_load(*_: object) -> None:
+    current.followed.clear()
+
+
+def _soon() -> None:
+    for scene in bpy.data.scenes:
+        if _has_changed(scene):
+            _follow(scene)
+
+
+def _follow(scene: bpy.types.Scene) -> None:
+    if current.following or not scene.kmtalk.follow:
+        return
+    current.following = True
+    try:
+        follow(scene)
+    except Exception as error:  # a traceback in a handler helps nobody
+        current.explain_quietly(error)
+        _note(scene)
+    finally:
+        current.following = False
