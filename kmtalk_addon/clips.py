@@ -219,7 +219,7 @@ def leave_tweak(keys: bpy.types.Key) -> None:
 
 
 def hides_nothing(keys: bpy.types.Key) -> bool:
-    """Whether editing a line hides nothing that the user plays: Blender leaves out the active Action and upper tracks."""
+    """Whether editing a line hides nothing of the user's: Blender leaves out the active Action and upper tracks."""
     data = keys.animation_data
     if data.action is not None and take_of(data.action) is None:
         return False

@@ -11,9 +11,10 @@ from kmtalk_core.errors import InputError
 @pytest.fixture
 def spoken(head, add_strip, made):
     """A head with lip sync."""
-    line = strip.read_line(bpy.context.scene, add_strip(frame=50))
+    sound_strip = add_strip(frame=50)
+    line = strip.read_line(bpy.context.scene, sound_strip)
     animation, result = made(line)
-    lipsync.apply(head, line, animation, result)
+    lipsync.apply(bpy.context.scene, head, sound_strip, line, animation, result)
     return head
 
 
@@ -48,10 +49,11 @@ def test_muted_and_locked_curves(spoken, of_group, what):
 
 
 def test_they_are_warned_of_when_generating(spoken, add_strip, made):
-    line = strip.read_line(bpy.context.scene, bpy.context.scene.sequence_editor.strips[0])
+    sound_strip = strip.choose_strip(bpy.context.scene)
+    line = strip.read_line(bpy.context.scene, sound_strip)
     animation, result = made(line, seed=1)
     spoken.data.shape_keys.key_blocks["jawOpen"].mute = True
-    outcome = lipsync.apply(spoken, line, animation, result, ("Something else.",))
+    outcome = lipsync.apply(bpy.context.scene, spoken, sound_strip, line, animation, result, ("Something else.",))
     assert outcome.warnings == ("Something else.", *told(spoken))
 
 
