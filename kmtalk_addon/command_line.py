@@ -166,7 +166,7 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
         "from kmtalk_core.command import cli, stopping; "
         f"stopping.end_with_parent({os.getpid()}, 'SIGTERM'); sys.exit(cli.main(json.loads(sys.argv[2])))"
     )
-    python = bpy.path.abspath(interpreter(bpy.context)[0])
+    python = interpreter(bpy.context)[0]
     command = [*start_code(python, core_folders(python), code), json.dumps(arguments)]
     sys.stdout.flush()
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +33,7 @@ def plan_of(chosen: preferences.KMTalkPreferences) -> environments.Plan:
         )
     for_torch = Path(__file__).with_name("for_torch.zip")
     return environments.Plan(
-        folder=preferences.environment_folder(chosen),
+        folder=preferences.full_path(preferences.environment_folder(chosen), "Folder"),
         python=preferences.maker(chosen),
         device=environments.suggested_device() if chosen.torch_device == "auto" else chosen.torch_device,
         speech=chosen.with_whisper,
@@ -54,6 +57,7 @@ class KMTALK_OT_create_environment(bpy.types.Operator):
         if not compat.online_access():
             cls.poll_message_set("Allow online access in Preferences > System > Network first")
             return False
+        cls.poll_message_set("An environment is being made already; cancel that first")
         return current.environment is None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -140,7 +144,8 @@ class KMTALK_OT_remove_environment(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         current.end_worker()
         try:
-            environments.remove(preferences.environment_folder(preferences.own(context)))
+            folder = preferences.environment_folder(preferences.own(context))
+            environments.remove(preferences.full_path(folder, "Folder"))
         except KMTalkError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -170,9 +175,27 @@ class KMTALK_OT_copy_self_check(bpy.types.Operator):
     bl_label = "Copy as Report"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.window_manager.clipboard = format_report(list(current.findings))
-        self.report({"INFO"}, "Copied")
+        context.window_manager.clipboard = without_names(format_report(list(current.findings)))
+        self.report({"INFO"}, "Copied, without your name and your folders")
         return {"FINISHED"}
+
+
+def without_names(text: str) -> str:
+    """`text` without what tells who you are: your home folder, your user name in paths, and your computer's name."""
+    for home in {str(Path.home()), str(Path.home().resolve())} - {os.path.sep}:
+        text = re.sub(re.escape(home) + r"(?=[\\/\s\])]|$)", "~", text, flags=re.IGNORECASE if os.name == "nt" else 0)
+    text = re.sub(r"((?:/home|/Users|[A-Za-z]:[\\/]Users)[\\/])[^\\/\s\])]+", r"\1USER", text)
+    for name, instead in ((_user(), "USER"), (platform.node(), "COMPUTER")):
+        if len(name) > 2:
+            text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", instead, text)
+    return text
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # nobody knows the user of a container
+        return ""
 
 
 def self_check() -> Steps[Outcome]:

@@ -331,6 +331,17 @@ class KMTALK_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class KMTALK_OT_dismiss(bpy.types.Operator):
+    """Take the message away"""
+
+    bl_idname = "kmtalk.dismiss"
+    bl_label = "Dismiss"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        current.error = ""
+        return {"FINISHED"}
+
+
 class KMTALK_OT_add_sound(bpy.types.Operator):
     """Add a sound strip with speech at the current frame"""
 
@@ -375,6 +386,15 @@ def can_work(operator: type[bpy.types.Operator], need) -> bool:
     return current.job is None
 
 
+def what_is_missing(context: bpy.types.Context) -> str:
+    """Why nothing can be generated, in a sentence; empty if it can."""
+    try:
+        _strip_and_mesh(context)
+    except KMTalkError as error:
+        return str(error)
+    return ""
+
+
 def _is_sound(path: Path) -> bool:
     sound = bpy.data.sounds.load(str(path))
     try:
@@ -405,6 +425,7 @@ classes = (
     KMTALK_OT_complete,
     KMTALK_OT_correct,
     KMTALK_OT_cancel,
+    KMTALK_OT_dismiss,
     KMTALK_OT_add_sound,
     KMTALK_OT_check_contacts,
     KMTALK_OT_add_word,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 import bpy
@@ -11,12 +10,14 @@ from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import Layers, Sliders, settings_of
 
 from . import compat, corrections, live, shape_keys, takes
-from .operators import chosen_mesh
+from .hindrances import hindrances
+from .operators import chosen_mesh, what_is_missing
 from .session import current
-from .strip import NO_TEXT, choose_strip, sound_path, what_is_said
+from .strip import NO_TEXT, choose_strip, sound_path, source_beside, source_within, what_plays
+from .wrapping import sentence
 
-CHARACTER_WIDTH = 6.5  # pixels, roughly, at a scale of 1
 ROWS = 5  # of a list
+SETTINGS = ("localizer", "language", "key_rule", "key_density")  # of the scene; an error may have come from one
 
 
 class KMTalkPanel:
@@ -99,15 +100,15 @@ def draw_sound(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bp
         placeholder=strip.name if strip else "Sound strip",
     )
     row.operator("kmtalk.add_sound", text="", icon="ADD")
-    if strip is not None and not strip.sound.packed_file and not sound_path(strip).is_file():
-        sentence(layout, context, f"{sound_path(strip).name} is missing", "ERROR")
+    if strip is not None and is_missing(strip):
+        sentence(layout, context, f"{sound_path(strip).name} is missing.", "ERROR")
 
 
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
     if strip is None:
         layout.label(text="Choose a sound first")
         return
-    said, said_by = strip.kmtalk, what_is_said(strip)
+    said, source = strip.kmtalk, source_of_text(strip)
     settings = context.scene.kmtalk
     alone = settings.language == "any"
     heard = "Whisper listens" if settings.localizer.startswith("whisper") else "phones are recognised"
@@ -124,8 +125,8 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy
         sentence(layout, context, f"{Path(said.alignment).name} in the options says it")
     elif alone:
         sentence(layout, context, f"No text is used: {heard}")
-    elif said_by.source != "Typed":
-        sentence(layout, context, f"{NO_TEXT}: {heard}" if said_by.source == NO_TEXT else said_by.source)
+    elif source != "Typed":
+        sentence(layout, context, f"{NO_TEXT}: {heard}" if source == NO_TEXT else source)
     layout.prop(settings, "language")
 
 
@@ -138,6 +139,8 @@ def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         count = len(shape_keys.controls_of(mesh))
         built = shape_keys.needs_rig(mesh)
         sentence(layout, context, "Shape keys will be built" if built else f"{count} shape keys will be driven")
+        for hidden in hidden_on(mesh):
+            sentence(layout, context, hidden, "ERROR")
 
 
 def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
@@ -163,8 +166,12 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         row = column.row()
         row.scale_y = 1.5
         row.operator("kmtalk.generate", icon="PLAY")
-    if current.error:
-        sentence(column.box(), context, current.error, "ERROR")
+        if (missing := what_is_missing(context)) and missing != current.error:
+            sentence(column, context, missing)
+    if error_to_show(context):
+        box = column.box().row(align=True)
+        sentence(box, context, current.error, "ERROR", margin=4.2)
+        box.operator("kmtalk.dismiss", text="", icon="X", emboss=False)
 
 
 def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.PropertyGroup | None) -> None:
@@ -251,14 +258,56 @@ def draw_contacts(layout: bpy.types.UILayout, context: bpy.types.Context, take: 
         sentence(body, context, "Estimated: this head's landmarks are not known")
 
 
-def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
-    """Show a sentence, wrapped to the width of the sidebar; without an icon it is a remark, in grey."""
-    width = context.region.width / (context.preferences.system.ui_scale * CHARACTER_WIDTH)
-    column = layout.column(align=True)
-    column.scale_y = 0.8
-    column.active = icon != "NONE"
-    for number, part in enumerate(textwrap.wrap(text, max(16, int(width) - 6))):
-        column.label(text=part, icon="BLANK1" if number and icon != "NONE" else icon)
+def is_missing(strip: bpy.types.Strip) -> bool:
+    """Whether the strip's sound file is not there."""
+    if strip.sound.packed_file:
+        return False
+    path = sound_path(strip)
+    return current.glances.at(("missing", path), lambda: not path.is_file())
+
+
+def source_of_text(strip: bpy.types.Strip) -> str:
+    """In a few words, where what is said comes from."""
+    if (source := source_within(strip)) is not None:
+        return source
+    path = sound_path(strip)
+    return current.glances.at(("text", path), lambda: source_beside(path))
+
+
+def hidden_on(mesh: bpy.types.Object) -> tuple[str, ...]:
+    """Sentences about what keeps the face from showing the lip sync that it has."""
+    keys = mesh.data.shape_keys
+    if keys is None or keys.animation_data is None:
+        return ()
+    return current.glances.at(
+        ("hidden", mesh.session_uid), lambda: hindrances(mesh, shape_keys.drivable(mesh)[0].values())
+    )
+
+
+def error_to_show(context: bpy.types.Context) -> bool:
+    """Whether something has gone wrong, and nothing of what it may have come from was changed since."""
+    if not current.error:
+        return False
+    now = _situation(context)
+    if current.error_seen is None or current.error_seen[0] != current.error:
+        current.error_seen = (current.error, now)
+    if current.error_seen[1] != now:
+        current.error = ""
+    return bool(current.error)
+
+
+def _situation(context: bpy.types.Context) -> tuple:
+    """What a generation depends on, as far as the panel shows it."""
+    scene, strip, mesh = compat.sequencer_scene(context), _chosen_strip(context), chosen_mesh(context)
+    found: list = [scene.session_uid, what_is_missing(context), *(getattr(context.scene.kmtalk, n) for n in SETTINGS)]
+    if strip is not None:
+        said = strip.kmtalk
+        found += [strip.name, *what_plays(scene, strip), is_missing(strip), source_of_text(strip)]
+        found += [said.transcript, said.alignment, said.text.session_uid if said.text else 0]
+    if mesh is not None and mesh.type == "MESH":
+        keys = mesh.data.shape_keys
+        found += [mesh.session_uid, mesh.mode, len(mesh.data.vertices), len(keys.key_blocks) if keys else 0]
+    return tuple(found)
 
 
 def _segment(layout, context, take, item, icon: str) -> bpy.types.UILayout:

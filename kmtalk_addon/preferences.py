@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from kmtalk_core.errors import InputError
 from kmtalk_core.service import environment as environments
 
 from . import compat
 from .session import current
+from .wrapping import UNIT, sentence
 
 INTERPRETERS = (
     ("EMBEDDED", "Blender's Own", "Blender's Python, with the packages that the extension brings"),
@@ -37,7 +40,17 @@ _TOOLS = (
     "whisper_python", "whisper_model", "whisper_device", "allow_download", "mfa", "mfa_dictionary", "mfa_acoustic",
     "mfa_g2p",
 )  # fmt: skip
-LINE = 80  # characters of a line
+MARGIN = 8  # units of the window's width that the preferences keep free of text
+
+
+def _kept_full(name: str) -> Callable[[bpy.types.AddonPreferences, bpy.types.Context], None]:
+    """Of a path that was chosen relative to the opened .blend file (//), keep the full one."""
+
+    def update(preferences: bpy.types.AddonPreferences, context: bpy.types.Context) -> None:
+        if (given := getattr(preferences, name)).startswith("//") and bpy.data.filepath:
+            setattr(preferences, name, bpy.path.abspath(given))
+
+    return update
 
 
 class KMTalkPreferences(bpy.types.AddonPreferences):
@@ -50,16 +63,19 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
         name="Python",
         description="A Python that has KMTalk's packages: numpy, scipy, av, onnxruntime, num2words",
         subtype="FILE_PATH",
+        update=_kept_full("python"),
     )
     environment_folder: StringProperty(
         name="Folder",
         description="Where the environment is or shall be; empty for a folder of the extension's own",
         subtype="DIR_PATH",
+        update=_kept_full("environment_folder"),
     )
     environment_python: StringProperty(
         name="Made by",
         description="The Python that makes the environment, 3.11 or newer; empty for Blender's own",
         subtype="FILE_PATH",
+        update=_kept_full("environment_python"),
     )
     torch_device: EnumProperty(name="Torch For", description="Which build of torch is installed", items=TORCH)
     with_whisper: BoolProperty(
@@ -77,7 +93,10 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
         ),
     )
     whisper_python: StringProperty(
-        name="Whisper's Python", description="The Python that has Whisper; empty: it is looked for", subtype="FILE_PATH"
+        name="Whisper's Python",
+        description="The Python that has Whisper; empty: it is looked for",
+        subtype="FILE_PATH",
+        update=_kept_full("whisper_python"),
     )
     whisper_model: StringProperty(
         name="Model", description="A name (small.en) or a file; empty for the best that is installed"
@@ -102,7 +121,7 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
         if self.interpreter == "PYTHON":
             layout.prop(self, "python")
         elif self.interpreter == "ENVIRONMENT":
-            self.draw_environment(layout)
+            self.draw_environment(layout, context)
         header, body = layout.panel("kmtalk_tools", default_closed=True)
         header.label(text="Whisper and Montreal Forced Aligner")
         if body is not None:
@@ -111,9 +130,9 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
         header, body = layout.panel("kmtalk_self_check", default_closed=False)
         header.label(text="Self-Check")
         if body is not None:
-            draw_self_check(body)
+            draw_self_check(body, context)
 
-    def draw_environment(self, layout: bpy.types.UILayout) -> None:
+    def draw_environment(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         """The environment's settings, what it is, and how far its making is."""
         making = current.environment is not None
         settings = layout.column()
@@ -133,21 +152,24 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
             row.operator("kmtalk.cancel_environment", text="", icon="X")
             return
         folder = environment_folder(self)
-        ready, started = environments.ready(folder), bool(environments.state_of(folder))
+        ready, state = current.glances.at(
+            ("environment", folder), lambda: (environments.ready(folder), environments.state_of(folder))
+        )
+        started = bool(state)
         if ready:
-            layout.label(text=described(environments.state_of(folder)["test"]), icon="CHECKMARK")
+            sentence(layout, context, described(state["test"]), "CHECKMARK", MARGIN)
         elif started:
-            layout.label(text="The environment is not finished; creating it goes on where it stopped.", icon="INFO")
+            left = "The environment is not finished; creating it goes on where it stopped."
+            sentence(layout, context, left, "INFO", MARGIN)
         row = layout.row()
         row.operator("kmtalk.create_environment", text="Create Again" if ready else "Create GPU Environment")
         if started:
             row.operator("kmtalk.remove_environment")
         if current.environment_error:
-            for place, line in enumerate(textwrap.wrap(current.environment_error, LINE)):
-                layout.label(text=line, icon="BLANK1" if place else "ERROR")
+            sentence(layout, context, current.environment_error, "ERROR", MARGIN)
 
 
-def draw_self_check(layout: bpy.types.UILayout) -> None:
+def draw_self_check(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What works and what is missing, once it was asked for."""
     row = layout.row()
     row.operator("kmtalk.self_check")
@@ -155,16 +177,15 @@ def draw_self_check(layout: bpy.types.UILayout) -> None:
         return
     row.operator("kmtalk.copy_self_check", icon="COPYDOWN")
     rows = layout.column(align=True)
+    beside = MARGIN + 0.25 * context.region.width / (UNIT * context.preferences.system.ui_scale)
     for finding in current.findings:
         icon = "CHECKMARK" if finding.works else "BLANK1" if finding.optional else "ERROR"
-        below = [finding.where] if finding.where else []
-        below += textwrap.wrap(finding.remedy, LINE) if not finding.works else []
-        for place, text in enumerate([finding.state, *below]):
-            line = rows.split(factor=0.25)
-            line.label(text="" if place else finding.part, icon="BLANK1" if place else icon)
-            column = line.column()
-            column.active = not (place and text == finding.where)
-            column.label(text=text)
+        line = rows.split(factor=0.25)
+        line.label(text=finding.part, icon=icon)
+        column = line.column(align=True)
+        for text, is_remark in ((finding.state, False), (finding.where, True), (finding.remedy, False)):
+            if text and (text != finding.remedy or not finding.works):
+                sentence(column, context, text, "NONE" if is_remark else "DOT", beside)
 
 
 def described(test: dict[str, Any]) -> str:
@@ -184,7 +205,7 @@ def own(context: bpy.types.Context) -> KMTalkPreferences | None:
 def environment_folder(preferences: KMTalkPreferences) -> str:
     """Where the environment is or shall be."""
     if preferences.environment_folder:
-        return str(Path(bpy.path.abspath(preferences.environment_folder)))
+        return preferences.environment_folder
     try:
         return str(Path(bpy.utils.extension_path_user(__package__, path="environment")))
     except ValueError:  # installed as an add-on: there is no such folder
@@ -192,22 +213,30 @@ def environment_folder(preferences: KMTalkPreferences) -> str:
 
 
 def maker(preferences: KMTalkPreferences) -> str:
-    """The Python that makes the environment."""
-    return bpy.path.abspath(preferences.environment_python) or sys.executable
+    """The Python that makes the environment. Raises InputError where its path is not a full one."""
+    return full_path(preferences.environment_python, "Made by") or sys.executable
+
+
+def full_path(given: str, what: str) -> str:
+    """`given`, if it means the same whatever file is opened; `what` names the setting. Raises InputError."""
+    if given and (given.startswith("//") or not os.path.isabs(given)):
+        raise InputError(f"{what} in KMTalk's preferences ({given}) is no full path; choose it there again.")
+    return given
 
 
 def interpreter(context: bpy.types.Context) -> tuple[str, str]:
     """The Python that the user prefers (empty: Blender's own), and what runs the networks in it: arguments of
     `Session.start`.
 
-    A GPU environment counts once it is ready, and its torch where it has found a graphics card.
+    A GPU environment counts once it is ready, and its torch where it has found a graphics card. Raises InputError where
+    a path is not a full one: it would lead into the folder of whatever .blend is opened.
     """
     preferences = own(context)
     if preferences is None or preferences.interpreter == "EMBEDDED":
         return "", "auto"
     if preferences.interpreter == "PYTHON":
-        return preferences.python, "auto"
-    folder = environment_folder(preferences)
+        return full_path(preferences.python, "Python"), "auto"
+    folder = full_path(environment_folder(preferences), "Folder")
     if not environments.ready(folder):
         return "", "auto"
     test = environments.state_of(folder)["test"]
@@ -220,8 +249,10 @@ def tools(context: bpy.types.Context) -> dict[str, Any]:
     if preferences is None:
         return {}
     given = {name: getattr(preferences, name) for name in _TOOLS}
-    for name in ("whisper_python", "mfa"):
-        given[name] = bpy.path.abspath(given[name]) if given[name].startswith("//") else given[name]
+    given["whisper_python"] = full_path(given["whisper_python"], "Whisper's Python")
+    for name, value in given.items():
+        if isinstance(value, str) and value.startswith("//"):
+            full_path(value, name)
     given["allow_download"] = given["allow_download"] and compat.online_access()
     return {name: value for name, value in given.items() if value and value != "auto"}
 

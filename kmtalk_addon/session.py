@@ -15,6 +15,7 @@ from bpy.app.handlers import persistent
 import kmtalk_core
 from kmtalk_core.errors import KMTalkError, storage_trouble
 
+from .glances import Glances
 from .job import Job, Steps, Worker, worker_command
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Session:
     fraction: float = 0.0
     message: str = ""
     error: str = ""
+    error_seen: tuple[str, Any] | None = None  # the error that the panel shows, and what the panel showed with it
+    glances: Glances = field(default_factory=Glances)  # of the panel at files and faces
     quiet: bool = False  # properties are being filled in, which is no wish of the user's
     following: bool = False  # lines are being laid where their strips are
     followed: dict[int, tuple] = field(default_factory=dict)  # scene → its strips as lines have followed them
@@ -57,7 +60,7 @@ class Session:
         """
         if self.job is not None:
             raise KMTalkError("KMTalk is at work; wait for it or cancel.")
-        command = worker_command(bpy.path.abspath(python), str(Path(kmtalk_core.__file__).parents[1]), backend)
+        command = worker_command(python, str(Path(kmtalk_core.__file__).parents[1]), backend)
         if self.worker is not None and (not self.worker.alive or self.worker.command != command):
             self.end_worker()
         self.error, self.fraction, self.message = "", 0.0, "starting"
@@ -132,3 +135,4 @@ def _leave_file(*_: object) -> None:
     """What is at work is of the file that is being closed, and so is what was said."""
     current.cancel()
     current.error = ""
+    current.glances.forget()

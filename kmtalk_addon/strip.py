@@ -18,6 +18,7 @@ from kmtalk_core.errors import InputError
 from . import compat
 
 NO_TEXT = "No text"
+PEEK = 4096  # bytes that tell an empty text from one that says something
 # Frames cut off the end, so that motion ends with the strip's last frame and not on the next strip's first.
 SHORT_OF_END = 0.01
 
@@ -181,21 +182,41 @@ class Said:
 def what_is_said(strip: Any) -> Said:
     """The text of `strip`: a text of the file, the strip's name, what was typed, or the file beside the sound."""
     said = strip.kmtalk
+    if (source := source_within(strip)) is None:
+        path = sound_path(strip)
+        return Said(text_beside(path), source_beside(path))
     if said.text is not None:
-        return Said(said.text.as_string().strip() or None, f"The text {said.text.name}")
+        return Said(said.text.as_string().strip() or None, source)
+    return Said(text_of_name(strip.name) if said.use_name else said.transcript.strip(), source)
+
+
+def source_within(strip: Any) -> str | None:
+    """In a few words, what in the file says what is said in `strip`; None if nothing does."""
+    said = strip.kmtalk
+    if said.text is not None:
+        return f"The text {said.text.name}"
     if said.use_name:
-        return Said(text_of_name(strip.name), f"The strip's name: {text_of_name(strip.name) or 'no words'}")
-    if said.transcript.strip():
-        return Said(said.transcript.strip(), "Typed")
-    from kmtalk_core.localization.transcript import transcript_beside
+        return f"The strip's name: {text_of_name(strip.name) or 'no words'}"
+    return "Typed" if said.transcript.strip() else None
+
+
+def source_beside(path: Path) -> str:
+    """In a few words, which file beside a sound says what is said; reads only the beginning of it."""
+    from kmtalk_core.localization.transcript import decoded, transcript_beside
 
     try:
-        found = transcript_beside(sound_path(strip))
-    except InputError:
-        return Said(None, "Several texts lie beside the sound; choose one in this file's texts")
-    if found is not None and (text := text_beside(sound_path(strip))):
-        return Said(text, f"The file {found.name} beside the sound")
-    return Said(None, NO_TEXT)
+        found = transcript_beside(path)
+        if found is None:
+            return NO_TEXT
+        with found.open("rb") as file:
+            beginning = file.read(PEEK)
+    except (InputError, OSError):
+        return "Several texts lie beside the sound; choose one in this file's texts"
+    try:
+        empty = len(beginning) < PEEK and not decoded(beginning).strip()
+    except UnicodeDecodeError:
+        empty = True
+    return NO_TEXT if empty else f"The file {found.name} beside the sound"
 
 
 def text_of_name(name: str) -> str | None:

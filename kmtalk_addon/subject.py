@@ -44,7 +44,7 @@ class Subject:
 
     def head(self) -> bpy.types.Object:
         """The head, or InputError if it is gone."""
-        return _found(bpy.data.objects, self.head_uid, f"The mesh {self.head_name}")
+        return find_head(self.head_uid, self.head_name)
 
     def strip(self) -> Any:
         """The strip, or InputError if it is gone. A renamed one is the only other one that plays the same there."""
@@ -69,6 +69,11 @@ class Subject:
 
     def _plays_the_same(self, scene: bpy.types.Scene, strip: Any) -> bool:
         return what_plays(scene, strip) == self.plays and origin_of(scene, strip) == self.line.origin
+
+
+def find_head(uid: int, name: str) -> bpy.types.Object:
+    """The object of this `session_uid`, named `name` before; InputError if it is gone."""
+    return _found(bpy.data.objects, uid, f"The mesh {name}")
 
 
 def _id_of(strip: Any) -> str:

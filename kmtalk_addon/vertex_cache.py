@@ -7,13 +7,14 @@ shape key of such a name) and moved (renamed to another frame).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import bpy
 import numpy as np
@@ -32,7 +33,7 @@ from .job import Steps
 from .lipsync import Options, Outcome
 from .operators import Working, can_work, chosen_mesh, options_of
 from .strip import choose_strip, read_line, sound_file, what_is_said
-from .subject import Subject
+from .subject import Subject, find_head
 
 FOLDER = "kmtalk_cache"  # beside the .blend file
 LINES = "kmtalk_vertex_lines"  # custom property of the object: JSON, strip → `CachedLine`
@@ -42,7 +43,10 @@ SAME = 1e-6  # of the mesh's size: a shape key that differs less was not sculpte
 
 @dataclass(frozen=True)
 class CachedLine:
-    """One line in vertex space. `result` and `cache` are paths as Blender writes them (// is the .blend's folder)."""
+    """One line in vertex space: the names of its files `result` and `cache` in FOLDER, and on which frames it lies.
+
+    A .blend from anywhere holds this, so nothing of it names a place outside of that folder (see `_place`).
+    """
 
     checkpoint: str
     result: str
@@ -50,6 +54,18 @@ class CachedLine:
     first_frame: int
     frames: int
     fps: float
+
+    @classmethod
+    def read(cls, given: Any) -> CachedLine:
+        """As kept in the object; raises ValueError for what KMTalk has not written."""
+        if not isinstance(given, dict) or set(given) != {f.name for f in fields(cls)}:
+            raise ValueError("no line")
+        checkpoint, result, cache = (str(given[name]) for name in ("checkpoint", "result", "cache"))
+        # Earlier versions kept paths, beginning with //.
+        result, cache = (re.split(r"[\\/]", path)[-1] for path in (result, cache))
+        if not all(re.fullmatch(r"[\w.-]+", name) for name in (result, cache)):
+            raise ValueError("no file of KMTalk's")
+        return cls(checkpoint, result, cache, int(given["first_frame"]), int(given["frames"]), float(given["fps"]))
 
 
 def generate(
@@ -101,27 +117,30 @@ def generate(
 def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> Steps[Outcome]:
     """Compute the motion between the key motions again, as their shape keys are now; these poses stay exactly so."""
     strip_name, line = find_line(scene, strip_name, obj)
-    before = _loaded(Path(bpy.path.abspath(line.result)))
+    before = _loaded(_place(line.result, ".npz"))
     frames, poses = read_keys(obj, strip_name, line, before)
-    name = obj.name
+    uid, name = obj.session_uid, obj.name
     with tempfile.TemporaryDirectory(prefix="kmtalk-") as temporary:
         folder = Path(temporary)
         times = (np.array(frames) - line.first_frame) / line.fps
         save_npz({"key_times": times, "key_vertices": poses}, folder / "keys.npz", False)
         yield Complete(
-            animation=bpy.path.abspath(line.result),
+            animation=str(_place(line.result, ".npz")),
             keys=str(folder / "keys.npz"),
             out=str(folder / "out.npz"),
             checkpoint=bpy.path.abspath(line.checkpoint),
         )
         animation = _loaded(folder / "out.npz")
-        return _show(_object(name), strip_name, line, animation, folder / "out.npz", ())
+        return _show(find_head(uid, name), strip_name, line, animation, folder / "out.npz", ())
 
 
 def lines_of(obj: bpy.types.Object | None) -> dict[str, CachedLine]:
     """Strip → its line in vertex space."""
-    kept = json.loads(obj.get(LINES, "{}")) if obj is not None else {}
-    return {strip: CachedLine(**fields) for strip, fields in kept.items()}
+    try:
+        kept = json.loads(str(obj.get(LINES, "{}"))) if obj is not None else {}
+        return {strip: CachedLine.read(line) for strip, line in kept.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError):  # not as KMTalk writes it
+        return {}
 
 
 def find_line(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object | None) -> tuple[str, CachedLine]:
@@ -181,9 +200,10 @@ def _show(
     """Write the files, then change the mesh: the modifier plays the cache, the shape keys are the key motions."""
     if len(obj.data.vertices) != len(animation.template):
         raise InputError(f"The mesh {obj.name} was changed meanwhile; generate again.")
-    with written_whole(bpy.path.abspath(line.result)) as partial:
+    places = _place(line.result, ".npz"), _place(line.cache, ".pc2")
+    with written_whole(places[0]) as partial:
         shutil.copyfile(result, partial)
-    with written_whole(bpy.path.abspath(line.cache)) as partial:
+    with written_whole(places[1]) as partial:
         write_pc2(animation, partial)
     _write_keys(obj, strip, line, animation)
     _play(obj, strip, line)
@@ -217,7 +237,7 @@ def _play(obj: bpy.types.Object, strip: str, line: CachedLine) -> None:
     name = MODIFIER.format(strip)
     modifier = obj.modifiers.get(name) or obj.modifiers.new(name, "MESH_CACHE")
     obj.modifiers.move(obj.modifiers.find(modifier.name), 0)
-    modifier.cache_format, modifier.filepath = "PC2", line.cache
+    modifier.cache_format, modifier.filepath = "PC2", f"//{FOLDER}/{line.cache}"
     modifier.forward_axis, modifier.up_axis = "POS_Y", "POS_Z"  # the cache is in the object's own axes
     modifier.play_mode, modifier.time_mode, modifier.interpolation = "SCENE", "FRAME", "LINEAR"
     modifier.frame_start, modifier.frame_scale, modifier.deform_mode = line.first_frame, 1.0, "OVERWRITE"
@@ -229,10 +249,21 @@ def _play(obj: bpy.types.Object, strip: str, line: CachedLine) -> None:
 
 
 def _files(obj: bpy.types.Object, strip: str) -> tuple[str, str]:
-    """Paths of the result and the point cache of a line, in a folder beside the .blend file."""
-    stem = re.sub(r"[^\w.-]+", "_", f"{obj.name}-{strip}")
+    """Names of the result and the point cache of a line, in a folder beside the .blend file."""
+    # The digits keep apart what is the same without its special characters, or without its end.
+    digits = hashlib.sha256(f"{obj.name}\0{strip}".encode()).hexdigest()[:8]
+    stem = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', f'{obj.name}-{strip}')[:80]}-{digits}"
     _folder_of_file().mkdir(exist_ok=True)
-    return f"//{FOLDER}/{stem}.npz", f"//{FOLDER}/{stem}.pc2"
+    return f"{stem}.npz", f"{stem}.pc2"
+
+
+def _place(name: str, suffix: str) -> Path:
+    """Where the file `name` of a line is, in KMTalk's own folder and nowhere else. Raises InputError."""
+    folder = _folder_of_file()
+    path = folder / name
+    if path.parent != folder or path.suffix != suffix or folder.is_symlink() or path.is_symlink():
+        raise InputError(f"{name} is no file of KMTalk's own in {FOLDER}; remove what is there and generate again.")
+    return path
 
 
 def _folder_of_file() -> Path:
@@ -243,13 +274,6 @@ def _folder_of_file() -> Path:
 
 def _loaded(path: Path) -> VertexAnimation:
     return load_vertex_animation(path)
-
-
-def _object(name: str) -> bpy.types.Object:
-    obj = bpy.data.objects.get(name)
-    if obj is None:
-        raise InputError(f"The mesh {name} is gone; generate again.")
-    return obj
 
 
 def _triangles(obj: bpy.types.Object) -> np.ndarray:

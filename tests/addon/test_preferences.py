@@ -171,3 +171,45 @@ def test_a_blender_that_is_too_old_is_told_so(monkeypatch, capsys):
     kmtalk_addon.register()
     kmtalk_addon.unregister()
     assert "KMTalk is for Blender 4.2 to 5.2" in capsys.readouterr().out and not hasattr(bpy.types.Scene, "kmtalk")
+
+
+@pytest.mark.parametrize("given", ["//python", "python3", "../python"])
+def test_paths_that_depend_on_the_opened_file_are_refused(chosen, given):
+    chosen.interpreter, chosen.python = "PYTHON", given
+    with pytest.raises(
+        KMTalkError, match=r"Python in KMTalk's preferences \(.*\) is no full path; choose it there again"
+    ):
+        preferences.interpreter(None)
+    chosen.interpreter, chosen.environment_folder = "ENVIRONMENT", given
+    with pytest.raises(KMTalkError, match=r"Folder .* is no full path"):
+        preferences.interpreter(None)
+    chosen.environment_python = given
+    with pytest.raises(KMTalkError, match=r"is no full path"):
+        environment.plan_of(chosen)
+    for name in preferences._TOOLS:
+        setattr(chosen, name, "")
+    chosen.whisper_python = given
+    with pytest.raises(KMTalkError, match=r"is no full path"):
+        preferences.tools(None)
+
+
+def test_a_path_chosen_beside_a_file_is_kept_in_full(blender, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    beside = Chosen()
+    beside.python = "//bin/python"
+    preferences._kept_full("python")(beside, None)
+    assert beside.python == str(tmp_path / "bin" / "python")
+
+
+def test_the_copied_report_does_not_tell_who_you_are(monkeypatch):
+    monkeypatch.setattr(Path, "home", classmethod(lambda cls: cls("/home/erika")))
+    monkeypatch.setattr(environment, "_user", lambda: "erika")
+    monkeypatch.setattr(environment.platform, "node", lambda: "studio-7")
+    text = (
+        "ok  add-on  [/home/erika/.config/blender]  (/home/erika)\nffmpeg /home/other/bin/ffmpeg\n"
+        "C:\\Users\\Erika M\\x C:/Users/Max/x /Users/max/y\n/media/erika/disk on studio-7; erikas /mnt/studio-70"
+    )
+    said = environment.without_names(text)
+    assert said.splitlines()[0] == "ok  add-on  [~/.config/blender]  (~)"
+    assert "other" not in said and "Max" not in said and "max" not in said and "/home/USER/bin/ffmpeg" in said
+    assert said.splitlines()[-1] == "/media/USER/disk on COMPUTER; erikas /mnt/studio-70"

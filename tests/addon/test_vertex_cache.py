@@ -1,5 +1,7 @@
 """Vertex space in Blender: a vertex cache that plays, key motions as shape keys, edits that come back exactly."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def test_a_line_plays_is_sculpted_and_completed_again(grid, checkpoint, add_stri
     outcome = run(vertex_cache.generate(scene, strip, grid, checkpoint))
     assert "key motions on frames 20 to" in outcome.summary
     name, line = vertex_cache.find_line(scene, "", grid)
-    before = vertex_cache._loaded(vertex_cache.Path(bpy.path.abspath(line.result)))
+    before = vertex_cache._loaded(vertex_cache._place(line.result, ".npz"))
     assert isinstance(before, VertexAnimation) and grid.modifiers[0].type == "MESH_CACHE"
     rest = before.template
     for frame in (20, 33, line.first_frame + line.frames - 1):
@@ -90,7 +92,7 @@ def test_a_line_plays_is_sculpted_and_completed_again(grid, checkpoint, add_stri
     blocks[frames[6]].name = vertex_cache.key_name(name, frames[6] + 1)
     grid.shape_key_remove(blocks[frames[9]])
     run(vertex_cache.complete(scene, "", grid))
-    after = vertex_cache._loaded(vertex_cache.Path(bpy.path.abspath(line.result)))
+    after = vertex_cache._loaded(vertex_cache._place(line.result, ".npz"))
     assert np.array_equal(after.vertices[frames[3] - 20].ravel(), sculpted)
     assert np.array_equal(after.vertices[frames[6] + 1 - 20], moved)
     assert frames[9] - 20 not in after.key_frames and len(after.key_times) == len(frames) - 1
@@ -125,3 +127,28 @@ def test_what_is_missing_is_said(grid, checkpoint, add_strip, tmp_path):
 def test_unsaved_files_have_no_place_for_a_cache(head, add_strip):
     with pytest.raises(InputError, match="Save the"):
         run(vertex_cache.generate(bpy.context.scene, add_strip(), head, "any.npz"))
+
+
+def test_a_blend_file_cannot_choose_where_something_is_written_or_what_is_run(head, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    kept = {"checkpoint": "c.npz", "result": "//../../.profile", "cache": "/etc/passwd", "first_frame": 1, "frames": 9}
+    head[vertex_cache.LINES] = json.dumps({"Line": {**kept, "fps": 24}})
+    line = vertex_cache.lines_of(head)["Line"]
+    for name, suffix in ((line.result, ".npz"), (line.cache, ".pc2"), ("..", ".npz"), ("a/b.npz", ".npz")):
+        with pytest.raises(InputError, match="no file of KMTalk's own"):
+            vertex_cache._place(name, suffix)
+    (tmp_path / vertex_cache.FOLDER).mkdir()
+    (tmp_path / vertex_cache.FOLDER / "Head.npz").symlink_to(tmp_path / "profile.npz")
+    with pytest.raises(InputError, match="no file of KMTalk's own"):
+        vertex_cache._place("Head.npz", ".npz")
+    for wrong in ({"first_frame": "__import__('os').abort()"}, {"fps": None}, {"cache": "a\0b.pc2"}, {"more": 1}):
+        head[vertex_cache.LINES] = json.dumps({"Line": {**kept, "fps": 24, **wrong}})
+        assert vertex_cache.lines_of(head) == {}
+    for wrong in ("[", "[1]", '{"Line": 3}', "{}"):
+        head[vertex_cache.LINES] = wrong
+        assert vertex_cache.lines_of(head) == {}
+
+
+def test_names_that_look_alike_have_files_of_their_own(head, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert len({vertex_cache._files(head, strip) for strip in ("A b", "A_b", "Ä b", "A" * 200, "A" * 201)}) == 5
