@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     given = list(arguments)
     progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
     try:
-        options = build_parser().parse_args(given)
+        options = build_parser().parse_args(given, argparse.Namespace(given=given))
         return int(options.run(options, progress) or 0)
     except InputError as error:
         progress.error(str(error))
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     from kmtalk_core.command import arguments
+    from kmtalk_core.command.batch.command import add_options as add_batch_options
     from kmtalk_core.settings import LineSettings, settings_of
 
     parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
@@ -101,13 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_line(sub)
     add_out(sub, "F.(npz|csv|livelink.csv|json|TextGrid|srt)", "the file; its ending says what is written")
 
-    sub = command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch)
-    sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
-    add_out(sub, "DIR", "folder for the results and report.csv")
-    sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
-    sub.add_argument(
-        "--workers", type=arguments.integer(1), metavar="N", help="processes side by side (all processors)"
-    )
+    add_batch_options(command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch))
     return parser
 
 
@@ -159,15 +154,12 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
 
 def batch(options: argparse.Namespace, progress: Progress) -> int:
     """In the worker's Python, for it starts processes of its own."""
-    arguments = ["batch", str(options.manifest), "--out", str(options.out)]
-    arguments += ["--workers", str(options.workers)] if options.workers else []
-    arguments += ["--resume"] * options.resume + ["--progress", "json" if progress.json else "auto"]
     code = (
         "from kmtalk_core.command import cli, stopping; "
         f"stopping.end_with_parent({os.getpid()}, 'SIGTERM'); sys.exit(cli.main(json.loads(sys.argv[2])))"
     )
     python = interpreter(bpy.context)[0]
-    command = [*start_code(python, core_folders(python), code), json.dumps(arguments)]
+    command = [*start_code(python, core_folders(python), code), json.dumps(options.given)]
     sys.stdout.flush()
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 

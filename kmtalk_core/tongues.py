@@ -22,3 +22,25 @@ def check_language(code: str) -> None:
     """Raise InputError unless `code` is one of LANGUAGES."""
     if code not in LANGUAGES:
         raise InputError(f"There is no language {code}; choose one of {', '.join(LANGUAGES)}.")
+
+
+AMERICAS = frozenset({
+    "419", "ar", "bo", "cl", "co", "cr", "cu", "do", "ec", "gt", "hn", "mx", "ni", "pa", "pe", "pr", "py", "sv", "us",
+    "uy", "ve",
+})  # regions whose Spanish is that of Latin America  # fmt: skip
+OTHER_NAMES = {"zh": "cmn", "no": "nb", "nn": "nb", "in": "id", "und": ANY_LANGUAGE, "mul": ANY_LANGUAGE}
+
+
+def from_tag(tag: str) -> str:
+    """The code of LANGUAGES for a BCP 47 tag: "de-AT" is "de", "es-MX" is "es-419", "zh-Hans-CN" is "cmn".
+
+    A tag of another language comes back as it is.
+    """
+    parts = tag.strip().lower().replace("_", "-").split("-")
+    parts[0] = OTHER_NAMES.get(parts[0], parts[0])
+    if parts[0] == "es" and AMERICAS & set(parts[1:]):
+        return "es-419"
+    for length in range(len(parts), 0, -1):
+        if (code := "-".join(parts[:length])) in LANGUAGES:
+            return code
+    return tag

@@ -10,17 +10,20 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from stand_ins import batch_work
 
-from kmtalk_core.command import stopping
+from kmtalk_core.command import cli, stopping
 from kmtalk_core.command.batch import journal, pool, run
 from kmtalk_core.command.batch.journal import Entry, Journal, check_locks, locks_hold, mount_of
-from kmtalk_core.command.batch.manifest import Line
+from kmtalk_core.command.batch.line import Line
 from kmtalk_core.command.batch.origin import Standing, origin_of, sha256_of, standing_of
+from kmtalk_core.command.batch.report import Report
 from kmtalk_core.command.batch.run import run_batch
+from kmtalk_core.command.batch.shard import Shard
 from kmtalk_core.command.cli import main
 from kmtalk_core.errors import Cancelled, InputError, KMTalkError, StorageError
 from kmtalk_core.files import save_npz
@@ -42,7 +45,7 @@ def lines_of(folder, count, **of_each):
     for number in range(count):
         audio = folder / f"line{number}.wav"
         audio.write_bytes(f"sound {number}".encode())
-        found.append(Line(audio, f"line{number}.npz", of_each.get(f"at{number}")))
+        found.append(Line(audio=audio, out=f"line{number}.npz", transcript=of_each.get(f"at{number}")))
     return found
 
 
@@ -55,7 +58,7 @@ def test_what_did_not_change_is_skipped_and_what_did_is_made_again(tmp_path):
     out = tmp_path / "out"
     assert statuses(run_batch(lines, out, workers=2)) == ["done"] * 4
     lines[1].audio.write_bytes(b"re-recorded")
-    lines[2] = Line(lines[2].audio, lines[2].out, seed=7)
+    lines[2] = Line(audio=lines[2].audio, out=lines[2].out, seed=7)
     (out / "line3.npz").unlink()
     outcome = run_batch(lines, out, resume=True, workers=2)
     assert statuses(outcome) == ["skipped", "done", "done", "done"]
@@ -105,22 +108,27 @@ def test_the_origin_is_all_that_a_result_is_made_from(tmp_path):
     text = tmp_path / "a.txt"
     text.write_text("Hello")
     first = origin_of(line, "model")
-    assert origin_of(Line(line.audio, "elsewhere.npz"), "model") == first
+    assert (
+        origin_of(Line(audio=line.audio, out="elsewhere.npz", character="Anna", own=(("note", "x"),)), "model") == first
+    )
     moved = tmp_path / "moved.wav"
     moved.write_bytes(line.audio.read_bytes())
-    assert origin_of(Line(moved), "model") == first
+    assert origin_of(Line(audio=moved), "model") == first
     others = [
         origin_of(line, "other"),
-        origin_of(Line(line.audio, transcript="Hello"), "model"),
-        origin_of(Line(line.audio, fps=24), "model"),
-        *(origin_of(Line(line.audio, **{name: text}), "model") for name in ("transcript_file", "alignment", "mesh")),
+        origin_of(Line(audio=line.audio, transcript="Hello"), "model"),
+        origin_of(Line(audio=line.audio, fps=24), "model"),
+        *(
+            origin_of(Line(audio=line.audio, **{name: text}), "model")
+            for name in ("transcript_file", "alignment", "mesh")
+        ),
     ]
     assert len({first, *others}) == 1 + len(others)
     text.write_text("Hello!")
-    assert origin_of(Line(line.audio, transcript_file=text), "model") not in others
+    assert origin_of(Line(audio=line.audio, transcript_file=text), "model") not in others
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="not a file"):
-        origin_of(Line(tmp_path / "pipe"), "model")
+        origin_of(Line(audio=tmp_path / "pipe"), "model")
 
 
 def test_a_dead_worker_costs_only_its_line(tmp_path):
@@ -351,6 +359,7 @@ def test_a_closed_terminal_stops_a_batch(tmp_path):
 @linux
 def test_the_report_is_written_while_the_lines_are_made(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "REPORT_EVERY", 0.0)
+    monkeypatch.setattr(run, "REPORT_SHARE", 1.0)
     seen = []
 
     def look(fraction, message):
@@ -372,7 +381,7 @@ def test_wrong_sounds_and_pipes_cost_only_their_line(tmp_path, capsys):
     (tmp_path / "noise.wav").write_bytes(os.urandom(5000))
     (tmp_path / "folder.wav").mkdir()
     for name in ("pipe.wav", "noise.wav", "folder.wav", "missing.wav", "x" * 300 + ".wav"):
-        made = do(Job(Line(tmp_path / name, "a.npz"), tmp_path), Model(), lambda seconds: None)
+        made = do(Job(Line(audio=tmp_path / name, out="a.npz"), tmp_path), Model(), lambda seconds: None)
         assert made.report.status == "failed" and re.fullmatch(r".*; .*\.", made.report.error), made.report.error
         assert made.entry.state == "failed" and not made.entry.sha256
 
@@ -386,3 +395,46 @@ def test_the_command_says_how_to_go_on(tmp_path, capsys):
     (tmp_path / "m.json").write_text(json.dumps([{"audio": f"line{n}.wav"} for n in range(3)]))
     assert main(["batch", str(tmp_path / "m.json"), "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_shards_share_a_season_and_are_gathered(tmp_path, monkeypatch):
+    lines = lines_of(tmp_path, 7)
+    out = tmp_path / "out"
+    parts = [Shard(number, 3) for number in (1, 2, 3)]
+    for part in parts[:2]:
+        own = [line for place, line in enumerate(lines) if part.holds(place)]
+        assert statuses(run_batch(own, out, workers=1, shard=part)) == ["done"] * len(own)
+        assert statuses(run_batch(own, out, workers=1, shard=part, resume=True)) == ["skipped"] * len(own)
+    assert sorted(path.name for path in out.glob("report*")) == [
+        "report.1-of-3.csv", "report.1-of-3.json", "report.2-of-3.csv", "report.2-of-3.json",
+    ]  # fmt: skip
+    with Journal(out, parts[2]), pytest.raises(KMTalkError, match="Another batch is at work"):
+        run_batch(lines, out, resume=True)
+    with pytest.raises(KMTalkError, match="another number of shards"):
+        run_batch(lines[:1], out, shard=Shard(1, 2))
+    assert sorted(statuses(run_batch(lines, out, resume=True, workers=1))) == ["done"] * 2 + ["skipped"] * 5
+    assert not list(out.glob(".kmtalk-batch.*-of-*"))
+    own = [line for place, line in enumerate(lines) if parts[0].holds(place)]
+    assert statuses(run_batch(own, out, resume=True, shard=parts[0])) == ["skipped"] * 3
+    for text in ("0/3", "4/3", "a/b", "3", "1/2/3"):
+        with pytest.raises(InputError, match="is no shard"):
+            run_command("m.csv", "--out", "out", "--shard", text)
+
+
+def run_command(*arguments):
+    return cli.build_parser().parse_args(["batch", *arguments])
+
+
+def test_the_report_has_the_manifests_own_columns_and_the_doubt(tmp_path):
+    lines = [
+        replace(line, character="Anna", own=(("actor", "M"), ("status", "final"))) for line in lines_of(tmp_path, 2)
+    ]
+    lines[1] = replace(lines[1], transcript="memory")
+    run_batch(lines, tmp_path / "out", workers=1)
+    first, second = rows(tmp_path / "out")
+    assert (first["character"], first["actor"], first["own_status"], first["status"]) == ("Anna", "M", "final", "done")
+    assert float(first["doubt"]) == 0.0 and float(second["doubt"]) == 1.0
+    told = json.loads((tmp_path / "out" / "report.json").read_text())["lines"]
+    assert [line["status"] for line in told] == ["done", "failed"] and told[0]["own"]["actor"] == "M"
+    shown = Report("a", "a.npz", "done", contacts=10, missed_contacts=1, confidence=0.9, warnings="x")
+    assert shown.doubt == pytest.approx(0.37) and replace(shown, missed_contacts=0).doubt == 0.25

@@ -98,10 +98,10 @@ def test_a_batch_aligns_its_lines_together(both, tmp_path, monkeypatch):
     for name in "abc":
         write_wav(tmp_path / f"{name}.wav", sound_of(1.0))
     lines = [
-        (0, Line(tmp_path / "a.wav", "a.npz", "big boat", localizer="whisper-mfa")),
-        (1, Line(tmp_path / "b.wav", "b.npz", localizer="whisper-mfa")),
-        (2, Line(tmp_path / "c.wav", "c.npz", localizer="auto")),
-        (3, Line(tmp_path / "gone.wav", "gone.npz", localizer="whisper-mfa")),
+        (0, Line(audio=tmp_path / "a.wav", out="a.npz", transcript="big boat", localizer="whisper-mfa")),
+        (1, Line(audio=tmp_path / "b.wav", out="b.npz", localizer="whisper-mfa")),
+        (2, Line(audio=tmp_path / "c.wav", out="c.npz", localizer="auto")),
+        (3, Line(audio=tmp_path / "gone.wav", out="gone.npz", localizer="whisper-mfa")),
     ]
     aligned, failed = align_together(lines, lambda share, doing: None)
     assert {i: [w.label for w in a.words] for i, a in aligned.items()} == {0: ["big", "boat"], 1: ["Big", "boat"]}

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import InputError, KMTalkError
 from ..settings import KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
-from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter, integer
+from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter
+from .batch.command import add_options as add_batch_options
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ..motion import Animation, VertexAnimation
     from ..request import Request
     from ..vertex_animator import VertexAnimator
-
-LISTED = 20  # failed lines that are told one by one
 
 
 def build_parser() -> Parser:
@@ -101,11 +100,7 @@ def build_parser() -> Parser:
     sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
     add_out(sub, "F.(csv|livelink.csv|json|TextGrid|srt|mdd|pc2)")
 
-    sub = command("batch", "animate every line of a manifest", batch)
-    sub.add_argument("manifest", type=Path, metavar="MANIFEST.(csv|json)", help="lines with audio, transcript, …")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results and report.csv")
-    sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
-    sub.add_argument("--workers", type=integer(1), metavar="N", help="processes side by side (all processors)")
+    add_batch_options(command("batch", "animate every line of a manifest", batch))
 
     command("doctor", "tell what works here, what is missing and how to get it", doctor)
     return parser
@@ -252,17 +247,9 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def batch(options: argparse.Namespace, progress: Progress) -> int:
-    from .batch.manifest import read_manifest
-    from .batch.run import run_batch
+    from .batch import command
 
-    lines = read_manifest(options.manifest)
-    outcome = run_batch(lines, options.out, resume=options.resume, workers=options.workers, progress=progress)
-    for line in outcome.failed[:LISTED]:
-        progress.warning(f"{line.audio}: {line.error}")
-    if len(outcome.failed) > LISTED:
-        progress.warning(f"{len(outcome.failed) - LISTED} more lines failed; {outcome.report} lists them.")
-    progress.done(outcome.report, outcome.summary)
-    return 1 if outcome.failed else 0
+    return command.batch(options, progress)
 
 
 def doctor(options: argparse.Namespace, progress: Progress) -> int:

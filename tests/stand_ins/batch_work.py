@@ -8,7 +8,6 @@ import hashlib
 import os
 import signal
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from kmtalk_core.command.batch.journal import Entry
@@ -54,8 +53,8 @@ def do(job, tell):
             file.write(data[start : start + len(data) // 4])
             file.flush()
             time.sleep(0.002)
-    report = Report(str(line.audio), line.out, "done", duration=1.0)
-    return Made(report, Entry(line.out, "done", origin, sha256_of(out), asdict(report)))
+    report = Report.of_line(line, "done", duration=1.0)
+    return Made(report, Entry(line.out, "done", origin, sha256_of(out), report.as_dict()))
 
 
 def go_wrong(job, how):
@@ -72,10 +71,10 @@ def go_wrong(job, how):
         tell_time = float(how)
         time.sleep(tell_time)
     if how == "disk":
-        report = Report(str(job.line.audio), job.line.out, "failed", error="The disk is full.")
+        report = Report.of_line(job.line, "failed", error="The disk is full.")
         return Made(report, storage="The disk is full.")
     if how == "memory":
-        report = Report(str(job.line.audio), job.line.out, "failed", error="Not enough memory.")
+        report = Report.of_line(job.line, "failed", error="Not enough memory.")
         return Made(report, failure_of(job, report))
     return None
 

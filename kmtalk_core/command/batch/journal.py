@@ -19,8 +19,10 @@ from types import TracebackType
 from typing import Any
 
 from ...errors import InputError, KMTalkError, StorageError
+from .shard import Shard
 
-NAME = ".kmtalk-batch.sqlite"
+STEM, ENDING = ".kmtalk-batch", ".sqlite"
+NAME = STEM + ENDING
 FORMAT = 1
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
@@ -66,8 +68,8 @@ class Journal:
     can be kept.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+        self._path = folder / (NAME if shard is None else f"{STEM}.{shard.label}{ENDING}")
         check_locks(folder)
         try:
             self._connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
@@ -139,6 +141,37 @@ class Journal:
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return KMTalkError(f"The journal {self._path} is damaged; delete it, and all lines are made anew.")
         return StorageError(f"The journal {self._path} cannot be kept ({error}); choose a folder on a local disk.")
+
+
+def known_of_others(folder: Path, shard: Shard) -> dict[str, Entry]:
+    """What the batch over all lines has written down before, for a shard; raises KMTalkError while it is at work.
+
+    Raises it too where shards of another number have been, whose lines would be taken for nobody's.
+    """
+    for path in folder.glob(f"{STEM}.*-of-*{ENDING}"):
+        if not path.name.endswith(f"-of-{shard.count}{ENDING}"):
+            raise KMTalkError(
+                f"In {folder} is the journal of another number of shards ({path.name}); gather them first by the same "
+                "command with --resume and without --shard."
+            )
+    if not (folder / NAME).exists():
+        return {}
+    with Journal(folder) as journal:
+        return journal.entries()
+
+
+def gather(folder: Path, journal: Journal) -> None:
+    """Take what all shards have written down into the `journal` of all lines, and remove theirs.
+
+    Raises KMTalkError while one of them is at work.
+    """
+    for path in sorted(folder.glob(f"{STEM}.*-of-*{ENDING}")):
+        number, _, count = path.name[len(STEM) + 1 : -len(ENDING)].partition("-of-")
+        if number.isdigit() and count.isdigit():
+            with Journal(folder, Shard(int(number), int(count))) as part:
+                journal.write(part.entries().values())
+            for gone in (path, path.with_name(f"{path.name}-journal")):
+                gone.unlink(missing_ok=True)
 
 
 def check_locks(folder: Path) -> None:

@@ -1,106 +1,183 @@
-"""Manifests: the lines of a batch, and what is wanted of each."""
+"""Manifests: from the rows of a table, of JSON or of a folder to lines, every fault told with its row."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from ...errors import InputError
-from ...files import read_text
 from ...settings import Settings, settings_of
+from ...tongues import from_tag
+from .line import FILES, Line
+from .naming import collisions, from_template, result_name
+from .profiles import Cells, Profiles
+from .sources import Record, read_records
 
-TRUE, FALSE = {"1", "true", "yes"}, {"", "0", "false", "no"}
+TRUE, FALSE = {"1", "true", "yes", "x"}, {"", "0", "false", "no"}
+LISTED = 50  # faults that a message lists
+LIKENESS = 0.8  # from which a column's name is taken for a misspelt one
+COLUMNS = tuple(f.name for f in fields(Line) if f.name not in ("own", "where"))
+_DECIMAL_COMMA = re.compile(r"\s*([+-]?\d*),(\d+)\s*")  # as German or French spreadsheets write numbers
 
 
-@dataclass(frozen=True)
-class Line(Settings):
-    """One line of a manifest: files, and all settings of its result.
+class ManifestError(InputError):
+    """A manifest with faults; its message has one in each line of text."""
 
-    Relative paths are relative to the manifest; `out` is a name in the output folder.
+    def __init__(self, faults: Sequence[str]) -> None:
+        more = [f"There are {len(faults) - LISTED} faults more."] if len(faults) > LISTED else []
+        super().__init__("\n".join([*faults[:LISTED], *more]))
+
+
+def read_manifest(
+    path: Path, defaults: Cells | None = None, profiles: Profiles | None = None, template: str | None = None
+) -> list[Line]:
+    """Read a manifest: a .csv with a header, a .json list of objects, or a folder of sounds with texts beside them.
+
+    What a cell says wins over the line's profile, that over its character's, that over `defaults`. `template` names
+    results that have no name in the column out. Raises ManifestError with all faults.
     """
-
-    audio: Path
-    out: str = ""
-    transcript: str | None = None
-    transcript_file: Path | None = None
-    alignment: Path | None = None
-    alignment_fps: float | None = None
-    corrections: Path | None = None
-    mesh: Path | None = None
-    vertices: bool = False
-
-
-def read_manifest(path: Path) -> list[Line]:
-    """Read a manifest: a .csv with a header or a .json list of objects, whose columns are the fields of `Line`.
-
-    A .csv may be separated by commas, semicolons or tabs. Raises InputError, naming the line, for an unknown column, a
-    bad value or a doubled output.
-    """
-    text = read_text(path)
-    try:
-        records = json.loads(text) if path.suffix.lower() == ".json" else read_table(text)
-    except (json.JSONDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a readable manifest ({error}); correct it there.") from None
-    if not isinstance(records, list) or not records or not all(isinstance(r, dict) for r in records):
-        raise InputError(f"{path} holds no lines; a manifest is a .csv with a header or a .json list of objects.")
-    lines = [read_line(record, f"{path}, line {number}", path.parent) for number, record in enumerate(records, 1)]
-    names: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        if line.out in names:
-            raise InputError(
-                f"{path}: lines {names[line.out]} and {number} both write {line.out}; name them in the column out."
-            )
-        names[line.out] = number
+    profiles = profiles or Profiles()
+    folder = path if path.is_dir() else path.parent
+    lines: list[Line] = []
+    faults: list[str] = []
+    for name, cells in [*profiles.characters.items(), *profiles.profiles.items()]:
+        faults += [f"The profile {name}: {wrong}" for column in cells if (wrong := _misspelt(column, own=False))]
+    for number, record in enumerate(read_records(path), 1):
+        try:
+            line = _line(record, folder, defaults or {}, profiles)
+            lines.append(_with_name(line, number, template))
+        except InputError as error:
+            faults.append(str(error))
+    for first, second in collisions([line.out for line in lines]):
+        one, other = lines[first], lines[second]
+        faults.append(
+            f"{other.where}: {other.out} is what {one.where.rpartition(', ')[2]} writes too; name them apart in the "
+            "column out, or by --name."
+        )
+    if faults:
+        raise ManifestError(faults)
     return lines
 
 
-def read_table(text: str) -> list[dict[str, object]]:
-    """The rows of a .csv under its header, whose most frequent separator is taken."""
-    header = text.partition("\n")[0]
-    separator = max(",;\t", key=header.count)
-    return list(csv.DictReader(io.StringIO(text), delimiter=separator))
+def read_line(record: Mapping[str, object], where: str, folder: Path) -> Line:
+    """Turn one record of a manifest into a `Line`; relative paths are relative to `folder`."""
+    cells = {name: str(value).strip() for name, value in record.items() if value is not None and str(value).strip()}
+    return _with_name(_line(Record(where, cells), folder, {}, Profiles()), 1, None)
 
 
-def read_line(record: dict[str, object], where: str, folder: Path) -> Line:
-    """Turn one record of a manifest into a `Line`."""
-    settings = {setting.name: setting.parse for setting in settings_of(Settings)}
-    path = folder.joinpath
-    converters: dict[str, Callable[[str], object]] = {
-        "audio": path, "out": str, "transcript": str, "transcript_file": path, "alignment": path,
-        "alignment_fps": settings["fps"], "corrections": path, "mesh": path, "vertices": truth, **settings,
-    }  # fmt: skip
+def own_columns(lines: Sequence[Line]) -> list[str]:
+    """The names of columns that are none of KMTalk's."""
+    return list(dict.fromkeys(name for line in lines for name, _ in line.own))
+
+
+def _line(record: Record, folder: Path, defaults: Cells, profiles: Profiles) -> Line:
+    """Put together what is said of a line, and check it; raises InputError that names the row."""
+    cells = record.cells
+    named = cells.get("profile", "")
+    if named and named not in profiles.profiles:
+        raise InputError(f"{record.where}: there is no profile {named!r}; give a file that has it with --profiles.")
+    layers = [
+        (defaults, Path()),
+        (profiles.characters.get(cells.get("character", ""), {}), profiles.folder),
+        (profiles.profiles.get(named, {}), profiles.folder),
+        (cells, folder),
+    ]
     values: dict[str, object] = {}
-    for name, value in record.items():
-        if name is None:
-            raise InputError(f"{where} has more cells than the header; put text that holds a separator in quotes.")
-        if name not in converters:
-            known = ", ".join(f.name for f in fields(Line))
-            raise InputError(f"{where}: the column {name!r} is unknown; the columns are {known}.")
-        if value is None or not str(value).strip():
-            continue
-        try:
-            values[name] = converters[name](str(value).strip())
-        except Exception as error:
-            raise InputError(f"{where}: {name} {error}; correct the manifest.") from None
+    own: dict[str, str] = {}
+    for layer, place in layers:
+        if "transcript" in layer or "transcript_file" in layer:
+            values.pop("transcript", None)
+            values.pop("transcript_file", None)
+        for name, cell in layer.items():
+            if name in COLUMNS:
+                values[name] = _value(name, cell, place, record.where)
+            elif wrong := _misspelt(name):
+                raise InputError(f"{record.where}: {wrong}")
+            else:
+                own[name] = cell
     if "audio" not in values:
-        raise InputError(f"{where}: the column audio is empty; name a sound file.")
-    line = Line(**values)  # type: ignore[arg-type]
+        raise InputError(f"{record.where}: the column audio is empty; name a sound file.")
+    line = Line(**values, own=tuple(own.items()), where=record.where)  # type: ignore[arg-type]
     if line.transcript is not None and line.transcript_file is not None:
-        raise InputError(f"{where}: both transcript and transcript_file are given; keep one of them.")
+        raise InputError(f"{record.where}: both transcript and transcript_file are given; keep one of them.")
     if line.vertices and line.mesh is None:
-        raise InputError(f"{where}: vertices needs a mesh; name one in the column mesh.")
-    name = line.out or line.audio.stem
-    name = name if name.lower().endswith(".npz") else f"{name}.npz"
-    if Path(name).anchor or ".." in Path(name).parts:
-        raise InputError(f"{where}: out {name!r} leads out of the output folder; give a plain name.")
-    return replace(line, out=name)
+        raise InputError(f"{record.where}: vertices needs a mesh; name one in the column mesh.")
+    if not line.vertices and (caches := {".mdd", ".pc2"} & set(line.formats)):
+        raise InputError(f"{record.where}: {' and '.join(sorted(caches))} need vertices; set the column vertices.")
+    return line
 
 
-def truth(text: str) -> bool:
-    if text.lower() not in TRUE | FALSE:
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text.lower() in TRUE
+def _with_name(line: Line, number: int, template: str | None) -> Line:
+    """Give a line the name of its result."""
+    try:
+        if line.out or template is None:
+            return replace(line, out=result_name(line.out or line.audio.stem))
+        values = {name: str(value or "") for name in COLUMNS if (value := getattr(line, name)) is not None}
+        values |= {**dict(line.own), "audio": line.audio.stem, "number": str(number)}
+        return replace(line, out=result_name(from_template(template, values)))
+    except InputError as error:
+        raise InputError(f"{line.where}: {error}.") from None
+
+
+def _value(name: str, cell: str, folder: Path, where: str) -> object:
+    try:
+        return CONVERTERS[name](cell, folder)
+    except ValueError as error:
+        raise InputError(f"{where}: {name} {error}; correct the manifest.") from None
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _misspelt(name: str, own: bool = True) -> str:
+    """A sentence if a column is none of KMTalk's but looks like one (or, without `own`, in any case), else ""."""
+    near = difflib.get_close_matches(name, COLUMNS, 1, LIKENESS)
+    if name in COLUMNS or (own and not near):
+        return ""
+    if near:
+        return f"the column {name[:40]!r} is unknown; is {near[0]} meant? Columns of one's own need other names."
+    return f"the column {name[:40]!r} is unknown; the columns are {', '.join(COLUMNS)}."
+
+
+def _truth(cell: str, _: Path) -> bool:
+    if cell.lower() not in TRUE | FALSE:
+        raise ValueError(f"{cell[:40]!r} is neither true nor false")
+    return cell.lower() in TRUE
+
+
+def _formats(cell: str, _: Path) -> tuple[str, ...]:
+    from ...export import EXPORTERS
+
+    known = {ending.lower().lstrip("."): ending for ending in EXPORTERS}
+    found = []
+    for name in filter(None, re.split(r"[\s,;]+", cell.lower())):
+        if name.lstrip(".") not in {*known, "npz"}:
+            raise ValueError(f"has the unknown format {name[:40]!r}; choose from {', '.join(known)}")
+        found.append(known.get(name.lstrip("."), ""))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def _setting(parse: Callable[[str], object]) -> Callable[[str, Path], object]:
+    return lambda cell, _: parse(_DECIMAL_COMMA.sub(r"\1.\2", cell) if _DECIMAL_COMMA.fullmatch(cell) else cell)
+
+
+def _text(cell: str, _: Path) -> str:
+    return cell
+
+
+def _path(cell: str, folder: Path) -> Path:
+    return folder.joinpath(cell)
+
+
+_SETTINGS = {setting.name: _setting(setting.parse) for setting in settings_of(Settings)}
+CONVERTERS: Mapping[str, Callable[[str, Path], object]] = {
+    **dict.fromkeys(COLUMNS, _text),
+    **dict.fromkeys(FILES, _path),
+    **_SETTINGS,
+    "alignment_fps": _SETTINGS["fps"],
+    "language": lambda cell, folder: _SETTINGS["language"](from_tag(cell), folder),
+    "vertices": _truth,
+    "formats": _formats,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+from collections.abc import Iterable
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -12,10 +13,9 @@ from pathlib import Path
 from ... import __version__
 from ...errors import InputError
 from ...files import load_npz
+from ...settings import Settings, settings_of
 from .journal import Entry
-from .manifest import Line
-
-FILES = ("audio", "transcript_file", "alignment", "corrections", "mesh")  # fields of Line that name files
+from .line import Line
 
 
 class Standing(Enum):
@@ -31,9 +31,9 @@ def origin_of(line: Line, model: str) -> str:
 
     Raises InputError for a file that cannot be read.
     """
-    made_from = asdict(line)
-    del made_from["out"]
-    made_from |= {name: sha256_of(path) for name, path in files_of(line).items()}
+    made_from: dict[str, object] = {setting.name: getattr(line, setting.name) for setting in settings_of(Settings)}
+    made_from |= {name: getattr(line, name) for name in ("transcript", "alignment_fps", "vertices", "formats")}
+    made_from |= {name: sha256_of(path) for name, path in line.files.items()}
     made_from |= {"model": model, "program": __version__}
     if line.localizer.startswith("whisper"):
         from ...localization.tools import Tools
@@ -42,18 +42,31 @@ def origin_of(line: Line, model: str) -> str:
     return hashlib.sha256(json.dumps(made_from, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def standing_of(out: Path, origin: str, known: Entry | None, resume: bool) -> Standing:
-    """Judge the result at `out`, of which the journal knows `known`; without `resume`, what is right is made again."""
+def standing_of(out: Path, origin: str, known: Entry | None, resume: bool, exports: Iterable[Path] = ()) -> Standing:
+    """Judge the result at `out`, of which the journal knows `known`; without `resume`, what is right is made again.
+
+    So is a result of which one of the `exports` is missing.
+    """
     if not out.is_file():
         return Standing.MAKE
     if known is not None and known.sha256 == sha256_of(out):
         # "working" is what an earlier run had in mind; it did not come to it.
-        right = known.state != "failed" and known.origin == origin
+        right = known.state != "failed" and known.origin == origin and all(p.is_file() for p in exports)
         return Standing.SKIP if resume and right else Standing.MAKE
     if known is None or not known.sha256 or known.state == "working":
         # Nobody wrote down what this is; what an animator has edited says so itself.
         return Standing.KEEP if has_edited_keys(out) else Standing.MAKE
     return Standing.KEEP
+
+
+def judged(line: Line, folder: Path, known: Entry | None, resume: bool, model: str) -> Standing:
+    """What is to be done for a line by the model of that name; a line that cannot be read is made, which tells why."""
+    try:
+        origin = origin_of(line, model)
+        out, *exports = (folder / name for name in line.outputs)
+        return standing_of(out, origin, known, resume, exports)
+    except InputError:
+        return Standing.MAKE
 
 
 def has_edited_keys(out: Path) -> bool:
@@ -65,15 +78,10 @@ def has_edited_keys(out: Path) -> bool:
     return edited is not None and bool(edited.any())
 
 
-def files_of(line: Line) -> dict[str, Path]:
-    """The files that a line names, by field."""
-    return {name: path for name in FILES if (path := getattr(line, name)) is not None}
-
-
 def stamps_of(line: Line) -> dict[str, tuple[int, int]]:
     """Size and date of each file, which change while somebody writes to it."""
     found = {}
-    for name, path in files_of(line).items():
+    for name, path in line.files.items():
         try:
             about = path.stat()
         except OSError:

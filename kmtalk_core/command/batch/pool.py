@@ -102,7 +102,8 @@ class Pool:
     def run(
         self, jobs: Sequence[tuple[int, Any]], handing_out: Callable[[Sequence[int]], None] = lambda numbers: None
     ) -> Iterator[list[Ended]]:
-        """Yield how jobs ended, in any order, as many at a time as are known; `handing_out` comes before their work.
+        """Yield how jobs ended, in any order, as many at a time as are known, none now and then; `handing_out` comes
+        before their work.
 
         Asked to stop, it hands out no more, waits a little for what is in work, and returns. Raises KMTalkError if no
         worker can start.
@@ -116,8 +117,7 @@ class Pool:
                 for worker in self._workers[1:]:
                     worker.end()
                 self._hand_out(self._suspects, 1, 1, content, handing_out)
-            if ended := self._collect(1.0):
-                yield ended
+            yield self._collect(1.0)
         yield from self._wind_up()
 
     def _wind_up(self) -> Iterator[list[Ended]]:
@@ -128,8 +128,7 @@ class Pool:
             for worker in self._workers:
                 if worker not in last:
                     worker.end()
-            if ended := self._collect(until - time.monotonic()):
-                yield ended
+            yield self._collect(until - time.monotonic())
             last = {w: job for w, job in last.items() if w in self._workers and w.jobs[:1] == [job]}
 
     def _hand_out(

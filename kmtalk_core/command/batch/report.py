@@ -1,16 +1,20 @@
-"""The report of a batch: a row for each line, as a table."""
+"""The report of a batch: a row for each line, as a table and as JSON."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...files import written_whole
+from ...files import save_text
+from .line import TOLD, Line
 
 STATUSES = ("done", "skipped", "kept", "failed", "waiting", "left")
+MADE = ("done", "skipped", "kept")  # those that have a result
 
 
 @dataclass(frozen=True)
@@ -21,28 +25,66 @@ class Report:
     failed; waiting, where the batch was stopped before; left, a result whose line is no longer in the manifest.
     `seconds`: the time its work took; `attempts`: how often it was begun, above 1 where its worker died;
     `contacts`: the p, b, m, f, v whose lips or teeth must meet; `missed_contacts`: those that do not (`kmtalk check`
-    lists them).
+    lists them); `confidence` 0…1: how well the sound fits the words; `own`: the manifest's own columns; `preview`:
+    what `preview.preview_of` keeps.
     """
 
     audio: str
     out: str
     status: str
+    line: str = ""
+    character: str = ""
+    scene: str = ""
+    language: str = ""
+    version: str = ""
+    profile: str = ""
     seconds: float = 0.0
     duration: float = 0.0
     times_real_time: float = 0.0
     keys: int = 0
     contacts: int = 0
     missed_contacts: int = 0
+    confidence: float = 1.0
     localizer: str = ""
     attempts: int = 1
     warnings: str = ""
     error: str = ""
+    own: Mapping[str, str] = field(default_factory=dict)
+    preview: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_line(cls, line: Line, status: str, **more: Any) -> Report:
+        """A report that knows what the manifest says."""
+        told = {name: getattr(line, name) for name in (*TOLD, "language", "out")}
+        return cls(str(line.audio), status=status, own=dict(line.own), **told, **more)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Report:
-        """The inverse of `asdict`, for records of older versions too."""
+        """The inverse of `as_dict`, for records of other versions too."""
         known = {f.name for f in fields(cls)}
         return cls(**{name: value for name, value in record.items() if name in known})
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @property
+    def doubt(self) -> float:
+        """0…1: how much the line is worth a look, by the worst of what is known of it.
+
+        1 for a failure; the share of missed contacts, at least .3 if there are any; what the confidence of the words
+        lacks; .25 for a warning.
+        """
+        if self.status == "failed":
+            return 1.0
+        missed = self.missed_contacts / self.contacts if self.contacts else 0.0
+        signs = [0.3 + 0.7 * missed if missed else 0.0, 1.0 - self.confidence, 0.25 if self.warnings else 0.0]
+        return round(min(max(signs), 1.0), 3)
+
+
+_FIRST = ("line", "character", "scene", "audio", "out", "status", "doubt")
+_APART = ("own", "preview")  # no columns
+COLUMNS = (*_FIRST, *(f.name for f in fields(Report) if f.name not in (*_FIRST, *_APART)))
 
 
 @dataclass(frozen=True)
@@ -66,10 +108,20 @@ class Outcome:
         return ", ".join([*told, *([f"{again} begun again after their worker died"] if again else [])])
 
 
-def write_report(reports: Iterable[Report], path: Path) -> None:
-    """Write the reports as a .csv table, whole or not at all."""
-    with written_whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.DictWriter(file, [f.name for f in fields(Report)])
-        rows.writeheader()
-        for report in reports:
-            rows.writerow({k: f"{v:.3f}" if isinstance(v, float) else v for k, v in asdict(report).items()})
+def write_table(reports: Sequence[Report], path: Path) -> None:
+    """Write the reports as a .csv, the manifest's own columns behind KMTalk's."""
+    own = {name: f"own_{name}" if name in COLUMNS else name for report in reports for name in report.own}
+    text = io.StringIO()
+    rows = csv.DictWriter(text, [*COLUMNS, *own.values()], restval="")
+    rows.writeheader()
+    for report in reports:
+        row = {name: getattr(report, name) for name in COLUMNS}
+        row = {name: f"{cell:.3f}" if isinstance(cell, float) else cell for name, cell in row.items()}
+        rows.writerow(row | {own[name]: cell for name, cell in report.own.items()})
+    save_text(text.getvalue(), path)
+
+
+def write_json(reports: Iterable[Report], path: Path) -> None:
+    """Write the reports as JSON, with the manifest's own columns under "own"."""
+    lines = [{**{name: getattr(report, name) for name in COLUMNS}, "own": dict(report.own)} for report in reports]
+    save_text(json.dumps({"lines": lines}, ensure_ascii=False, indent=1) + "\n", path)

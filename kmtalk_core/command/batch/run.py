@@ -7,24 +7,25 @@ and the report is kept up to date while the lines are made.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import Cancelled, KMTalkError, StorageError, storage_trouble
 from ...files import synchronise
 from ...leftovers import remove_leftovers
 from ..stopping import Stop, stopped_by_signals
-from .journal import Entry, Journal
-from .manifest import Line
-from .origin import Standing, origin_of, standing_of
+from .journal import NAME, Entry, Journal, gather, known_of_others
+from .line import Line
+from .origin import Standing, judged
 from .pool import Ended, Pool, cores
-from .report import Outcome, Report, write_report
+from .report import Outcome, Report, write_json, write_table
+from .shard import Shard
 from .together import align_together
 from .work import Job, Made, failure_of
 
-REPORT = "report.csv"
+REPORT = "report"
 WORK = "kmtalk_core.command.batch.work:make_worker"
 FLUSH = 0.5  # s after which what is known is written down, even if no line begins meanwhile
 REPORT_EVERY = 2.0  # s between two writings of the report, more where that takes long
@@ -40,23 +41,30 @@ def run_batch(
     resume: bool = False,
     workers: int | None = None,
     progress: Progress = lambda fraction, message: None,
+    unable: Mapping[int, str] | None = None,
+    shard: Shard | None = None,
 ) -> Outcome:
-    """Animate every line into `folder`, which is made if needed, and write report.csv there.
+    """Animate every line into `folder`, which is made if needed, and write the reports there.
 
     With `resume`, lines are skipped whose result is right; results that were edited by hand are always kept. `workers`
-    processes work side by side, by default as many as there are processors. Raises Cancelled, saying how to go on, if
-    it is stopped; StorageError if the disk takes nothing more; KMTalkError if no batch can run there.
+    processes work side by side, by default as many as there are processors. `unable`: why lines cannot work, by their
+    place. A `shard`, whose lines these are, has a journal and reports of its own; without one, those of shards that
+    were here are gathered. Raises Cancelled, saying how to go on, if it is stopped; StorageError if the disk takes
+    nothing more; KMTalkError if no batch can run there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise KMTalkError(f"Cannot make the folder {folder} ({error.strerror}); choose another one.") from None
-    with stopped_by_signals() as stop, Journal(folder) as journal:
+    with stopped_by_signals() as stop, Journal(folder, shard) as journal:
+        known = known_of_others(folder, shard) if shard else {}
+        if shard is None:
+            gather(folder, journal)
         for place in {folder, *((folder / line.out).parent for line in lines)}:
             remove_leftovers(place)
-        run = _Run(lines, folder, journal, stop, progress, resume)
+        run = _Run(lines, folder, journal, stop, progress, resume, known, shard)
         try:
-            run.work(workers or cores())
+            run.work(workers or cores(), unable or {})
             run.write_down()
             run.write_report()
         except BaseException as error:
@@ -73,23 +81,56 @@ def run_batch(
         return run.outcome
 
 
+def plan(lines: Sequence[Line], folder: Path, resume: bool, unable: Mapping[int, str]) -> list[str]:
+    """What would be done for each line: make, skip, keep or fail. Nothing is written."""
+    known: Mapping[str, Entry] = {}
+    if (folder / NAME).is_file():
+        with Journal(folder) as journal:
+            known = journal.entries()
+    model = model_name()
+    return [
+        "fail" if index in unable else judged(line, folder, known.get(line.out), resume, model).value
+        for index, line in enumerate(lines)
+    ]
+
+
+def model_name() -> str:
+    """The name of the model that lines are made with, as results have it."""
+    from ...checkpoint import load_checkpoint
+
+    return load_checkpoint(None).name
+
+
 class _Run:
     """One run over the lines: what is known of each, and what is not yet on the disk of that."""
 
     def __init__(
-        self, lines: Sequence[Line], folder: Path, journal: Journal, stop: Stop, progress: Progress, resume: bool
+        self,
+        lines: Sequence[Line],
+        folder: Path,
+        journal: Journal,
+        stop: Stop,
+        progress: Progress,
+        resume: bool,
+        known: Mapping[str, Entry],
+        shard: Shard | None,
     ) -> None:
         self._lines, self._folder, self._journal, self._stop = lines, folder, journal, stop
         self._progress, self._resume = progress, resume
-        self._known = journal.entries()
+        own = journal.entries()
+        self._known = {**known, **own}
+        self._listed = sorted(own.keys() - {line.out for line in lines})  # results of lines that left
+        self._report = folder / (f"{REPORT}.{shard.label}.csv" if shard else f"{REPORT}.csv")
         self._reports: dict[int, Report] = {}
         self._unwritten: list[Entry] = []
         self._written_at = self._reported_at = time.monotonic()
         self._report_cost = 0.0
 
-    def work(self, workers: int) -> None:
-        """Do every line."""
-        aligned, failed = align_together(self._for_mfa(), self._heed_stop)
+    def work(self, workers: int, unable: Mapping[int, str]) -> None:
+        """Do every line but those that are `unable`."""
+        aligned, failed = align_together(self._for_mfa(unable), self._heed_stop)
+        for index, why in unable.items():
+            failed[index] = Report.of_line(self._lines[index], "failed", error=why)
         for index, report in failed.items():
             self._take(index, Made(report, failure_of(self._job(index), report)))
         jobs = [
@@ -111,16 +152,14 @@ class _Run:
     def outcome(self) -> Outcome:
         """What is known by now of every line, and of results whose line is gone."""
         reports = [
-            self._reports.get(index) or Report(str(line.audio), line.out, "waiting")
-            for index, line in enumerate(self._lines)
+            self._reports.get(index) or Report.of_line(line, "waiting") for index, line in enumerate(self._lines)
         ]
-        gone = set(self._known) - {line.out for line in self._lines}
         left = [
             replace(Report.from_dict(known.report), status="left")
-            for known in map(self._known.__getitem__, sorted(gone))
+            for known in map(self._known.__getitem__, self._listed)
             if known.report is not None and (self._folder / known.out).is_file()
         ]
-        return Outcome((*reports, *left), self._folder / REPORT)
+        return Outcome((*reports, *left), self._report)
 
     def write_down(self) -> None:
         """Have all results on the disk, and then in the journal."""
@@ -128,7 +167,9 @@ class _Run:
 
     def write_report(self) -> None:
         start = time.monotonic()
-        write_report(self.outcome.reports, self._folder / REPORT)
+        reports = self.outcome.reports
+        write_table(reports, self._report)
+        write_json(reports, self._report.with_suffix(".json"))
         self._reported_at = time.monotonic()
         self._report_cost = self._reported_at - start
 
@@ -158,36 +199,29 @@ class _Run:
     def _made(self, ended: Ended) -> Made:
         job = self._job(ended.number)
         if ended.trouble:
-            report = Report(str(job.line.audio), job.line.out, "failed", error=ended.trouble, attempts=ended.attempts)
+            report = Report.of_line(job.line, "failed", error=ended.trouble, attempts=ended.attempts)
             return Made(report, failure_of(job, report))
         made: Made = ended.result
         if ended.attempts == 1 or made.report.status not in ("done", "failed"):
             return made
         report = replace(made.report, attempts=ended.attempts)
-        return replace(made, report=report, entry=made.entry and replace(made.entry, report=asdict(report)))
+        return replace(made, report=report, entry=made.entry and replace(made.entry, report=report.as_dict()))
 
     def _job(self, index: int) -> Job:
         line = self._lines[index]
         return Job(line, self._folder, self._known.get(line.out), self._resume)
 
-    def _for_mfa(self) -> list[tuple[int, Line]]:
+    def _for_mfa(self, unable: Mapping[int, str]) -> list[tuple[int, Line]]:
         """The lines that Whisper and MFA must align, which wait for each other."""
-        chosen = [(i, line) for i, line in enumerate(self._lines) if line.localizer == "whisper-mfa"]
-        if not chosen:
-            return []
-        from ...checkpoint import load_checkpoint
-
-        model = load_checkpoint(None).name
-
-        def stands(line: Line) -> bool:
-            try:
-                origin = origin_of(line, model)
-                known = self._known.get(line.out)
-                return standing_of(self._folder / line.out, origin, known, self._resume) is not Standing.MAKE
-            except KMTalkError:
-                return False
-
-        return [(index, line) for index, line in chosen if not stands(line)]
+        chosen = [
+            (i, line) for i, line in enumerate(self._lines) if line.localizer == "whisper-mfa" and i not in unable
+        ]
+        model = model_name() if chosen else ""
+        return [
+            (i, line)
+            for i, line in chosen
+            if judged(line, self._folder, self._known.get(line.out), self._resume, model) is Standing.MAKE
+        ]
 
     def _heed_stop(self, fraction: float, message: str, pool: bool = False) -> None:
         """Tell the progress; outside of the pool, which stops by itself, end the work when asked to."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import Cancelled, KMTalkError
-from .manifest import Line
+from .line import Line
 from .report import Report
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def align_together(
             if not load_sound(line.audio).is_silent:  # silence needs no aligner
                 ready[index] = (partial(load_sound, line.audio), text)
         except KMTalkError as error:
-            failed[index] = Report(str(line.audio), line.out, "failed", error=str(error))
+            failed[index] = Report.of_line(line, "failed", error=str(error))
     if not ready:
         return {}, failed
     lines = dict(chosen)
@@ -52,7 +52,7 @@ def align_together(
     for index, alignment in found.items():
         if isinstance(alignment, KMTalkError):
             line = lines[index]
-            failed[index] = Report(str(line.audio), line.out, "failed", error=str(alignment))
+            failed[index] = Report.of_line(line, "failed", error=str(alignment))
         else:
             aligned[index] = alignment
     return aligned, failed

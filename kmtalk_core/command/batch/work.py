@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, KMTalkError, StorageError
 from ...settings import Settings, settings_of
 from .journal import Entry
-from .manifest import Line
+from .line import Line
 from .origin import Standing, origin_of, sha256_of, stamps_of, standing_of
+from .preview import preview_of
 from .report import Report
 from .worker import Tell
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 LEAST, PER_SECOND = 60.0, 20.0  # s that a line may take, and per second of its sound
 WHISPER_LEAST, WHISPER_PER_SECOND = 900.0, 120.0  # the same for lines that Whisper hears
+FIGURES = (
+    "seconds", "duration", "times_real_time", "keys", "contacts", "missed_contacts", "confidence", "localizer",
+    "warnings", "preview",
+)  # of a report, which stay right while its result stands  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,17 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
     """Animate one line unless its result stands already; what goes wrong becomes a report."""
     start = time.perf_counter()
     line = job.line
-    blank = Report(str(line.audio), line.out, "failed")
+    blank = Report.of_line(line, "failed")
     try:
         origin = origin_of(line, animator.model)
-        standing = standing_of(job.folder / line.out, origin, job.known, job.resume)
+        exports = [job.folder / name for name in line.outputs[1:]]
+        standing = standing_of(job.folder / line.out, origin, job.known, job.resume, exports)
         if standing is not Standing.MAKE:
             return standing_report(job, origin, standing)
         report = replace(animate(job, animator, tell), seconds=time.perf_counter() - start)
         report = replace(report, times_real_time=report.duration / report.seconds)
         sha256 = sha256_of(job.folder / line.out)
-        return Made(report, Entry(line.out, "done", origin, sha256, asdict(report)))
+        return Made(report, Entry(line.out, "done", origin, sha256, report.as_dict()))
     except StorageError as error:
         return Made(replace(blank, error=str(error)), storage=str(error))
     except KMTalkError as error:
@@ -87,15 +93,16 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
 def failure_of(job: Job, report: Report) -> Entry:
     """For the journal: the line failed, and whatever result it had before is as it was."""
     known = job.known or Entry(job.line.out, "failed")
-    return replace(known, state="failed", report=asdict(report))
+    return replace(known, state="failed", report=report.as_dict())
 
 
 def standing_report(job: Job, origin: str, standing: Standing) -> Made:
     """The report of a result that is left as it is, with the figures of when it was made."""
     known = job.known
-    report = Report(str(job.line.audio), job.line.out, "skipped")
+    report = Report.of_line(job.line, "skipped")
     if known is not None and known.report is not None:
-        report = replace(Report.from_dict(known.report), audio=report.audio, status="skipped", error="", attempts=1)
+        figures = {name: known.report[name] for name in FIGURES if name in known.report}
+        report = replace(report, **figures)
     if standing is Standing.KEEP:
         changed = known is not None and bool(known.origin) and known.origin != origin
         why = "Its result was edited by hand" + (", and its line has changed since" if changed else "")
@@ -106,6 +113,7 @@ def standing_report(job: Job, origin: str, standing: Standing) -> Made:
 def animate(job: Job, animator: Animator, tell: Tell) -> Report:
     """Make the result of a line and write it; raises KMTalkError."""
     from ...audio import load_sound
+    from ...export import export_animation
     from ...finish.report import contact_report
     from ...localization.corrections import load_corrections
     from ...localization.importers import load_alignment
@@ -134,15 +142,19 @@ def animate(job: Job, animator: Animator, tell: Tell) -> Report:
         raise InputError("Its files were changed while they were read; run the batch again with --resume.")
     out.parent.mkdir(parents=True, exist_ok=True)
     save_animation(animation, out)
+    for name in line.outputs[1:]:
+        export_animation(animation, job.folder / name)
     contacts = contact_report(animation)
-    return Report(
-        str(line.audio),
-        line.out,
+    words = animation.alignment.words
+    return Report.of_line(
+        line,
         "done",
         duration=animation.alignment.duration,
         keys=len(animation.keys.times),
         contacts=contacts.contacts,
         missed_contacts=len(contacts.violations),
+        confidence=sum(word.confidence for word in words) / len(words) if words else 1.0,
         localizer=animation.alignment.source,
         warnings=" ".join(dict.fromkeys((*sound.warnings, *animation.alignment.warnings))),
+        preview=preview_of(animation, contacts),
     )

@@ -1,0 +1,76 @@
+"""What can be known before the first line runs: missing files, languages that cannot be read out, full disks."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ...errors import InputError, KMTalkError, StorageError
+from ...tongues import ANY_LANGUAGE, ENGLISH
+from .line import Line
+
+READERS = 8  # files opened side by side, since a share takes its time with each
+BYTES_A_LINE = 150_000  # of a result of 5 s
+
+
+def lines_that_cannot_work(lines: Sequence[Line]) -> dict[int, str]:
+    """For each line that cannot work, by its place, a sentence that says why."""
+    paths = list(dict.fromkeys(path for line in lines for path in line.files.values()))
+    with ThreadPoolExecutor(READERS) as threads:
+        faults = {path: why for path, why in zip(paths, threads.map(why_unreadable, paths), strict=True) if why}
+    missing = why_no_languages() if any(_is_read_out_by_espeak(line) for line in lines) else ""
+    found: dict[int, str] = {}
+    for place, line in enumerate(lines):
+        wrong = [faults[path] for path in line.files.values() if path in faults]
+        if missing and _is_read_out_by_espeak(line):
+            wrong.append(missing)
+        if wrong:
+            found[place] = " ".join(dict.fromkeys(wrong))
+    return found
+
+
+def why_unreadable(path: Path) -> str:
+    """A sentence if `path` is no file that can be read, else ""."""
+    try:
+        if not path.exists():
+            return f"There is no file {path}; check the path."
+        if not path.is_file():
+            return f"{path} is not a file; name a file."
+        with path.open("rb") as file:
+            return "" if file.read(1) else f"{path} is empty; export it again."
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no name that files can have"
+        return f"{path} cannot be read ({reason}); check the path."
+
+
+def why_no_languages() -> str:
+    """A sentence if texts in other languages than English cannot be read out here, else ""."""
+    from ...localization.languages import espeak_program
+
+    try:
+        espeak_program()
+    except KMTalkError as error:
+        return str(error)
+    return ""
+
+
+def check_space(folder: Path, lines: int) -> None:
+    """Raise StorageError if the disk of `folder`, which need not exist yet, has no room for that many results."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{place} is a file; choose a folder for the results.")
+    free, needed = shutil.disk_usage(place).free, lines * BYTES_A_LINE
+    if free < needed:
+        raise StorageError(
+            f"{lines} lines need about {needed / 1e9:.1f} GB, but the disk of {folder} has {free / 1e9:.1f} GB free; "
+            "make some room, or choose another folder."
+        )
+
+
+def _is_read_out_by_espeak(line: Line) -> bool:
+    has_text = line.transcript is not None or line.transcript_file is not None
+    return has_text and line.alignment is None and line.language not in (ENGLISH, ANY_LANGUAGE)

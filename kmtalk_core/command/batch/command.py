@@ -1,0 +1,118 @@
+"""The command `kmtalk batch`: its options, and what it tells."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...settings import Settings, settings_of
+from ..arguments import add_setting, integer
+from ..progress import Progress
+from .shard import shard
+
+if TYPE_CHECKING:
+    from .line import Line
+    from .report import Outcome
+
+LISTED = 20  # failed lines that are told one by one
+
+
+def add_options(sub: argparse.ArgumentParser) -> None:
+    """Describe the options of `batch`; a setting is the default of lines that do not say it."""
+    sub.add_argument("manifest", type=Path, metavar="MANIFEST", help=".csv or .json with lines, or a folder of sounds")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results and the reports")
+    sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
+    sub.add_argument("--workers", type=integer(1), metavar="N", help="processes side by side (all processors)")
+    sub.add_argument("--dry-run", action="store_true", help="check everything, and say what would be done")
+    sub.add_argument("--shard", type=shard, metavar="I/N", help="the I-th of N parts, for farms")
+    sub.add_argument("--name", metavar="TEMPLATE", help='how results are called: "{scene}/{character}_{line}"')
+    sub.add_argument("--profiles", type=Path, metavar="TOML", help="settings for characters, and by name")
+    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of lines that name none")
+    sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
+    sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, livelink.csv, json, …")
+    for setting in settings_of(Settings):
+        add_setting(sub, setting, with_default=False)
+
+
+def batch(options: argparse.Namespace, progress: Progress) -> int:
+    """Run the command; returns its exit status."""
+    from .checks import check_space, lines_that_cannot_work
+    from .manifest import own_columns, read_manifest
+    from .profiles import read_profiles
+    from .run import run_batch
+
+    before = content_of(options.manifest)
+    profiles = None if options.profiles is None else read_profiles(options.profiles)
+    lines = read_manifest(options.manifest, defaults_of(options), profiles, options.name)
+    if own := own_columns(lines):
+        progress.warning(f"Columns that are not KMTalk's go into the report as they are: {', '.join(own)}.")
+    if options.shard is not None:
+        lines = [line for place, line in enumerate(lines) if options.shard.holds(place)]
+    progress(0.0, "checking files")
+    unable = lines_that_cannot_work(lines)
+    check_space(options.out, len(lines) - len(unable))
+    if options.dry_run:
+        return tell_plan(lines, unable, options, progress)
+    outcome = run_batch(
+        lines,
+        options.out,
+        resume=options.resume,
+        workers=options.workers,
+        progress=progress,
+        unable=unable,
+        shard=options.shard,
+    )
+    tell_failures(outcome, progress)
+    if content_of(options.manifest) != before:
+        progress.warning(f"{options.manifest} was changed meanwhile; give the same command with --resume again.")
+    progress.done(outcome.report, outcome.summary)
+    return 1 if outcome.failed else 0
+
+
+def defaults_of(options: argparse.Namespace) -> dict[str, str]:
+    """The cells that the options are the default of."""
+    names = [*(setting.name for setting in settings_of(Settings)), "mesh", "formats"]
+    given = {name: str(value) for name in names if (value := getattr(options, name)) is not None}
+    return given | ({"vertices": "true"} if options.vertices else {})
+
+
+def tell_plan(lines: Sequence[Line], unable: dict[int, str], options: argparse.Namespace, progress: Progress) -> int:
+    """Say what would be done, on standard output, and what cannot be; the exit status is 1 for the latter."""
+    from .run import plan
+
+    for place, why in unable.items():
+        progress.warning(f"{lines[place].where}: {why}")
+    progress.clear()
+    counts = Counter(plan(lines, options.out, options.resume, unable))
+    print(f"{len(lines)} lines: " + ", ".join(f"{count} to {what}" for what, count in counts.items()) + ".")
+    for name in ("character", "scene", "language"):
+        values = Counter(str(getattr(line, name)) for line in lines if getattr(line, name))
+        if len(values) > 1 or name != "language":
+            listed = [f"{value} {count}" for value, count in values.most_common(LISTED)]
+            if listed:
+                print(f"{name}: {', '.join(listed)}{', …' if len(values) > LISTED else ''}")
+    for line in lines[:3]:
+        print(f"{line.audio} → {', '.join(str(options.out / name) for name in line.outputs)}")
+    return 1 if unable else 0
+
+
+def tell_failures(outcome: Outcome, progress: Progress) -> None:
+    """Warn of the lines that failed, of the first ones one by one."""
+    for report in outcome.failed[:LISTED]:
+        progress.warning(f"{report.audio}: {report.error}")
+    if len(outcome.failed) > LISTED:
+        progress.warning(f"{len(outcome.failed) - LISTED} more lines failed; {outcome.report} lists them.")
+
+
+def content_of(manifest: Path) -> str:
+    """A digest of a manifest's content, or of the names in a folder; "" if it is gone."""
+    try:
+        if manifest.is_dir():
+            return "\n".join(sorted(str(path) for path in manifest.rglob("*")))
+        return hashlib.sha256(manifest.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,49 @@
+"""One line of a batch: what is said, by whom, and what is wanted of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...settings import Settings
+
+FILES = ("audio", "transcript_file", "alignment", "corrections", "mesh")  # fields that name files
+TOLD = ("line", "character", "scene", "version", "profile")  # fields that the report has, and that change no result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line(Settings):
+    """One line of a manifest: files, what it is called, and all settings of its result.
+
+    `out`: a name in the output folder, which ends in .npz; `formats`: endings of further files to export beside it;
+    `line` (a number or name of one's own), `character`, `scene`, `version` and `own` (columns of one's own, name and
+    text) go into the report; `where`: the row, for messages.
+    """
+
+    audio: Path
+    out: str = ""
+    transcript: str | None = None
+    transcript_file: Path | None = None
+    alignment: Path | None = None
+    alignment_fps: float | None = None
+    corrections: Path | None = None
+    mesh: Path | None = None
+    vertices: bool = False
+    formats: tuple[str, ...] = ()
+    line: str = ""
+    character: str = ""
+    scene: str = ""
+    version: str = ""
+    profile: str = ""
+    own: tuple[tuple[str, str], ...] = ()
+    where: str = ""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the line names, by field."""
+        return {name: path for name in FILES if (path := getattr(self, name)) is not None}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of all files that it makes in the output folder, the result first."""
+        return (self.out, *(f"{self.out.removesuffix('.npz')}{ending}" for ending in self.formats))
