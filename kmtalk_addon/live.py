@@ -41,7 +41,8 @@ class AsLeft:
 
     def on(self, animation: Animation) -> Animation:
         """The result as computed last, with these keys."""
-        return replace(animation, keys=self.keys, unfinished=replace(animation.to_finish, edited=self.edited))
+        unfinished = replace(animation.to_finish, edited=self.edited, generated=animation.generated)
+        return replace(animation, keys=self.keys, unfinished=unfinished)
 
 
 def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:

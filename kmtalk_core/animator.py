@@ -13,7 +13,7 @@ import numpy as np
 
 from .audio import Sound
 from .checkpoint import Checkpoint, load_checkpoint
-from .completion import complete_through, recomplete, same_keys
+from .completion import complete_through, recomplete
 from .errors import InputError, KMTalkError
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
@@ -81,10 +81,8 @@ class Animator:
             return complete_motion(self._backend, heard.audio, heard.rate, keys, at, on_completion)
 
         speech = np.clip(complete_through(spoken, times, complete), 0.0, 1.0).astype(np.float32)
-        first_frame = round(request.offset * request.fps)
-        keys = KeyMotions(
-            spoken.times + first_frame / request.fps, np.zeros((len(spoken.times), len(ALL_CONTROLS)), np.float32)
-        )
+        unposed = KeyMotions(spoken.times, np.zeros((len(spoken.times), len(ALL_CONTROLS)), np.float32))
+        keys = unposed.later(round(request.offset * request.fps), request.fps)
         still, none_edited = np.zeros((len(times), len(ALL_CONTROLS)), np.float32), np.zeros(len(keys.times), bool)
         bare = Animation(
             fps=request.fps,
@@ -109,8 +107,10 @@ class Animator:
     def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
         """Re-run completion with edited `keys` (m', C) over the same controls.
 
-        The keys come back exactly; only the spans next to changed, moved, added and deleted keys change
-        (`completion.edited_spans` says how far). Raises InputError if the animation is another model's.
+        The keys come back exactly. Only the spans next to keys that are not as generated (changed, moved, added and
+        deleted ones) differ from the generated motion (`completion.edited_spans` says how far), which `animation`
+        carries: the order of edits does not matter, and a key that is put back brings its motion back, bit for bit.
+        Raises InputError if the animation is another model's.
         """
         if animation.model != self.model:
             raise InputError(
@@ -140,13 +140,15 @@ class Animator:
             controls = recomplete(animation.times, animation.controls, animation.keys, keys, complete, CONTEXT)
             progress(1.0, "done")
             return replace(animation, controls=controls.astype(np.float32), keys=keys, vertices=None, faces=None)
-        # Completion moves freely between the keys; untouched ones count as they were before contacts were held.
+        # Completion moves freely between the keys; unedited ones count as they were before contacts were held.
         before, after, edited = free_keys(animation, keys)
-        free = recomplete(animation.times, animation.unfinished.free, before, after, complete, CONTEXT).astype(
-            np.float32
-        )
+        generated = animation.generated
+        free = recomplete(animation.times, generated.free, before, after, complete, CONTEXT).astype(np.float32)
+        as_generated = not edited.any() and len(after.times) == len(before.times)
+        unfinished = replace(animation.unfinished, generated=None if as_generated else generated)
         progress(1.0, "done")
-        return with_contacts(animation, free, keys, edited)
+        wanted = KeyMotions(after.times, keys.controls)
+        return with_contacts(replace(animation, unfinished=unfinished), free, wanted, edited)
 
     def correct(
         self, animation: Animation, sound: Sound, request: Request, progress: Progress = silent_progress
@@ -167,9 +169,7 @@ class Animator:
         )
         fresh = self.animate(sound, wish, section(progress, 0.0, 0.9))
         result, keys = spliced(animation, fresh)
-        if keys is result.keys or len(same_keys(result.keys, keys)[0]) == len(keys.times) == len(result.keys.times):
-            return result
-        return self.complete(result, keys, section(progress, 0.9, 1.0))
+        return result if keys is result.keys else self.complete(result, keys, section(progress, 0.9, 1.0))
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.stored, self._rate, progress)

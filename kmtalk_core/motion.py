@@ -11,6 +11,8 @@ from .phones import Alignment
 from .rig.lip_line import LipLine
 from .settings import Layers, Sliders
 
+ON_FRAME = 1e-4  # frames from a whole one, at which a key still counts as on it
+
 
 @dataclass(frozen=True)
 class KeyMotions:
@@ -27,6 +29,14 @@ class KeyMotions:
         if not (np.isfinite(self.times).all() and finite(self.controls)):
             raise InputError("The key motions contain NaN or infinite values; correct or delete those keys.")
 
+    def later(self, frames: int, fps: float) -> KeyMotions:
+        """The same by so many frames later; back again, their times are bit for bit what they were."""
+        if not frames:
+            return self
+        at = np.rint(self.times * fps)
+        on_frame = np.abs(self.times * fps - at) < ON_FRAME
+        return KeyMotions(np.where(on_frame, (at + frames) / fps, self.times + frames / fps), self.controls)
+
 
 def finite(array: np.ndarray, rows: int = 64) -> bool:
     """Whether all numbers are finite, looked at some rows at a time: poses of a mesh may lie on disk."""
@@ -39,18 +49,31 @@ def frame_times(duration: float, fps: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """A result as it was generated: what re-completion starts from, however often it was edited since.
+
+    `free` (T, C) float32, the controls before the contacts were held; `keys` the key motions as they were shown.
+    """
+
+    free: np.ndarray
+    keys: KeyMotions
+
+
+@dataclass(frozen=True)
 class Unfinished:
-    """What finishing a result anew needs (`finish`).
+    """What finishing a result anew needs (`finish`), and completing it again.
 
     `speech` (T, S) float32, the completed motion over SPEECH_CONTROLS before the sliders; `free` (T, C) float32, the
     controls before the contacts were held; `edited` (m,) bool, the keys that the user has edited; `prosody` (N, 3)
     float16 at the result's feature rate: loudness relative to the speaker's own level, stress, and pitch in semitones.
+    `generated` is None where nothing was edited: `free` and the result's keys are it.
     """
 
     speech: np.ndarray
     free: np.ndarray
     edited: np.ndarray
     prosody: np.ndarray
+    generated: Generated | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,23 @@ class Animation:
             raise InputError("This result was made without what sliders and corrections need; generate it again.")
         return self.unfinished
 
+    @property
+    def generated(self) -> Generated:
+        """What re-completion starts from; raises InputError where the result does not hold it."""
+        return self.to_finish.generated or Generated(self.to_finish.free, self.keys)
+
+
+@dataclass(frozen=True)
+class GeneratedVertices:
+    """Where a result in vertex space was edited, how it was generated: what re-completion starts from.
+
+    `vertices` (n, V, 3) float32 at `frames` (n,) int, ascending; `key_times` (m,) s of the key motions.
+    """
+
+    frames: np.ndarray
+    vertices: np.ndarray
+    key_times: np.ndarray
+
 
 @dataclass(frozen=True)
 class VertexAnimation:
@@ -106,7 +146,8 @@ class VertexAnimation:
     `vertices` (T, V, 3) float32 are the motion, in the mesh's units, of `template` (V, 3) float32, the neutral mesh,
     with `faces` (F, 3). `key_vertices` (m, V, 3) float32 are the key motions at `key_times` (m,) s, the very poses of
     their frames. `transform` (3, 3): displacement in the training data's space, as a column, → displacement of this
-    mesh (its scale and rotation, and the intensity). All else is as in `Animation`.
+    mesh (its scale and rotation, and the intensity). `generated` is None where nothing was edited. All else is as in
+    `Animation`.
     """
 
     fps: float
@@ -122,6 +163,7 @@ class VertexAnimation:
     key_times: np.ndarray
     key_vertices: np.ndarray
     transform: np.ndarray
+    generated: GeneratedVertices | None = None
 
     @property
     def key_frames(self) -> np.ndarray:

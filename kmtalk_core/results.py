@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError
 from .files import load_npz, save_npz
-from .motion import Animation, KeyMotions, Unfinished, VertexAnimation, finite
+from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Unfinished, VertexAnimation, finite
 from .phones import Alignment, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
 from .rig.lip_line import LipLine
@@ -146,6 +146,14 @@ def _controls_of(animation: Animation) -> Arrays:
             "prosody": unfinished.prosody.astype(np.float16, copy=False),
             "settings": np.array(json.dumps(settings)),
         }
+        if (generated := unfinished.generated) is not None:
+            changed = np.flatnonzero((generated.free != unfinished.free).any(1))
+            arrays |= {
+                "generated_frames": changed,  # all others are as generated
+                "generated_free": generated.free[changed].astype(np.float32),
+                "generated_key_times": generated.keys.times.astype(np.float64),
+                "generated_key_controls": generated.keys.controls.astype(np.float32),
+            }
     if animation.vertices is not None and animation.faces is not None:
         arrays |= _mesh(animation.vertices, animation.faces)
     return arrays
@@ -153,7 +161,7 @@ def _controls_of(animation: Animation) -> Arrays:
 
 def _vertices_of(animation: VertexAnimation) -> Arrays:
     """Also the arrays of controls that all readers of OUT.npz may rely on: there are none."""
-    return {
+    arrays: Arrays = {
         "control_names": np.zeros(0, "U1"),
         "controls": np.zeros((len(animation.times), 0), np.float32),
         "key_controls": np.zeros((len(animation.key_times), 0), np.float32),
@@ -162,6 +170,13 @@ def _vertices_of(animation: VertexAnimation) -> Arrays:
         "key_vertices": animation.key_vertices,
         "transform": animation.transform,
     }
+    if (generated := animation.generated) is not None:
+        arrays |= {
+            "generated_frames": generated.frames,
+            "generated_vertices": generated.vertices,
+            "generated_key_times": generated.key_times,
+        }
+    return arrays
 
 
 def _mesh(vertices: np.ndarray, faces: np.ndarray) -> Arrays:
@@ -208,6 +223,9 @@ def _vertex_animation(z: Mapping[str, np.ndarray]) -> VertexAnimation:
         key_times=z["key_times"],
         key_vertices=z["key_vertices"],
         transform=z["transform"],
+        generated=GeneratedVertices(z["generated_frames"], z["generated_vertices"], z["generated_key_times"])
+        if "generated_frames" in z
+        else None,
     )
     count = len(animation.template)
     if (
@@ -257,8 +275,13 @@ def _finishing(z: Mapping[str, np.ndarray]) -> dict:
     free = z["controls"].copy()
     free[z["contact_frames"]] = z["contact_free"]
     settings = json.loads(str(z["settings"]))
+    generated = None
+    if "generated_frames" in z:
+        former = free.copy()
+        former[z["generated_frames"]] = z["generated_free"]
+        generated = Generated(former, KeyMotions(z["generated_key_times"], z["generated_key_controls"]))
     return {
-        "unfinished": Unfinished(z["speech"], free, z["key_edited"], z["prosody"]),
+        "unfinished": Unfinished(z["speech"], free, z["key_edited"], z["prosody"], generated),
         "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
         "layers": Layers(**known_fields(Layers, settings["layers"])),
         "lip_line": LipLine(**settings["lip_line"]) if "lip_line" in settings else None,

@@ -20,7 +20,7 @@ from .completion import SAME_TIME, SAME_VALUE, Span, complete_through, edited_sp
 from .errors import InputError, KMTalkError
 from .files import blocks, scratch
 from .localization.keys import RULES, KeyInstants, key_instants
-from .motion import KeyMotions, VertexAnimation, frame_times, nearest_frames
+from .motion import GeneratedVertices, KeyMotions, VertexAnimation, frame_times, nearest_frames
 from .phones import Alignment
 from .request import Request
 from .rig.mesh import Mesh
@@ -150,10 +150,7 @@ class VertexAnimator:
             raise InputError("Two key motions fall on the same frame; move or delete one of them.")
         keys = KeyMotions(frames / animation.fps, keys.controls)
         progress(0.0, "completing the motion")
-        before = animation.key_poses
-        vertices = scratch(animation.vertices.shape)
-        for rows in blocks(len(vertices)):
-            vertices[rows] = animation.vertices[rows]
+        vertices, before = _as_generated(animation)
         inverse = np.linalg.pinv(animation.transform)
 
         def complete(some: KeyMotions, at: np.ndarray) -> np.ndarray:
@@ -163,6 +160,8 @@ class VertexAnimator:
             return _onto(animation.template, out.reshape(len(at), -1, 3), animation.transform).reshape(len(at), -1)
 
         spans = edited_spans(*_signatures(before, keys))
+        changed = _frames_within(spans, animation.times)
+        former = vertices[changed]
         for number, span in enumerate(spans):
             self._recomplete(vertices, animation.times, span, before, keys, complete)
             progress((number + 1) / len(spans), "completing the motion")
@@ -174,6 +173,7 @@ class VertexAnimator:
             vertices=vertices,
             key_times=keys.times,
             key_vertices=keys.controls.reshape(-1, *animation.template.shape),
+            generated=GeneratedVertices(changed, former, before.times) if spans else None,
         )
 
     # --- the mesh -----------------------------------------------------------------------------------------------------
@@ -295,6 +295,26 @@ def _displacement(template: np.ndarray, poses: np.ndarray, inverse: np.ndarray) 
     """Positions of the mesh (n, 3 V) → displacement in the data's space (n, 3 V)."""
     moved = (poses.reshape(len(poses), -1, 3) - template) @ inverse.T
     return moved.reshape(len(poses), -1).astype(np.float32)
+
+
+def _as_generated(animation: VertexAnimation) -> tuple[np.ndarray, KeyMotions]:
+    """The generated motion (T, V, 3), a copy, and its key motions as poses (m, 3 V)."""
+    vertices = scratch(animation.vertices.shape)
+    for rows in blocks(len(vertices)):
+        vertices[rows] = animation.vertices[rows]
+    if (generated := animation.generated) is None:
+        return vertices, animation.key_poses
+    vertices[generated.frames] = generated.vertices
+    poses = vertices[nearest_frames(generated.key_times, animation.fps)]
+    return vertices, KeyMotions(generated.key_times, poses.reshape(len(poses), -1))
+
+
+def _frames_within(spans: list[Span], times: np.ndarray) -> np.ndarray:
+    """The frames that edits change, ascending."""
+    inside = np.zeros(len(times), bool)
+    for span in spans:
+        inside |= (times > span.start) & (times < span.end)
+    return np.flatnonzero(inside)
 
 
 def _signatures(before: KeyMotions, after: KeyMotions) -> tuple[KeyMotions, KeyMotions]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..completion import between_keys, same_keys
-from ..motion import Animation, KeyMotions, nearest_frames
+from ..motion import ON_FRAME, Animation, Generated, KeyMotions, nearest_frames
 from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import LipLine
 from ..settings import Layers, Sliders
@@ -78,7 +78,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         animation.lip_line,
     )
     frames = nearest_frames(keys.times, animation.fps)
-    on_frame = (np.abs(keys.times * animation.fps - frames) < 1e-4) & (frames >= 0) & (frames < len(controls))
+    on_frame = (np.abs(keys.times * animation.fps - frames) < ON_FRAME) & (frames >= 0) & (frames < len(controls))
     at_keys = keys.controls.astype(np.float32)
     at_keys[~edited & on_frame] = controls[frames[~edited & on_frame]]
     return replace(
@@ -92,20 +92,30 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
 
 
 def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMotions, np.ndarray]:
-    """The keys of a result and the animator's `keys` as completion meets them, and which of the latter are edited.
+    """The keys as generated and `keys` as completion meets them, and which of the latter are edited, (m',) bool.
 
-    Untouched keys stand where the motion is before contacts are held, edited ones as they are.
+    Unedited keys are those that nobody has touched since the last completion, and those that are as they were
+    generated, again. They stand where the motion is before contacts are held, edited ones as they are.
     """
-    unfinished = animation.to_finish
+    unfinished, generated = animation.to_finish, animation.generated
+    source = np.full(len(keys.times), -1)  # the generated key that each key is
     in_before, in_after = same_keys(animation.keys, keys)
-    edited = np.ones(len(keys.times), bool)
-    edited[in_after] = unfinished.edited[in_before]
-    before, after = animation.keys.controls.copy(), keys.controls.copy()
-    frames = animation.key_frames
-    shown = (frames >= 0) & (frames < len(unfinished.free)) & ~unfinished.edited
-    before[shown] = unfinished.free[frames[shown]]
-    after[in_after[~edited[in_after]]] = before[in_before[~edited[in_after]]]
-    return KeyMotions(animation.keys.times, before), KeyMotions(keys.times, after), edited
+    untouched = ~unfinished.edited[in_before]
+    at = animation.keys.times[in_before[untouched]]
+    source[in_after[untouched]] = np.abs(generated.keys.times[None] - at[:, None]).argmin(1)
+    if unfinished.generated is not None:
+        as_generated, in_after = same_keys(generated.keys, keys)
+        source[in_after] = as_generated
+    edited = source < 0
+    before = generated.keys.controls.copy()
+    frames = nearest_frames(generated.keys.times, animation.fps)
+    shown = (frames >= 0) & (frames < len(generated.free))
+    if unfinished.generated is None:
+        shown &= ~unfinished.edited
+    before[shown] = generated.free[frames[shown]]
+    times, after = keys.times.copy(), keys.controls.copy()
+    times[~edited], after[~edited] = generated.keys.times[source[~edited]], before[source[~edited]]
+    return KeyMotions(generated.keys.times, before), KeyMotions(times, after), edited
 
 
 def finish(
@@ -123,12 +133,14 @@ def finish(
     unfinished = animation.to_finish
     sliders, layers = sliders or animation.sliders, layers or animation.layers
     free = freely_moving(animation, sliders, layers)
-    keys, edited = animation.keys, unfinished.edited
     shift = _frames(sliders.offset, animation.fps) - _frames(animation.sliders.offset, animation.fps)
-    if shift:
-        keys = KeyMotions(keys.times + shift / animation.fps, keys.controls)
-    if edited.any():
-        edits = unfinished.free - freely_moving(animation, animation.sliders, animation.layers)
+    keys, edited = animation.keys.later(shift, animation.fps), unfinished.edited
+    finished = replace(animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line)
+    if edited.any() or unfinished.generated is not None:
+        generated = animation.generated.keys.later(shift, animation.fps)
+        shown = with_contacts(finished, free, generated, np.zeros(len(generated.times), bool)).keys
+        finished = replace(finished, unfinished=replace(unfinished, generated=Generated(free, shown)))
+        edits = unfinished.free - animation.generated.free
         if shift:
             edits = edits[np.clip(np.arange(len(edits)) - shift, 0, len(edits) - 1)]
         low = np.minimum(unfinished.free.min(0), np.array(LOWEST, np.float32))
@@ -136,9 +148,8 @@ def finish(
         at = nearest_frames(keys.times, animation.fps)
         missing = np.where(edited[:, None], keys.controls - free[np.clip(at, 0, len(free) - 1)], 0.0)
         free += between_keys(keys.times, missing.astype(np.float32), animation.times)
-        shown = edited & (at >= 0) & (at < len(free)) & (np.abs(keys.times * animation.fps - at) < 1e-4)
-        free[at[shown]] = keys.controls[shown]
-    finished = replace(animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line)
+        on_frame = edited & (at >= 0) & (at < len(free)) & (np.abs(keys.times * animation.fps - at) < ON_FRAME)
+        free[at[on_frame]] = keys.controls[on_frame]
     return with_contacts(finished, free, keys, edited)
 
 

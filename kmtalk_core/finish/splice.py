@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..completion import SAME_TIME
 from ..easing import smoothstep
 from ..motion import Animation, KeyMotions
 from ..phones import Alignment, Phone
@@ -33,16 +34,17 @@ def changed_span(before: Alignment, after: Alignment) -> tuple[float, float] | N
 
 
 def spliced(before: Animation, after: Animation) -> tuple[Animation, KeyMotions]:
-    """`before` with the motion of `after` where their phones differ, and the keys with those that were edited.
+    """`before` with the motion of `after` where their phones differ, as if it had been generated so, and its keys.
 
-    Both are of the same sound, rate, sliders and layers and can be finished. Frames farther than AROUND + BLEND from
-    the change are bit for bit those of `before`. The keys (second) hold every edited key of `before`; completing the
-    result (first) with them brings the edits that lie in the new motion back.
+    Both are of the same sound, rate, sliders and layers and can be finished. Frames of the result (first) farther than
+    AROUND + BLEND from the change are bit for bit as `before` was generated. The keys (second) hold every edit of
+    `before`; completing the result with them brings the edits back. Without edits they are the result's own.
     """
     span = changed_span(before.alignment, after.alignment)
     old, new = before.to_finish, after.to_finish
     if span is None:
-        return replace(before, alignment=after.alignment), before.keys
+        same = replace(before, alignment=after.alignment)
+        return same, same.keys
     offset = before.sliders.offset
     low, high = span[0] - AROUND + offset, span[1] + AROUND + offset
     weight = smoothstep((before.times - (low - BLEND)) / BLEND) * smoothstep((high + BLEND - before.times) / BLEND)
@@ -55,26 +57,31 @@ def spliced(before: Animation, after: Animation) -> tuple[Animation, KeyMotions]
         out[mixed] = former[mixed] * (1 - share) + fresh[mixed] * share
         return out
 
-    there = (before.keys.times > low - BLEND) & (before.keys.times < high + BLEND)
-    stays = ~there | (~old.edited & ((before.keys.times < low) | (before.keys.times > high)))
+    former = before.generated
+    stays = (former.keys.times < low) | (former.keys.times > high)
     fresh = (after.keys.times >= low) & (after.keys.times <= high)
-    keys = _merged(
-        KeyMotions(before.keys.times[stays], before.keys.controls[stays]),
-        KeyMotions(after.keys.times[fresh], after.keys.controls[fresh]),
-        before.fps,
-    )
-    edited = np.isin(keys.times, before.keys.times[stays & old.edited])
+    times = np.sort(np.concatenate([former.keys.times[stays], after.keys.times[fresh]]))
+    keys = KeyMotions(times, np.zeros((len(times), before.keys.controls.shape[1]), np.float32))
     bare = replace(
         before,
         alignment=after.alignment,
         features=after.features,
         keys=keys,
-        unfinished=replace(old, speech=blended(old.speech, new.speech), prosody=new.prosody),
+        unfinished=replace(old, speech=blended(old.speech, new.speech), prosody=new.prosody, generated=None),
     )
-    result = with_contacts(bare, blended(old.free, new.free), keys, edited)
-    inside = there & old.edited
-    theirs = KeyMotions(before.keys.times[inside], before.keys.controls[inside])
-    return result, _merged(result.keys, theirs, before.fps)
+    result = with_contacts(bare, blended(former.free, new.free), keys, np.zeros(len(times), bool))
+    deleted = _absent(former.keys.times[stays], before.keys.times)
+    theirs = KeyMotions(before.keys.times[old.edited], before.keys.controls[old.edited])
+    if not len(deleted) and not len(theirs.times):
+        return result, result.keys
+    kept = ~np.isin(result.keys.times, deleted)
+    return result, _merged(KeyMotions(times[kept], result.keys.controls[kept]), theirs, before.fps)
+
+
+def _absent(times: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Those of `times` that are not `among` others."""
+    apart = np.abs(times[:, None] - among[None]).min(1, initial=np.inf)
+    return times[apart > SAME_TIME]
 
 
 def _merged(one: KeyMotions, other: KeyMotions, fps: float) -> KeyMotions:

@@ -245,3 +245,20 @@ def test_the_command_line_animates_edits_and_exports(checkpoint, data, clip, tmp
     assert cli.main(["complete", str(out), "--keys", str(mesh), *told, "--out", str(new)]) == 2
     said = capsys.readouterr().err
     assert "no controls" in said and "choose the checkpoint" in said and "key_vertices" in said
+
+
+def test_edits_in_any_order_and_taken_back_in_vertex_space(animated, animator, tmp_path):
+    times, poses = animated.key_times, animated.key_poses.controls
+    first, second = poses.copy(), poses.copy()
+    first[4] += np.float32(0.01)
+    second[8] -= np.float32(0.02)
+    both = first.copy()
+    both[8] = second[8]
+    one = animator.complete(animator.complete(animated, KeyMotions(times, first)), KeyMotions(times, both))
+    other = animator.complete(animator.complete(animated, KeyMotions(times, second)), KeyMotions(times, both))
+    assert np.array_equal(one.vertices, other.vertices) and not np.array_equal(one.vertices, animated.vertices)
+    save_animation(one, tmp_path / "a.npz")
+    loaded = load_vertex_animation(tmp_path / "a.npz")
+    again = animator.complete(loaded, KeyMotions(np.delete(times, 4), np.delete(both, 4, 0)))
+    back = animator.complete(again, animated.key_poses)
+    assert np.array_equal(back.vertices, animated.vertices) and back.generated is None
