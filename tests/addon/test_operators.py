@@ -256,6 +256,7 @@ def test_the_panels_settings_reach_the_worker(shot, monkeypatch):
     )
     assert (request.expression, request.smoothing, request.transcript) == ("sad", 0.25, "Line")
     assert request.tools == {"whisper_model": "small"} and request.mesh is not None
+    assert request.as_strip  # the sound counts from its first sample, as Blender plays it
 
 
 def test_tools_of_the_preferences_are_what_the_core_knows(blender):

@@ -157,3 +157,17 @@ def test_opening_a_file_ends_what_is_at_work_and_forgets_what_was_said(head, add
     session.current.error = "Something was wrong."
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     assert session.current.job is None and not session.current.error
+
+
+def test_corrections_are_of_the_sound_as_the_strip_plays_it(head, add_strip, go_through):
+    scene, sound_strip = bpy.context.scene, add_strip()
+    line = strip.read_line(scene, sound_strip)
+    go_through(lipsync.generate(scene, sound_strip, head, lipsync.Options()), line, lambda: None, at=0)
+    take = keyframes.own_action(head).kmtalk_takes[0]
+    take.phones[0].name = "P"
+    steps = lipsync.correct(scene, "", head, lipsync.Options())
+    completion = next(steps)
+    with open(completion.out, "wb") as file:
+        file.write(take.result)
+    assert steps.send({}).as_strip
+    steps.close()
