@@ -19,6 +19,7 @@ if not compat.TOO_OLD:
         command_line,
         environment,
         follow,
+        line_operators,
         live,
         operators,
         panels,
@@ -33,6 +34,7 @@ if not compat.TOO_OLD:
         *preferences.classes,
         *environment.classes,
         *operators.classes,
+        *line_operators.classes,
         *panels.classes,
         *vertex_cache.classes,
     )

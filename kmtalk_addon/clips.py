@@ -74,6 +74,15 @@ def hold(keys: bpy.types.Key, action: bpy.types.Action) -> None:
     keys.kmtalk.actions.add().action = action
 
 
+def forget(keys: bpy.types.Key) -> None:
+    """Forget all that was noted on these shape keys."""
+    face = keys.kmtalk
+    for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known"):
+        face.property_unset(name)
+    if HOLDS in keys:
+        del keys[HOLDS]
+
+
 def own_strips(keys: bpy.types.Key | None) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
     """The NLA strips of KMTalk's lines on these shape keys, with their tracks."""
     if keys is None or keys.animation_data is None:
@@ -432,23 +441,29 @@ def _arrange(
     lies = {a: _lie_as_laid(kept[a].laid) if a in fixed else lie_of(take_of(a)) for a in actions}
     wanted = {a: kept[a].laid if a in fixed else laid for a, laid in _laid_out(lies).items()}
     levels = _levels(lies)
-    if top in levels and len(levels) > 1:
-        levels[top] = 1 + max(level for action, level in levels.items() if action != top)
+    if top in levels:
+        levels[top] = 1 + max(levels.values())
+    on = [[] for _ in set(levels.values())]
+    for action, level in levels.items():
+        on[sorted(set(levels.values())).index(level)].append(action)
     tracks = [track for track in data.nla_tracks if _is_own(track)]
-    for number in range(1 + max(levels.values(), default=-1)):
-        on = sorted((a for a in levels if levels[a] == number), key=lambda a: wanted[a].start)
-        if number < len(tracks) and _is_so(tracks[number], on, wanted):
-            continue
-        track = tracks[number] if number < len(tracks) else None
-        if track is None:
-            track = data.nla_tracks.new()
-            track.name = TRACK if not number else f"{TRACK} {number + 1}"
-        for strip in list(track.strips):
-            track.strips.remove(strip)
-        for action in on:
-            _add(track, action, wanted[action], kept.get(action))
-    for track in tracks[1 + max(levels.values(), default=-1) :]:
+    for track in tracks[len(on) :]:
         data.nla_tracks.remove(track)
+    tracks = tracks[: len(on)]
+    wrong = []
+    for number, actions_on in enumerate(on):
+        actions_on.sort(key=lambda a: wanted[a].start)
+        if number < len(tracks) and not _is_so(tracks[number], actions_on, wanted):
+            wrong.append(number)
+            for strip in list(tracks[number].strips):
+                tracks[number].strips.remove(strip)
+    for number in range(len(tracks), len(on)):
+        wrong.append(number)
+        tracks.append(data.nla_tracks.new())
+        tracks[number].name = TRACK if not number else f"{TRACK} {number + 1}"
+    for number in wrong:
+        for action in on[number]:
+            _add(tracks[number], action, wanted[action], kept.get(action))
     for _, strip in own_strips(keys):
         if strip.action in wanted and strip.action not in fixed:
             take_of(strip.action).laid = json.dumps(list(vars(_as_is(strip)).values()))

@@ -43,7 +43,7 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
     told: list[str] = []
     _separate(scene)
     for obj in heads(scene):
-        lies, gone = {}, []
+        lies = {}
         for clip in clips_on(scene, obj):
             strip = clip.strip
             if strip is None or not plays(clip):
@@ -54,12 +54,11 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
             except InputError as error:
                 told.append(str(error))
                 continue
-            if lie is None:
-                gone.append(clip.action)
-            elif lie != clips.lie_of(clip.take):
+            if lie is not None and lie != clips.lie_of(clip.take):
                 lies[clip.action] = lie
         if lies:
             clips.move(obj.data.shape_keys, lies)
+        _tell(scene, obj)
     _note(scene)
     return tuple(dict.fromkeys(told))
 
@@ -83,23 +82,35 @@ def settle(clip: Clip) -> None:
         clip.take.line = takes.as_json(line.moved_to(line.origin + shift))
         lie = Lie(lie.first + shift, lie.last + shift, lie.at)
     clips.lay(clip.keys, clip.action, lie)
+    _tell(clip.scene, clip.obj)
+    _note(clip.scene)
 
 
 def standing(clip: Clip) -> list[str]:
     """What is to be known of where a line lies, in sentences: also why it may not be seen."""
     strip, take = clip.strip, clip.take
     told = []
-    if strip is None:
-        told.append(f"The sound strip {take.name} is gone; the line stays where it lies.")
-    else:
+    if not plays(clip):
+        return [f"The line {take.name} was taken out of the NLA; choose its take to let it play again."]
+    if strip is not None:
         try:
             told += _beyond(clip.line, read_line(clip.scene, strip))
         except InputError as error:
             told.append(str(error))
+    if any(s.action == clip.action and clips.is_moved_by_hand(s) for _, s in clips.own_strips(clip.keys)):
+        told.append(f"The line {take.name} was moved in the NLA; it stays there until its sound strip moves.")
     for other, first, last in clips.overlapping(clip.keys, clip.action):
         name = clips.take_of(other).name
         told.append(f"{take.name} and {name} overlap on frames {first:.0f} to {last:.0f}; the later one is seen there.")
     return told
+
+
+def _tell(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
+    """Keep for the panel, which must not change anything, what is to be known of the lines of a head."""
+    for clip in clips_on(scene, obj):
+        told = "\n".join(standing(clip))
+        if clip.take.standing != told:
+            clip.take.standing = told
 
 
 def _beyond(line: Line, now: Line) -> list[str]:

@@ -312,6 +312,8 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     take = clip.take
     take.result, take.finished = result, b""
     take.warnings = "\n".join(dict.fromkeys(warnings))
+    if clip.strip is not None:
+        take.name = clip.strip.name
     takes.remember(take, clip.line, animation, parts, facts)
     keys.kmtalk.line = take.line_id
     clips.hold_rest(keys)

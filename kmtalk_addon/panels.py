@@ -11,6 +11,7 @@ from kmtalk_core.settings import Layers, Sliders, settings_of
 
 from . import compat, corrections, live, shape_keys, takes
 from .hindrances import hindrances
+from .line_operators import draw_line, draw_more
 from .operators import chosen_mesh, what_is_missing
 from .session import current
 from .strip import NO_TEXT, choose_strip, sound_path, source_beside, source_within, what_plays
@@ -31,17 +32,18 @@ class KMTalkPanel:
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        strip, take = _chosen_strip(context), _chosen_take(context)
+        strip, clip = _chosen_strip(context), _chosen_clip(context)
         draw_sound(section(layout, "Sound", "PLAY_SOUND"), context, strip)
         draw_text(section(layout, "Text", "TEXT"), context, strip)
         draw_mesh(section(layout, "Mesh", "MESH_DATA"), context)
         draw_options(layout, context, strip)
         draw_generate(layout, context)
-        draw_edit(layout, context, take)
+        draw_edit(layout, context, clip)
         draw_sliders(layout, strip)
-        if take is not None:
-            draw_words(layout, context, strip, take)
-            draw_contacts(layout, context, take)
+        if clip is not None:
+            draw_words(layout, context, strip, clip.take)
+            draw_contacts(layout, context, clip.take)
+        draw_more(layout, context, strip)
 
 
 class KMTALK_PT_view3d(KMTalkPanel, bpy.types.Panel):
@@ -174,13 +176,14 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         box.operator("kmtalk.dismiss", text="", icon="X", emboss=False)
 
 
-def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, take: bpy.types.PropertyGroup | None) -> None:
+def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, clip: takes.Clip | None) -> None:
     column = section(layout, "Edit", "KEYFRAME_HLT")
     column.operator("kmtalk.complete", icon="FILE_REFRESH")
-    if take is not None:
-        column.label(text=f"{take.key_count} key motions: {take.name}")
-        for warning in take.warnings.splitlines():
+    if clip is not None:
+        column.label(text=f"{clip.take.key_count} key motions: {clip.take.name}")
+        for warning in dict.fromkeys((*clip.take.warnings.splitlines(), *clip.take.standing.splitlines())):
             sentence(column, context, warning, "ERROR")
+        draw_line(column, context, clip)
 
 
 def draw_sliders(layout: bpy.types.UILayout, strip: bpy.types.Strip | None) -> None:
@@ -362,9 +365,9 @@ def _chosen_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
         return None
 
 
-def _chosen_take(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
+def _chosen_clip(context: bpy.types.Context) -> takes.Clip | None:
     try:
-        return takes.find_clip(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context)).take
+        return takes.find_clip(compat.sequencer_scene(context), context.scene.kmtalk.strip, chosen_mesh(context))
     except KMTalkError:
         return None
 

@@ -158,6 +158,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
     line: StringProperty(description="What the strip played (strip.Line as JSON), on the frames of the Action")
     lie: StringProperty(description="Where the line lies in the scene (clips.Lie as JSON)")
     laid: StringProperty(description="Its NLA strip as KMTalk has laid it (JSON)")
+    standing: StringProperty(description="What is to be known of where it lies, a sentence a line")
     blend: StringProperty(description="How it meets what plays below", default="REPLACE")
     ease: IntProperty(description="Frames to ease in and out", default=3)
     result: StringProperty(description="The result as computed last (the bytes of OUT.npz)", subtype="BYTE_STRING")

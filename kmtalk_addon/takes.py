@@ -158,6 +158,16 @@ def free_title(others: Sequence[bpy.types.Action]) -> str:
     return next(title for number in range(1, len(taken) + 2) if (title := f"Take {number}") not in taken)
 
 
+def take_titled(clip: Clip, title: str) -> bpy.types.Action:
+    """The take of that title; raises InputError if there is none."""
+    of_line = takes_of(clip.keys, clip.take.line_id)
+    for action in of_line:
+        if clips.take_of(action).title == title:
+            return action
+    titles = ", ".join(clips.take_of(action).title for action in of_line)
+    raise InputError(f"The line {clip.take.name} has no take {title}; it has {titles}.")
+
+
 def is_only_here(keys: bpy.types.Key, action: bpy.types.Action) -> bool:
     """Whether no other head has this Action too, as copies of a head have."""
     return action.library is None and not any(
@@ -259,6 +269,14 @@ def set_on(strip: bpy.types.Strip, animation: Animation) -> None:
 def parts_on(strip: Any) -> frozenset[str]:
     """The parts of the face that a strip's line moves; all without a strip."""
     return frozenset(strip.kmtalk.parts) if strip is not None else keyframes.ALL_PARTS
+
+
+def wear(strip: Any, take: bpy.types.PropertyGroup) -> None:
+    """Show in a strip's properties how a take is worn."""
+    set_on(strip, shown(take))
+    with current.fill_in():
+        strip.kmtalk.parts = set(json.loads(take.worn).get("parts", keyframes.ALL_PARTS))
+        strip.kmtalk.blend, strip.kmtalk.ease = take.blend, take.ease
 
 
 def worn(sliders: Sliders, layers: Layers, parts: frozenset[str] = keyframes.ALL_PARTS) -> str:

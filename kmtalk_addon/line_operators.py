@@ -1,0 +1,218 @@
+"""The operators of lines that were animated: their takes, their keyframes, following, removing, baking."""
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from kmtalk_core.errors import InputError, KMTalkError
+
+from . import clips, compat, follow, live, removal, shape_keys, takes
+from .operators import OnTake, can_work, chosen_mesh
+from .session import current
+
+
+class KMTALK_OT_edit_keys(OnTake, bpy.types.Operator):
+    """Show the keyframes of the line in the dope sheet and the graph editor, or put them away again"""
+
+    bl_idname = "kmtalk.edit_keys"
+    bl_label = "Edit Keys"
+
+    def work(self, context, clip):
+        if clips.is_edited(clip.keys, clip.action):
+            clips.leave_tweak(clip.keys)
+        else:
+            clips.check_free(clip.keys)
+            clips.leave_tweak(clip.keys)
+            clips.tweak(clip.keys, clip.action)
+        clip.keys.kmtalk.line = clip.take.line_id
+        live.show(clip.scene)
+
+
+class KMTALK_OT_jump_key(OnTake, bpy.types.Operator):
+    """Go to the next or previous key motion of the line"""
+
+    bl_idname = "kmtalk.jump_key"
+    bl_label = "Jump to Key Motion"
+
+    next: BoolProperty(default=True, options={"HIDDEN"})
+
+    def work(self, context, clip):
+        here = clip.scene.frame_current_final
+        times = live.on_curves(clip).keys.times
+        frames = [live.frame_of(clip.take, float(time)) for time in times]
+        beyond = [f for f in frames if (f > here + clips.SAME if self.next else f < here - clips.SAME)]
+        if beyond:
+            frame = min(beyond) if self.next else max(beyond)
+            whole = round(frame) if abs(frame - round(frame)) < clips.SAME else int(frame // 1)
+            clip.scene.frame_set(whole, subframe=max(0.0, frame - whole))
+
+
+class KMTALK_OT_follow(bpy.types.Operator):
+    """Let all lines lie where their sound strips are now"""
+
+    bl_idname = "kmtalk.follow"
+    bl_label = "Follow"
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: None)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for sentence in follow.follow(compat.sequencer_scene(context)):
+            self.report({"WARNING"}, sentence)
+        return {"FINISHED"}
+
+
+class OnOneTake(OnTake):
+    """An operator on one take of the line, by the name of its Action; the one that plays by default."""
+
+    take: StringProperty(options={"HIDDEN"})
+
+    def chosen(self, clip: takes.Clip) -> bpy.types.Action:
+        of_line = takes.takes_of(clip.keys, clip.take.line_id)
+        return next((action for action in of_line if action.name == self.take), clip.action)
+
+
+class KMTALK_OT_use_take(OnOneTake, bpy.types.Operator):
+    """Let this take of the line play; the others are kept"""
+
+    bl_idname = "kmtalk.use_take"
+    bl_label = "Use Take"
+
+    def work(self, context, clip):
+        removal.use_take(clip, self.chosen(clip))
+
+
+class KMTALK_OT_duplicate_take(OnTake, bpy.types.Operator):
+    """Make a copy of the take that plays, and go on with the copy"""
+
+    bl_idname = "kmtalk.duplicate_take"
+    bl_label = "Duplicate Take"
+
+    def work(self, context, clip):
+        removal.duplicate_take(clip)
+
+
+class KMTALK_OT_delete_take(OnOneTake, bpy.types.Operator):
+    """Delete this take of the line"""
+
+    bl_idname = "kmtalk.delete_take"
+    bl_label = "Delete Take"
+
+    def work(self, context, clip):
+        removal.delete_take(clip, self.chosen(clip))
+
+
+class KMTALK_OT_remove_line(OnTake, bpy.types.Operator):
+    """Take this line off the face, with all its takes"""
+
+    bl_idname = "kmtalk.remove_line"
+    bl_label = "Remove This Line"
+
+    def work(self, context, clip):
+        removal.remove_line(clip)
+
+
+class OnHead:
+    """An operator on the head with all its lines: `work` does it."""
+
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: _touched_head(context))
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.work(compat.sequencer_scene(context), _touched_head(context))
+        except KMTalkError as error:
+            self.report({"ERROR"}, current.explain(error))
+            return {"CANCELLED"}
+        live.redraw()
+        return {"FINISHED"}
+
+    def work(self, scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
+        raise NotImplementedError
+
+
+class KMTALK_OT_remove_all(OnHead, bpy.types.Operator):
+    """Take everything that KMTalk has made off this head: the face is as it was before"""
+
+    bl_idname = "kmtalk.remove_all"
+    bl_label = "Remove Everything KMTalk Made"
+
+    def work(self, scene, obj):
+        removal.remove_all(scene, obj)
+
+
+class KMTALK_OT_bake(OnHead, bpy.types.Operator):
+    """Leave all lines of this head behind as plain Actions in the NLA; KMTalk can no longer work on them"""
+
+    bl_idname = "kmtalk.bake"
+    bl_label = "Bake"
+
+    def work(self, scene, obj):
+        removal.bake(scene, obj)
+
+
+def _touched_head(context: bpy.types.Context) -> bpy.types.Object:
+    obj = shape_keys.check_mesh(chosen_mesh(context))
+    if obj.data.shape_keys is None or not len(obj.data.shape_keys.kmtalk.actions):
+        raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
+    return obj
+
+
+def draw_line(layout: bpy.types.UILayout, context: bpy.types.Context, clip: takes.Clip) -> None:
+    """The takes of a line and what can be done with it."""
+    row = layout.row(align=True)
+    row.operator("kmtalk.edit_keys", icon="GREASEPENCIL", depress=clips.is_edited(clip.keys, clip.action))
+    row.operator("kmtalk.jump_key", text="", icon="PREV_KEYFRAME").next = False
+    row.operator("kmtalk.jump_key", text="", icon="NEXT_KEYFRAME").next = True
+    if not context.scene.kmtalk.follow:
+        layout.operator("kmtalk.follow", icon="CON_FOLLOWPATH")
+    column = layout.column(align=True)
+    playing = clips.playing(clip.keys)
+    for action in takes.takes_of(clip.keys, clip.take.line_id):
+        row = column.row(align=True)
+        icon = "RADIOBUT_ON" if action in playing else "RADIOBUT_OFF"
+        row.operator("kmtalk.use_take", text="", icon=icon, emboss=False).take = action.name
+        row.prop(clips.take_of(action), "title", text="")
+        row.operator("kmtalk.delete_take", text="", icon="X", emboss=False).take = action.name
+    column.operator("kmtalk.duplicate_take", icon="DUPLICATE")
+
+
+def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
+    """How a line meets what else plays on the face, and how to be rid of it."""
+    header, body = layout.panel("kmtalk_lines", default_closed=True)
+    header.label(text="Face and Lines")
+    if body is None:
+        return
+    if strip is not None:
+        column = body.column(align=True)
+        column.use_property_split = False
+        column.prop(strip.kmtalk, "parts", text="")
+        body.prop(strip.kmtalk, "blend")
+        body.prop(strip.kmtalk, "ease")
+    body.prop(context.scene.kmtalk, "follow")
+    column = body.column(align=True)
+    column.operator("kmtalk.remove_line", icon="X")
+    column.operator("kmtalk.bake", icon="ACTION")
+    column.operator("kmtalk.remove_all", icon="TRASH")
+
+
+classes = (
+    KMTALK_OT_edit_keys,
+    KMTALK_OT_jump_key,
+    KMTALK_OT_follow,
+    KMTALK_OT_use_take,
+    KMTALK_OT_duplicate_take,
+    KMTALK_OT_delete_take,
+    KMTALK_OT_remove_line,
+    KMTALK_OT_remove_all,
+    KMTALK_OT_bake,
+)
