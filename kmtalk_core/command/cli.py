@@ -21,7 +21,9 @@ from .. import __version__
 from ..errors import InputError, KMTalkError
 from ..settings import KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
 from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter
+from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
+from .outputs import check_output
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def build_parser() -> Parser:
 
     add_batch_options(command("batch", "animate every line of a manifest", batch))
 
+    add_diff_options(command("diff", "tell what changed between two versions of a season or a line", diff))
     command("doctor", "tell what works here, what is missing and how to get it", doctor)
     return parser
 
@@ -252,6 +255,12 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
     return command.batch(options, progress)
 
 
+def diff(options: argparse.Namespace, progress: Progress) -> int:
+    from .batch import command
+
+    return command.diff(options, progress)
+
+
 def doctor(options: argparse.Namespace, progress: Progress) -> int:
     from .doctor import examine, format_report
 
@@ -318,20 +327,6 @@ def read_transcript(options: argparse.Namespace) -> str | None:
             f"Beside {options.audio} lies no .txt, .srt, .vtt or .lab of its name; give --transcript-file."
         )
     return read_transcript(path)
-
-
-def check_output(path: Path, *suffixes: str) -> None:
-    """Notice an output that cannot be written before any work is done, and remove what killed runs left beside it."""
-    from ..files import is_stream
-    from ..leftovers import remove_leftovers
-
-    if path.suffix.lower() not in suffixes and not (len(suffixes) == 1 and is_stream(path)):
-        raise InputError(f"The output {path} must end in {' or '.join(suffixes)}.")
-    if path.is_dir():
-        raise InputError(f"The output {path} is a folder; name a file.")
-    if not path.parent.is_dir():
-        raise InputError(f"The folder {path.parent} does not exist; create it or choose another output.")
-    remove_leftovers(path.parent)
 
 
 def warn_of_contacts(animation: Animation, out: Path, progress: Progress) -> None:

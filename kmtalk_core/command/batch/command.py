@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .line import Line
     from .report import Outcome
 
-LISTED = 20  # failed lines that are told one by one
+LISTED = 20  # failed lines, or changes, that are told one by one
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -34,8 +34,58 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of lines that name none")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
     sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, livelink.csv, json, …")
+    sub.add_argument("--max-doubt", type=share, metavar="D", help="exit status 1 if a line's doubt is above D, 0 to 1")
     for setting in settings_of(Settings):
         add_setting(sub, setting, with_default=False)
+
+
+def add_diff_options(sub: argparse.ArgumentParser) -> None:
+    """Describe the options of `diff`."""
+    sub.add_argument("a", type=Path, metavar="A", help="the former: a folder of `kmtalk batch`, or a result")
+    sub.add_argument("b", type=Path, metavar="B", help="the later one")
+    sub.add_argument("--out", type=Path, metavar="F.(csv|json)", help="write every change there")
+    sub.add_argument("--max-mm", type=length, metavar="MM", help="exit status 1 if the lips differ by more anywhere")
+
+
+def share(text: str) -> float:
+    """Converter for a number from 0 to 1."""
+    value = length(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text[:40]} is out of range: it must be 0 to 1")
+    return value
+
+
+def length(text: str) -> float:
+    """Converter for a number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of at least 0")
+    return value
+
+
+def diff(options: argparse.Namespace, progress: Progress) -> int:
+    """Run `diff`; returns its exit status."""
+    from ..outputs import check_output
+    from .diff import CHANGED, SAME, differences, summary_of, write_changes
+
+    if options.out is not None:
+        check_output(options.out, ".csv", ".json")
+    changes = sorted(differences(options.a, options.b, progress), key=lambda change: change.place)
+    if options.out is not None:
+        write_changes(changes, options.out)
+    progress.clear()
+    for change in [change for change in changes if change.status != SAME][:LISTED]:
+        told = f"{change.out}: {change.status}"
+        if change.status == CHANGED:
+            told += f", {change.opening:.1f} mm at {change.at:.2f} s, {change.mean:.2f} mm on average"
+            told += f", {change.words} words" * bool(change.words) + f", {change.keys:+d} keys" * bool(change.keys)
+        print(told)
+    print(f"{summary_of(changes)}.")
+    limit = options.max_mm
+    return 1 if limit is not None and any(change.opening > limit for change in changes) else 0
 
 
 def batch(options: argparse.Namespace, progress: Progress) -> int:
@@ -69,8 +119,17 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
     tell_failures(outcome, progress)
     if content_of(options.manifest) != before:
         progress.warning(f"{options.manifest} was changed meanwhile; give the same command with --resume again.")
-    progress.done(outcome.report, outcome.summary)
-    return 1 if outcome.failed else 0
+    progress.done(outcome.report.with_suffix(".html"), outcome.summary)
+    return 1 if outcome.failed or doubtful(outcome, options.max_doubt, progress) else 0
+
+
+def doubtful(outcome: Outcome, limit: float | None, progress: Progress) -> int:
+    """How many lines are above the limit of doubt; tells of them."""
+    above = [report for report in outcome.reports if limit is not None and report.doubt > limit]
+    if above:
+        worst = max(above, key=lambda report: report.doubt)
+        progress.warning(f"Lines with more doubt than {limit:g}: {len(above)}; the worst is {worst.out}.")
+    return len(above)
 
 
 def defaults_of(options: argparse.Namespace) -> dict[str, str]:

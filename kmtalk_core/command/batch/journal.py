@@ -160,18 +160,21 @@ def known_of_others(folder: Path, shard: Shard) -> dict[str, Entry]:
         return journal.entries()
 
 
-def gather(folder: Path, journal: Journal) -> None:
-    """Take what all shards have written down into the `journal` of all lines, and remove theirs.
+def gather(folder: Path, journal: Journal) -> list[Shard]:
+    """Take what all shards have written down into the `journal` of all lines, and remove theirs; returns the shards.
 
     Raises KMTalkError while one of them is at work.
     """
+    shards = []
     for path in sorted(folder.glob(f"{STEM}.*-of-*{ENDING}")):
         number, _, count = path.name[len(STEM) + 1 : -len(ENDING)].partition("-of-")
         if number.isdigit() and count.isdigit():
-            with Journal(folder, Shard(int(number), int(count))) as part:
+            shards.append(Shard(int(number), int(count)))
+            with Journal(folder, shards[-1]) as part:
                 journal.write(part.entries().values())
             for gone in (path, path.with_name(f"{path.name}-journal")):
                 gone.unlink(missing_ok=True)
+    return shards
 
 
 def check_locks(folder: Path) -> None:

@@ -1,12 +1,16 @@
-"""What a report shows of a line without its result: how far the lips open, and the words, in few bytes."""
+"""What a report shows of a line without its result: how far the lips open, how loud it is, and the words."""
 
 from __future__ import annotations
 
+import difflib
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from ...audio import Sound
     from ...finish.report import ContactReport
     from ...motion import Animation
 
@@ -16,24 +20,61 @@ POINTS = 160  # of a curve, at the most
 WORDS = 60  # that are kept, at the most
 STEP = 0.04  # s between two points of a short line
 
-Preview = dict[str, object]
-"""`opening`: a digit for each `step` seconds; `words`: label, start, end, confidence; `missed`: phone, start, end."""
 
+def preview_of(animation: Animation, sound: Sound, contacts: ContactReport) -> str:
+    """The preview of a result, as JSON.
 
-def preview_of(animation: Animation, contacts: ContactReport) -> Preview:
-    """The preview of a result, for JSON."""
+    `opening` and `sound`: a digit for each `step` seconds, of up to WIDEST mm and up to full scale; `words`: label,
+    start, end, confidence; `missed`: phone, start, end.
+    """
     from ...finish.contacts import lips_apart
 
     duration = animation.alignment.duration
     count = max(2, min(POINTS, round(duration / STEP)))
     instants = np.linspace(0.0, duration, count)
-    apart = lips_apart(animation.controls, animation.control_names)
-    opening = np.interp(instants, animation.times + animation.sliders.offset, apart)
-    digits = np.clip(np.rint(opening / WIDEST * (len(DIGITS) - 1)), 0, len(DIGITS) - 1).astype(int)
+    apart = lips_apart(animation.controls, animation.control_names, animation.lip_line)
+    opening = np.interp(instants, animation.times, apart)
+    starts = np.linspace(0, len(sound.samples), count, endpoint=False).astype(int)
+    loudness = np.maximum.reduceat(np.abs(sound.samples), starts) if len(sound.samples) >= count else np.zeros(count)
     words = animation.alignment.words[:WORDS]
-    return {
-        "opening": "".join(DIGITS[digit] for digit in digits),
+    preview = {
+        "opening": _digits(opening / WIDEST),
+        "sound": _digits(loudness**0.7),  # closer to what one hears than the amplitude is
         "step": round(duration / (count - 1), 4),
         "words": [[w.label[:40], round(w.start, 2), round(w.end, 2), round(w.confidence, 2)] for w in words],
         "missed": [[v.phone, round(v.start, 2), round(v.end, 2)] for v in contacts.violations[:WORDS]],
     }
+    return json.dumps(preview, ensure_ascii=False, separators=(",", ":"))
+
+
+def opening_of(preview: str) -> tuple[np.ndarray, float]:
+    """The curve that a preview keeps: (n,) mm, and the seconds between two points."""
+    kept = json.loads(preview)
+    place = {digit: number for number, digit in enumerate(DIGITS)}
+    return np.array([place[digit] for digit in kept["opening"]]) * WIDEST / (len(DIGITS) - 1), float(kept["step"])
+
+
+def words_of(preview: str) -> list[str]:
+    """The words that a preview keeps."""
+    return [str(word[0]) for word in json.loads(preview)["words"]]
+
+
+def change_between(before: str, after: str) -> tuple[float, int]:
+    """By how many mm the lips are open otherwise at the most, and how many words are others."""
+    (old, old_step), (new, new_step) = opening_of(before), opening_of(after)
+    times = np.arange(len(old)) * old_step
+    times = times[times <= (len(new) - 1) * new_step + 1e-9]
+    apart = np.abs(old[: len(times)] - np.interp(times, np.arange(len(new)) * new_step, new))
+    return round(float(apart.max(initial=0.0)), 2), other_words(words_of(before), words_of(after))
+
+
+def other_words(before: Sequence[str], after: Sequence[str]) -> int:
+    """How many words were added, left out or changed; upper and lower case do not count."""
+    a, b = ([word.lower() for word in words] for words in (before, after))
+    same = sum(block.size for block in difflib.SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks())
+    return max(len(a), len(b)) - same
+
+
+def _digits(shares: np.ndarray) -> str:
+    places = np.clip(np.rint(shares * (len(DIGITS) - 1)), 0, len(DIGITS) - 1).astype(int)
+    return "".join(DIGITS[place] for place in places)

@@ -25,7 +25,9 @@ class Report:
     failed; waiting, where the batch was stopped before; left, a result whose line is no longer in the manifest.
     `seconds`: the time its work took; `attempts`: how often it was begun, above 1 where its worker died;
     `contacts`: the p, b, m, f, v whose lips or teeth must meet; `missed_contacts`: those that do not (`kmtalk check`
-    lists them); `confidence` 0…1: how well the sound fits the words; `own`: the manifest's own columns; `preview`:
+    lists them); `confidence` 0…1: how well the sound fits the words;
+    `change_mm`, `change_words`: how much the lips are open otherwise, at the most, and how many words are others than
+    in the result that was there before; `own`: the manifest's own columns; `preview`:
     what `preview.preview_of` keeps.
     """
 
@@ -45,12 +47,14 @@ class Report:
     contacts: int = 0
     missed_contacts: int = 0
     confidence: float = 1.0
+    change_mm: float = 0.0
+    change_words: int = 0
     localizer: str = ""
     attempts: int = 1
     warnings: str = ""
     error: str = ""
     own: Mapping[str, str] = field(default_factory=dict)
-    preview: Mapping[str, Any] | None = None
+    preview: str = ""
 
     @classmethod
     def of_line(cls, line: Line, status: str, **more: Any) -> Report:
@@ -124,4 +128,5 @@ def write_table(reports: Sequence[Report], path: Path) -> None:
 def write_json(reports: Iterable[Report], path: Path) -> None:
     """Write the reports as JSON, with the manifest's own columns under "own"."""
     lines = [{**{name: getattr(report, name) for name in COLUMNS}, "own": dict(report.own)} for report in reports]
-    save_text(json.dumps({"lines": lines}, ensure_ascii=False, indent=1) + "\n", path)
+    rows = ",\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    save_text(f'{{"lines": [\n{rows}\n]}}\n', path)

@@ -19,6 +19,7 @@ from ..stopping import Stop, stopped_by_signals
 from .journal import NAME, Entry, Journal, gather, known_of_others
 from .line import Line
 from .origin import Standing, judged
+from .page import write_page
 from .pool import Ended, Pool, cores
 from .report import Outcome, Report, write_json, write_table
 from .shard import Shard
@@ -59,7 +60,9 @@ def run_batch(
     with stopped_by_signals() as stop, Journal(folder, shard) as journal:
         known = known_of_others(folder, shard) if shard else {}
         if shard is None:
-            gather(folder, journal)
+            for gone in gather(folder, journal):
+                for old in folder.glob(f"{REPORT}.{gone.label}.*"):
+                    old.unlink(missing_ok=True)
         for place in {folder, *((folder / line.out).parent for line in lines)}:
             remove_leftovers(place)
         run = _Run(lines, folder, journal, stop, progress, resume, known, shard)
@@ -167,9 +170,10 @@ class _Run:
 
     def write_report(self) -> None:
         start = time.monotonic()
-        reports = self.outcome.reports
-        write_table(reports, self._report)
-        write_json(reports, self._report.with_suffix(".json"))
+        outcome = self.outcome
+        write_table(outcome.reports, self._report)
+        write_json(outcome.reports, self._report.with_suffix(".json"))
+        write_page(outcome, self._report.with_suffix(".html"), self._folder.resolve().name)
         self._reported_at = time.monotonic()
         self._report_cost = self._reported_at - start
 

@@ -13,7 +13,7 @@ from ...settings import Settings, settings_of
 from .journal import Entry
 from .line import Line
 from .origin import Standing, origin_of, sha256_of, stamps_of, standing_of
-from .preview import preview_of
+from .preview import change_between, preview_of
 from .report import Report
 from .worker import Tell
 
@@ -76,6 +76,9 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
             return standing_report(job, origin, standing)
         report = replace(animate(job, animator, tell), seconds=time.perf_counter() - start)
         report = replace(report, times_real_time=report.duration / report.seconds)
+        if job.known is not None and job.known.report and (before := job.known.report.get("preview")):
+            millimetres, words = change_between(before, report.preview)
+            report = replace(report, change_mm=millimetres, change_words=words)
         sha256 = sha256_of(job.folder / line.out)
         return Made(report, Entry(line.out, "done", origin, sha256, report.as_dict()))
     except StorageError as error:
@@ -156,5 +159,5 @@ def animate(job: Job, animator: Animator, tell: Tell) -> Report:
         confidence=sum(word.confidence for word in words) / len(words) if words else 1.0,
         localizer=animation.alignment.source,
         warnings=" ".join(dict.fromkeys((*sound.warnings, *animation.alignment.warnings))),
-        preview=preview_of(animation, contacts),
+        preview=preview_of(animation, sound, contacts),
     )

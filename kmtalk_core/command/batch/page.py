@@ -1,0 +1,50 @@
+"""The report as one page for a browser, with nothing outside of it but the sounds that it plays on demand."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from ...assets import ASSETS
+from ...files import save_text
+from .preview import DIGITS
+from .report import COLUMNS, Outcome, Report
+
+TEMPLATE, PLACE = ASSETS / "report.html", "/*DATA*/"
+CELLS = (*COLUMNS, "own", "preview", "sound")
+
+
+def write_page(outcome: Outcome, path: Path, title: str) -> None:
+    """Write `path`, whole: all reports, sorted and filtered by the browser; the worst come first."""
+    content = page_data(outcome.reports, outcome.summary, title, path.parent)
+    save_text(TEMPLATE.read_text(encoding="utf-8").replace(PLACE, content), path)
+
+
+def page_data(reports: Sequence[Report], summary: str, title: str, folder: Path) -> str:
+    """What the page shows, as JSON that may stand in HTML."""
+    about = {"title": title, "summary": f"{summary}.", "digits": DIGITS, "columns": CELLS}
+    rows = ",\n".join(_row(report, folder) for report in reports)
+    text = f'{json.dumps(about, ensure_ascii=False)[:-1]}, "rows": [\n{rows}\n]}}'
+    # Only these characters could end the script, or begin something else in it.
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _row(report: Report, folder: Path) -> str:
+    cells = [json.dumps(_short(getattr(report, name)), ensure_ascii=False) for name in COLUMNS]
+    own = json.dumps(dict(report.own), ensure_ascii=False)
+    return f"[{','.join([*cells, own, report.preview or 'null', json.dumps(_address(report.audio, folder))])}]"
+
+
+def _short(cell: object) -> object:
+    return round(cell, 3) if isinstance(cell, float) else cell
+
+
+def _address(sound: str, folder: Path) -> str:
+    """The address of a sound seen from the page: relative, so that both may be moved together."""
+    try:
+        return quote(Path(os.path.relpath(sound, folder)).as_posix())
+    except ValueError:  # on another drive of Windows
+        return Path(sound).absolute().as_uri()
