@@ -61,7 +61,7 @@ class Listener:
     def __call__(self, sound: Sound) -> tuple[np.ndarray, float]:
         if id(sound) not in self._heard:
             heard = self._animator._hear(sound, lambda share: None)
-            self._heard[id(sound)] = sound, heard.phone_log_posteriors.astype(np.float32), heard.rate
+            self._heard[id(sound)] = sound, heard.posteriors_from_start(), heard.rate
         return self._heard[id(sound)][1:]
 
 

@@ -11,9 +11,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from .audio import Sound
+from .audio import SAMPLE_RATE, Sound
 from .checkpoint import Checkpoint, load_checkpoint
 from .completion import complete_through, recomplete
+from .easing import smoothly
 from .errors import InputError, KMTalkError
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
@@ -23,6 +24,7 @@ from .localization.corrections import corrected
 from .localization.keys import key_instants
 from .localization.within_words import placed
 from .motion import Animation, KeyMotions, Unfinished, frame_times
+from .packed import Preceded
 from .phones import Alignment
 from .pitch import pitch_contour
 from .request import Request
@@ -31,6 +33,8 @@ from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, he
 
 Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 
+MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
+COMPLETING = "completing the motion"
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 
 
@@ -61,27 +65,22 @@ class Animator:
     def align(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Alignment:
         """Sound → phones and words with times."""
         request = request or Request()
-        listen = _part(progress, 0.0, 0.5, "listening")
-        return self._align(sound, request, lambda: self._hear(sound, listen), section(progress, 0.5, 1.0))
+        heard = self._hear(sound, _part(progress, 0.0, 0.5, "listening"))
+        return _aligned(sound, request, heard, section(progress, 0.5, 1.0))
 
     def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
         """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
         request = request or Request()
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
-        alignment = self._align(sound, request, lambda: heard, section(progress, 0.3, 0.7))
+        alignment = _aligned(sound, request, heard, section(progress, 0.3, 0.7))
         times = frame_times(alignment.duration, request.fps)
         rule = "apexes" if request.key_rule == "auto" else request.key_rule
-        instants = key_instants(alignment, rule, request.fps, density=request.key_density)
         progress(0.7, "posing key motions")
-        spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants)
-        spoken = seal_lips(spoken, alignment, instants)
-        on_completion = _part(progress, 0.75, 1.0, "completing the motion")
-
-        def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
-            return complete_motion(self._backend, heard.audio, heard.rate, keys, at, on_completion)
-
-        speech = np.clip(complete_through(spoken, times, complete), 0.0, 1.0).astype(np.float32)
-        unposed = KeyMotions(spoken.times, np.zeros((len(spoken.times), len(ALL_CONTROLS)), np.float32))
+        speech = self._spoken(
+            heard, alignment, rule, request.key_density, times, _part(progress, 0.75, 1.0, COMPLETING)
+        )
+        shown = key_instants(alignment, rule, request.fps, density=request.key_density).times
+        unposed = KeyMotions(shown, np.zeros((len(shown), len(ALL_CONTROLS)), np.float32))
         keys = unposed.later(round(request.offset * request.fps), request.fps)
         still, none_edited = np.zeros((len(times), len(ALL_CONTROLS)), np.float32), np.zeros(len(keys.times), bool)
         bare = Animation(
@@ -95,6 +94,7 @@ class Animator:
             model=self.model,
             features=heard.audio,
             feature_rate=heard.rate,
+            feature_lead=heard.lead,
             unfinished=Unfinished(speech, still, none_edited, _with_pitch(heard, sound)),
             sliders=request.sliders,
             layers=request.layers,
@@ -130,12 +130,14 @@ class Animator:
 
         def complete(some: KeyMotions, at: np.ndarray) -> np.ndarray:
             # The networks move the speech controls; all others go smoothly from key to key.
-            spoken = KeyMotions(some.times, some.controls[:, speech])
+            lead = animation.feature_lead
+            spoken = KeyMotions(some.times + lead, some.controls[:, speech])
             out = np.zeros((len(at), some.controls.shape[1]), np.float32)
-            out[:, speech] = complete_motion(self._backend, animation.features, animation.feature_rate, spoken, at)
+            moved = complete_motion(self._backend, animation.features, animation.feature_rate, spoken, at + lead)
+            out[:, speech] = moved
             return out
 
-        progress(0.0, "completing the motion")
+        progress(0.0, COMPLETING)
         if animation.unfinished is None:
             controls = recomplete(animation.times, animation.controls, animation.keys, keys, complete, CONTEXT)
             progress(1.0, "done")
@@ -174,35 +176,61 @@ class Animator:
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         return hear(self._backend, sound.stored, self._rate, progress)
 
-    def _align(self, sound: Sound, request: Request, listen: Callable[[], Heard], progress: Progress) -> Alignment:
-        listened: list[tuple[np.ndarray, float]] = []
+    def _spoken(
+        self,
+        heard: Heard,
+        alignment: Alignment,
+        rule: str,
+        density: float,
+        times: np.ndarray,
+        tell: Callable[[float], None],
+    ) -> np.ndarray:
+        """The completed speech motion (T, S) float32, 0…1, at `times` (T,) s.
 
-        def posteriors(_: Sound) -> tuple[np.ndarray, float]:
-            if not listened:
-                heard = listen()
-                listened.append((heard.phone_log_posteriors.astype(np.float32), heard.rate))
-            return listened[0]
+        Posed and completed at a rate of its own, in frames that lie as the speech does, so that neither the frame rate
+        nor where the sound begins changes it.
+        """
+        wait = -heard.onset % (1 / MOTION_RATE)  # so that one of these frames is where speech begins
+        onset, lead = heard.onset + wait, heard.lead + wait
+        alignment = alignment.later(lead)
+        instants = key_instants(alignment, rule, MOTION_RATE, density=density)
+        spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants, wait, onset)
+        spoken = seal_lips(spoken, alignment, instants)
 
-        if request.alignment is not None:
-            found = placed(request.alignment, sound.duration, lambda: posteriors(sound))
-        else:
-            found = localize(
-                sound,
-                request.transcript,
-                request.localizer,
-                posteriors,
-                progress,
-                language=request.language,
-                tools=request.tools,
-            )
-        if not request.corrections:
-            return found
-        return corrected(found, request.corrections, *posteriors(sound), request.language)
+        def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
+            return complete_motion(self._backend, heard.audio, heard.rate, keys, at, tell, begin=wait, onset=onset)
+
+        motion = complete_through(spoken, frame_times(alignment.duration, MOTION_RATE), complete)
+        return np.clip(smoothly(motion, (times + lead) * MOTION_RATE), 0.0, 1.0).astype(np.float32)
+
+
+def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -> Alignment:
+    """What was said, and a warning where something was heard that it lacks."""
+    log_posteriors = heard.phone_log_posteriors.astype(np.float32)
+    if request.alignment is not None:
+        found = placed(request.alignment, sound.duration, lambda: (heard.posteriors_from_start(), heard.rate))
+    else:
+        # Found among the very frames that were heard, so that silence before the sound changes nothing.
+        led = replace(sound, stored=Preceded(round(heard.lead * SAMPLE_RATE), sound.stored))
+        found = localize(
+            led,
+            request.transcript,
+            request.localizer,
+            lambda _: (log_posteriors, heard.rate),
+            progress,
+            language=request.language,
+            tools=request.tools,
+        )
+        found = replace(found.from_time(heard.lead), duration=sound.duration)
+    if not request.corrections:
+        return found
+    return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, request.language)
 
 
 def _with_pitch(heard: Heard, sound: Sound) -> np.ndarray:
     """(N, 3) float16: what the layers beside the speech follow: loudness, stress, and pitch in semitones."""
-    pitch = pitch_contour(sound.stored, heard.rate, len(heard.prosody))
+    samples = Preceded(round(heard.lead * SAMPLE_RATE), sound.stored)
+    pitch = pitch_contour(samples, heard.rate, len(heard.prosody))
     return np.column_stack([heard.prosody, pitch]).astype(np.float16)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from .decoding import GAP, Decoding, blocks
 from .errors import InputError
 from .levelling import Leveller
-from .packed import Packed, Samples
+from .packed import Packed, Samples, peak_of
 
 SAMPLE_RATE = 16_000  # Hz
 SILENT_PEAK = 1e-4  # -80 dB of full scale: nothing that anybody hears
@@ -52,8 +52,7 @@ class Sound:
     @cached_property
     def is_silent(self) -> bool:
         """Whether there is nothing to hear in it."""
-        peak = self.stored.peak() if isinstance(self.stored, Packed) else float(np.abs(self.stored).max(initial=0.0))
-        return peak < SILENT_PEAK
+        return peak_of(self.stored) < SILENT_PEAK
 
 
 def load_sound(

@@ -8,9 +8,8 @@ from .packed import BLOCK, Packed
 
 RATE = 16_000  # Hz
 STRETCH = 8 * RATE  # samples that are levelled at a time
-# The slow part of a sound, below about 15 Hz, is the mean over so many blocks of 10 ms, weighted: no voice is there.
-SLOW = np.hanning(9)[1:-1] / np.hanning(9)[1:-1].sum()
-REACH = (len(SLOW) // 2 + 1) * BLOCK  # samples to either side that its estimate needs
+SLOW = 200  # samples to either side that are averaged, thrice over: what is slower than 15 Hz, and no voice at all
+REACH = 3 * SLOW  # samples to either side that this needs
 LOUD_BLOCKS, FEWEST_BLOCKS = 0.02, 3  # share, and number, of the blocks of a stretch that may be glitches
 GLITCH = 8.0  # times the peak of all others: what is louder, and louder than full scale, is no voice
 
@@ -78,18 +77,17 @@ def without_glitches(samples: np.ndarray) -> np.ndarray:
 
 
 def slow_part(samples: np.ndarray) -> np.ndarray:
-    """(n,) what is slower than any voice in (n,) samples, of which block 0 begins at the first."""
-    count = -(-len(samples) // BLOCK)
-    padded = np.zeros(count * BLOCK, np.float32)
-    padded[: len(samples)] = samples
-    sums = padded.reshape(-1, BLOCK).sum(axis=1, dtype=np.float64)
-    sizes = np.full(count, float(BLOCK))
-    sizes[-1] = len(samples) - (count - 1) * BLOCK
-    # Near the ends the mean is that of what there is.
-    smooth = np.convolve(sums, SLOW)[len(SLOW) // 2 :][:count] / np.convolve(sizes, SLOW)[len(SLOW) // 2 :][:count]
-    edges = np.concatenate([smooth[:1], 0.5 * (smooth[1:] + smooth[:-1]), smooth[-1:]])
-    # Straight between the blocks' centres.
-    part = (np.arange(BLOCK, dtype=np.float32) + 0.5) / BLOCK
-    first, last, middle = (v[:, None].astype(np.float32) for v in (edges[:-1], edges[1:], smooth))
-    left = first + (middle - first) * 2 * np.minimum(part, 0.5)
-    return (left + (last - middle) * 2 * np.maximum(part - 0.5, 0.0)).reshape(-1)[: len(samples)]
+    """(n,) float32: what is slower than any voice in (n,) samples; near the ends the mean of what there is."""
+    slow = samples.astype(np.float64)
+    n = len(slow)
+    first, last = np.maximum(np.arange(min(2 * SLOW, n)) - SLOW, 0), np.minimum(np.arange(n) + SLOW + 1, n)
+    for _ in range(REACH // SLOW):
+        total = np.concatenate([[0.0], np.cumsum(slow)])
+        if n <= 2 * SLOW:
+            slow = (total[last] - total[first]) / (last - first)
+            continue
+        middle = (total[2 * SLOW + 1 :] - total[: -2 * SLOW - 1]) / (2 * SLOW + 1)
+        before = total[SLOW + 1 : 2 * SLOW + 1] / np.arange(SLOW + 1, 2 * SLOW + 1)
+        after = (total[-1] - total[n - 2 * SLOW : n - SLOW]) / np.arange(2 * SLOW, SLOW, -1)
+        slow = np.concatenate([before, middle, after])
+    return slow.astype(np.float32)

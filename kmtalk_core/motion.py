@@ -82,9 +82,10 @@ class Animation:
 
     `times` (T,) s = frame / `fps`; `controls` (T, C) float32 in the order of `control_names`; `keys` the key motions
     over the same controls; `alignment` the phones and words they came from. `features` (N, d) float16 are the audio
-    features at `feature_rate` Hz that completion needs when it runs again without the sound. `unfinished` is None where
-    the result comes from elsewhere. `sliders` and `layers` are how it was finished, `lip_line` is that of the head it
-    was finished for (None: the rig's). `vertices` (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any.
+    features at `feature_rate` Hz that completion needs when it runs again without the sound; the first of them is
+    `feature_lead` s before the sound. `unfinished` is None where the result comes from elsewhere. `sliders` and
+    `layers` are how it was finished, `lip_line` is that of the head it was finished for (None: the rig's). `vertices`
+    (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any.
     """
 
     fps: float
@@ -101,6 +102,7 @@ class Animation:
     sliders: Sliders = field(default=Sliders())
     layers: Layers = field(default=Layers())
     lip_line: LipLine | None = None
+    feature_lead: float = 0.0
     vertices: np.ndarray | None = None
     faces: np.ndarray | None = None
 

@@ -70,5 +70,43 @@ class Packed:
             yield self[first : first + length]
 
 
-Samples = np.ndarray | Packed
-"""(n,) float32, whole or packed: slices of either are float32."""
+class Preceded:
+    """`samples` after `count` zeros, without a copy; read by slices like them."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, count: int, samples: Samples) -> None:
+        self._count, self._samples = count, samples
+
+    def __len__(self) -> int:
+        return self._count + len(self._samples)
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        first, last, _ = where.indices(len(self))
+        zeros = np.zeros(max(min(last, self._count) - first, 0), np.float32)
+        rest = self._samples[max(first - self._count, 0) : max(last - self._count, 0)]
+        return np.concatenate([zeros, rest]) if len(zeros) else rest
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or np.float32, copy=False)
+
+    def peak(self) -> float:
+        """The greatest absolute value."""
+        return peak_of(self._samples)
+
+
+Samples = np.ndarray | Packed | Preceded
+"""(n,) float32, whole or packed: slices of each are float32."""
+
+
+def peak_of(samples: Samples) -> float:
+    """The greatest absolute value."""
+    return float(np.abs(samples).max(initial=0.0)) if isinstance(samples, np.ndarray) else samples.peak()
+
+
+def stretch(samples: Samples, first: int, last: int) -> np.ndarray:
+    """(last - first,) samples from `first` to `last`, zero where these are outside."""
+    out = np.zeros(last - first, np.float32)
+    inside = samples[max(first, 0) : max(last, 0)]
+    out[max(-first, 0) :][: len(inside)] = inside
+    return out

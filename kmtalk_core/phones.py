@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +19,12 @@ PHONE_INDEX = {label: index for index, label in enumerate(PHONES)}
 
 BILABIALS = frozenset({"P", "B", "M"})
 LABIODENTALS = frozenset({"F", "V"})
+
+
+def index_at(seconds: float, rate: float) -> int:
+    """The index nearest to a time; halves, where phones that were heard begin and end, go up whatever the sound's
+    beginning."""
+    return math.floor(seconds * rate + 0.5 + 1e-6)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,16 @@ class Alignment:
             source,
             tuple(warnings),
             tuple(sorted(unsure)),
+        )
+
+    def later(self, by: float) -> Alignment:
+        """The same, `by` s later; the first phone begins at 0 all the same."""
+        phones = [replace(p, start=p.start + by, end=p.end + by) for p in self.phones]
+        return replace(
+            self,
+            phones=(replace(phones[0], start=0.0), *phones[1:]),
+            words=tuple(replace(w, start=w.start + by, end=w.end + by) for w in self.words),
+            duration=self.duration + by,
         )
 
     def from_time(self, start: float) -> Alignment:

@@ -132,6 +132,8 @@ def _controls_of(animation: Animation) -> Arrays:
         "controls": animation.controls.astype(np.float32, copy=False),
         "key_controls": animation.keys.controls.astype(np.float32),
     }
+    if animation.feature_lead:
+        arrays["feature_lead"] = np.array(animation.feature_lead, np.float64)
     if animation.unfinished is not None:
         unfinished = animation.unfinished
         settings = {"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)}
@@ -200,6 +202,7 @@ def _animation(z: Mapping[str, np.ndarray]) -> Animation:
         features=z["features"],
         feature_rate=float(z["feature_rate"]),
         **_finishing(z),
+        feature_lead=float(z.get("feature_lead", 0.0)),
         vertices=z.get("vertices"),
         faces=z.get("faces"),
     )
@@ -318,6 +321,7 @@ def _is_consistent(animation: Animation) -> bool:
         return False
     return (
         _is_sound(animation)
+        and 0 <= animation.feature_lead < 1
         and all(
             a.dtype.kind == "f" and bool(np.isfinite(a).all())
             for a in (animation.controls, animation.keys.times, animation.keys.controls)

@@ -122,7 +122,7 @@ def animator():
 @pytest.fixture(scope="module")
 def posteriors(sound, animator):
     heard = animator._hear(sound, lambda share: None)
-    return lambda _: (heard.phone_log_posteriors.astype(np.float32), heard.rate)
+    return lambda _: (heard.posteriors_from_start(), heard.rate)
 
 
 def span(alignment, word):
@@ -274,8 +274,7 @@ def test_words_of_real_fast_speech_lie_where_a_person_marked_them(animator):
     gold = load_alignment(clips / "acoustic_corpus.TextGrid")
     text = (clips / "acoustic_corpus.txt").read_text(encoding="utf-8")
     sound = load_sound(clips / "acoustic_corpus.wav")
-    heard = animator._hear(sound, lambda share: None)
-    result = localize(sound, text, posteriors=lambda _: (heard.phone_log_posteriors.astype(np.float32), heard.rate))
+    result = animator.align(sound, Request(transcript=text))
     labels = [[w.label.lower() for w in a.words] for a in (result, gold)]
     blocks = difflib.SequenceMatcher(None, *labels, autojunk=False).get_matching_blocks()
     pairs = [(result.words[i + o], gold.words[j + o]) for i, j, n in blocks for o in range(n)]

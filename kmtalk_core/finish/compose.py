@@ -48,7 +48,8 @@ def slide(speech: np.ndarray, fps: float, sliders: Sliders) -> np.ndarray:
 def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.ndarray:
     """The generated motion (T, C) before contacts and without the animator's edits."""
     unfinished = animation.to_finish
-    times, alignment = animation.times - sliders.offset, animation.alignment  # of the sound
+    lead = animation.feature_lead  # of the sound as it was heard
+    times, alignment = animation.times - sliders.offset + lead, animation.alignment.later(lead)
     rhythm = find_rhythm(alignment, unfinished.prosody, animation.feature_rate)
     name, strength = layers.expression, layers.expression_strength
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)

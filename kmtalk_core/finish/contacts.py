@@ -26,6 +26,7 @@ REST = "rest"  # and of lips that lie together while nothing is said
 RAMP = 0.06  # s into a contact and out of it
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
+SHORTEST = 1 / 24  # s of each hold, so that slow frames show it and fast ones no other
 HOLD = {"P": (0.3, 0.45), "B": (0.3, 0.5), "M": (0.4, 0.6), "F": (0.4, 0.6), "V": (0.4, 0.6)}
 
 _JAW, _CLOSE = SPEECH_CONTROLS.index("jawOpen"), SPEECH_CONTROLS.index("mouthClose")
@@ -99,7 +100,7 @@ def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> 
 
 
 def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
-    """The contacts of all p, b, m, f, v, each held on at least one frame of `times` (T,) s, ascending by `start`.
+    """The contacts of all p, b, m, f, v, ascending; each is held for SHORTEST, and on one frame of `times` (T,) s.
 
     `offset`: s that the motion is later than the sound; `ramp`: s into and out of a contact.
     """
@@ -108,6 +109,8 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, 
         if phone.label not in HOLD:
             continue
         low, high = (phone.start + share * (phone.end - phone.start) + offset for share in HOLD[phone.label])
+        more = max((SHORTEST - (high - low)) / 2, 0.0)
+        low, high = low - more, high + more
         nearest = times[np.abs(times - (low + high) / 2).argmin()] if len(times) < 2 else _nearest(times, low, high)
         kind = LIPS if phone.label in BILABIALS else TEETH
         found.append(Contact(kind, index, min(low, nearest), max(high, nearest), ramp, ramp))

@@ -43,7 +43,7 @@ def head_motion(
     if strength <= 0.0:
         return np.zeros((len(times), len(HEAD_CONTROLS)), np.float32)
     rng = np.random.default_rng([seed, 3])
-    angles = _drift(times, rng) + _postures(times, rhythm, np.random.default_rng([seed, 4]))
+    angles = _drift(times - rhythm.onset, rng) + _postures(times, rhythm, np.random.default_rng([seed, 4]))
     _nods(angles[:, 0], times, rhythm, np.random.default_rng([seed, 5]))
     _phrase_ends(angles, times, rhythm, np.random.default_rng([seed, 6]))
     angles = LIMIT_DEG * np.tanh(angles / LIMIT_DEG) + np.array(posture)
@@ -76,10 +76,10 @@ def _postures(times: np.ndarray, rhythm: Rhythm, rng: np.random.Generator) -> np
 def _shifts(rhythm: Rhythm) -> list[float]:
     """When posture changes: between phrases, and now and then where there are none."""
     between = [(a.end + b.start) / 2 for a, b in pairwise(rhythm.phrases)]
-    edges = [0.0, *between, rhythm.duration]
+    edges = [rhythm.onset, *between, rhythm.duration]
     out: list[float] = []
     for low, high in pairwise(edges):
-        if low > 0 and (not out or low - out[-1] > 0.6 * PHRASES_EVERY):
+        if low > rhythm.onset and (not out or low - out[-1] > 0.6 * PHRASES_EVERY):
             out.append(low)
         count = int((high - low) // (2 * PHRASES_EVERY))
         out += [low + (high - low) * (k + 1) / (count + 1) for k in range(count)]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..phones import SILENCE, VOWELS, Alignment
+from ..phones import SILENCE, VOWELS, Alignment, index_at
 
-PHRASE_PAUSE = 0.18  # s of silence that end a phrase
+PHRASE_PAUSE = 0.18 - 1e-6  # s of silence that end a phrase
 ACCENT_SHARE = 0.34  # of the vowels of fluent speech bear an accent
 ACCENT_GAP = 0.32  # s, shortest distance between accents
 SURROUNDINGS = 0.9  # s on either side that a vowel is compared with
@@ -43,7 +43,11 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Rhythm:
-    """`accents` (k,) s with `strengths` (k,) 0…1; `prominence` (N,) 0…1 at `rate` Hz, 0 in pauses; `duration` s."""
+    """`accents` (k,) s with `strengths` (k,) 0…1; `prominence` (N,) 0…1 at `rate` Hz, 0 in pauses; `duration` s.
+
+    `onset` (s): the end of the first vowel. What is drawn by lot counts from there, not from the chance beginning of
+    the file.
+    """
 
     phrases: tuple[Phrase, ...]
     accents: np.ndarray
@@ -51,6 +55,7 @@ class Rhythm:
     prominence: np.ndarray
     rate: float
     duration: float
+    onset: float = 0.0
 
     def prominence_at(self, times: np.ndarray) -> np.ndarray:
         """(…,) prominence at `times` s; 0 outside of the sound."""
@@ -83,10 +88,10 @@ def find_rhythm(alignment: Alignment, prosody: np.ndarray, rate: float) -> Rhyth
     rank = (np.argsort(np.argsort(score, kind="stable"), kind="stable") + 0.5) / len(score)
     peaks = _peaks(nuclei, loudness, rate)
     for (start, end), value in zip(nuclei, rank, strict=True):
-        first, last = round((start - 0.04) * rate), round((end + 0.04) * rate) + 1
+        first, last = index_at(start - 0.04, rate), index_at(end + 0.04, rate) + 1
         here = slice(max(first, 0), max(last, 0))
         prominence[here] = np.maximum(prominence[here], value)
-    return Rhythm(phrases, *_accents(peaks, rank), prominence, rate, alignment.duration)
+    return Rhythm(phrases, *_accents(peaks, rank), prominence, rate, alignment.duration, float(nuclei[0, 1]))
 
 
 def _stretches(alignment: Alignment) -> tuple[tuple[float, float], ...]:
@@ -119,8 +124,8 @@ def _standing_out(
     """(k,) how far each vowel stands out from those around it, in standard deviations of the clip."""
     columns: dict[str, list[float]] = {name: [] for name in WEIGHTS}
     for start, end in nuclei:
-        low = int(np.clip(round(start * rate), 0, len(loudness) - 1))
-        high = max(min(round(end * rate) + 1, len(loudness)), low + 1)
+        low = int(np.clip(index_at(start, rate), 0, len(loudness) - 1))
+        high = max(min(index_at(end, rate) + 1, len(loudness)), low + 1)
         columns["loudness"].append(loudness[low:high].max())
         columns["stress"].append(stress[low:high].mean())
         columns["length"].append(np.log(max(end - start, 0.02)))
@@ -141,8 +146,8 @@ def _peaks(nuclei: np.ndarray, loudness: np.ndarray, rate: float) -> np.ndarray:
     """(k,) s of the loudest moment of each vowel."""
     out = []
     for start, end in nuclei:
-        low = int(np.clip(round(start * rate), 0, len(loudness) - 1))
-        high = max(min(round(end * rate) + 1, len(loudness)), low + 1)
+        low = int(np.clip(index_at(start, rate), 0, len(loudness) - 1))
+        high = max(min(index_at(end, rate) + 1, len(loudness)), low + 1)
         out.append(np.clip((low + int(loudness[low:high].argmax())) / rate, start, end))
     return np.array(out)
 
@@ -175,10 +180,10 @@ def _loud_syllables(loudness: np.ndarray, rate: float) -> np.ndarray:
 def _rises(pitch: np.ndarray, rate: float, start: float, end: float) -> bool:
     if end - start < 2 * FINAL:
         return False
-    low, high = round((end - FINAL) * rate), min(round(end * rate), len(pitch))
+    low, high = index_at(end - FINAL, rate), min(index_at(end, rate), len(pitch))
     tail = pitch[max(low, 0) : high]
     if len(tail) < 4:
         return False
     part = max(len(tail) // 3, 1)
-    before = pitch[max(round((start) * rate), 0) : max(low, 1)]
+    before = pitch[max(index_at(start, rate), 0) : max(low, 1)]
     return bool(tail[-part:].mean() - tail[:part].mean() > QUESTION and tail[-part:].mean() > np.median(before))

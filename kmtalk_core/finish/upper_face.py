@@ -24,6 +24,8 @@ MOST_A_MINUTE = 25
 CLOSING, SHUT, OPENING = 0.085, 0.045, 0.19  # s; shut lasts a frame at 24 a second
 DURATION_SPREAD = 0.12  # of one blink's durations against another's, as a share
 BLINK_SEARCH = 0.9  # s around the drawn instant within which the best moment is taken
+BEFORE_ONSET = 0.5  # s before the first vowel's end from which blinks are drawn
+FIRST = 0.15  # s before which the eyes are open
 BLINK_STEP = 0.02  # s between the moments that are tried
 PHRASE_END = 0.25  # s around the end of a phrase that invite a blink
 PARTIAL_SHARE, PARTIAL_DEPTH = 0.12, (0.72, 0.9)  # less would look sleepy
@@ -40,6 +42,7 @@ FIXATION = 1.3  # s, median
 FIXATION_SPREAD = 0.5  # standard deviation of its logarithm
 GAZE_DEG = 1.0, 0.6  # standard deviation sideways and upwards
 SACCADE = 0.035  # s
+LEAD_IN, TEN = 2.0, 10.0  # s
 _LOOK_DEG = {"In": 35.0, "Out": 35.0, "Up": 25.0, "Down": 30.0}  # of the rig's eyeLook controls at 1
 
 _COLUMN = {name: index for index, name in enumerate(UPPER_FACE_CONTROLS)}
@@ -54,7 +57,7 @@ def upper_face(times: np.ndarray, rhythm: Rhythm, seed: int, strength: float) ->
     if strength <= 0.0:
         return out.astype(np.float32)
     _brows(out, times, rhythm, np.random.default_rng([seed, 1]))
-    _gaze(out, times, rhythm.duration, np.random.default_rng([seed, 2]))
+    _gaze(out, times, rhythm, np.random.default_rng([seed, 2]))
     out *= strength
     # A half-strength blink would be a sleepy lid: any strength keeps blinks whole.
     for blink in blinks(rhythm, np.random.default_rng([seed, 0])):
@@ -79,15 +82,17 @@ class Blink:
 
 def blinks(rhythm: Rhythm, rng: np.random.Generator) -> list[Blink]:
     """Log-normal intervals; each blink moves to the best moment nearby: in a pause, at a phrase's end, off accents."""
-    tried = np.arange(0.0, rhythm.duration, BLINK_STEP)
+    start = rhythm.onset - BEFORE_ONSET
+    tried = np.arange(start, rhythm.duration, BLINK_STEP)
     # The lid is down for a quarter of a second: what counts is the most prominent moment of that.
     cost = np.max([rhythm.prominence_at(tried + d) for d in (-0.06, 0.0, 0.06, 0.12, 0.18)], axis=0, initial=0.0)
     for phrase in rhythm.phrases:
         here = _around(tried, phrase.end - 4 * PHRASE_END, phrase.end + 4 * PHRASE_END)
         cost[here] -= 0.7 * np.exp(-(((tried[here] - phrase.end - 0.05) / PHRASE_END) ** 2))
     found: list[Blink] = []
-    at = rng.uniform(0.5, BLINK_INTERVAL)
-    earliest = 0.15
+    silent = np.random.default_rng(rng.integers(1 << 32))
+    at = start + rng.uniform(0.5, BLINK_INTERVAL)
+    earliest = start + FIRST
     while at < rhythm.duration:
         low = max(at - BLINK_SEARCH, earliest)
         near = np.flatnonzero((tried >= low) & (tried <= at + BLINK_SEARCH))
@@ -98,11 +103,21 @@ def blinks(rhythm: Rhythm, rng: np.random.Generator) -> list[Blink]:
             at += rng.uniform(*DOUBLE_AFTER)
             found.append(Blink(at, rng))
         earliest = at + INTERVALS[0]
-        at += np.clip(BLINK_INTERVAL * np.exp(BLINK_SPREAD * rng.standard_normal()), *INTERVALS)
+        at += _interval(rng)
+    # In the silence before, from its end backwards: more of it changes none of the others.
+    at = start + 0.5 - _interval(silent)
+    while at > 0.0:
+        found.insert(0, Blink(at, silent))
+        at -= _interval(silent)
+    found = [blink for blink in found if blink.at >= FIRST]
     # Short clips too have no more than a person: the blink that follows another one soonest is left out.
     while len(found) > max(int(rhythm.duration * MOST_A_MINUTE / 60), 1):
         del found[1 + int(np.argmin([b.at - a.at for a, b in pairwise(found)]))]
     return found
+
+
+def _interval(rng: np.random.Generator) -> float:
+    return float(np.clip(BLINK_INTERVAL * np.exp(BLINK_SPREAD * rng.standard_normal()), *INTERVALS))
 
 
 def _brows(out: np.ndarray, times: np.ndarray, rhythm: Rhythm, rng: np.random.Generator) -> None:
@@ -129,15 +144,17 @@ def _brows(out: np.ndarray, times: np.ndarray, rhythm: Rhythm, rng: np.random.Ge
                 out[here, _COLUMN[name]] += share * move
 
 
-def _gaze(out: np.ndarray, times: np.ndarray, duration: float, rng: np.random.Generator) -> None:
+def _gaze(out: np.ndarray, times: np.ndarray, rhythm: Rhythm, rng: np.random.Generator) -> None:
     """Fixations close to where the eyes look anyway, with quick steps between them; both eyes alike."""
-    count = max(int(3 * duration / FIXATION), 1) + 8
-    steps = np.cumsum(FIXATION * np.exp(FIXATION_SPREAD * rng.standard_normal(count)))
-    places = rng.standard_normal((count + 1, 2)) * GAZE_DEG
-    places[0] = 0.0
+    # It begins before the sound, so far ahead of speech that more silence changes nothing, in steps of TEN seconds.
+    start = rhythm.onset - LEAD_IN - TEN * max(np.ceil((rhythm.onset - LEAD_IN) / TEN), 0.0)
+    count = max(int(3 * (rhythm.duration - start) / FIXATION), 1) + 8
+    lots = rng.standard_normal((count, 3))  # row by row, so that a longer sound begins like a shorter one
+    steps = start + np.cumsum(FIXATION * np.exp(FIXATION_SPREAD * lots[:, 0]))
+    places = np.concatenate([np.zeros((1, 2)), lots[:, 1:] * GAZE_DEG])
     number = np.searchsorted(steps, times, side="right")
     number = np.minimum(number, count)
-    since = times - np.concatenate([[-1.0], steps])[number]
+    since = times - np.concatenate([[start - 1.0], steps])[number]
     moved = smoothstep(since / SACCADE)[:, None]
     gaze = places[np.maximum(number - 1, 0)] * (1 - moved) + places[number] * moved
     left, up = gaze.T  # degrees, towards the person's left and upwards

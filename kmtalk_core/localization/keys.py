@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..errors import InputError
-from ..phones import BILABIALS, LABIODENTALS, SILENCE, Alignment, Phone
+from ..phones import BILABIALS, LABIODENTALS, SILENCE, Alignment, Phone, index_at
 from ..settings import KEY_RULES
 
 RULES = tuple(rule for rule in KEY_RULES if rule != "auto")
@@ -24,7 +24,7 @@ UNIFORM_SHARE = 1 / 3  # of all frames, as in the paper's ablation
 _STOPS = dict.fromkeys(("P", "B", "T", "D", "K", "G"), (0.4,))  # the closure, not the burst that ends it
 _DIPHTHONGS = dict.fromkeys(("AW", "AY", "EY", "OW", "OY"), (0.25, 0.75))
 _APEXES = {**_STOPS, **_DIPHTHONGS}
-_SHORT_DIPHTHONG = 0.1  # s; below, it has one apex
+_SHORT_DIPHTHONG = 0.1 - 1e-6  # s; below, it has one apex
 # How much a missing pose is seen, against that of a vowel: the tongue does most of these, behind the teeth.
 _LITTLE_SEEN = dict.fromkeys(("T", "D", "N", "K", "G", "NG", "HH", "L", "Y", "DH", "TH", "S", "Z"), 0.5) | {"AH": 0.7}
 _TO_REST = 0.12  # s that the lips take into and out of rest
@@ -112,10 +112,10 @@ def _apexes(index: int, phone: Phone, first: bool, last: bool) -> Iterator[_Cand
         return
     begin = phone.start + (0.0 if first else _TO_REST)
     end = phone.end - (0.0 if last else _TO_REST)
-    if end - begin < _TO_REST:  # too short to come to rest and leave it
+    if end - begin < _TO_REST - 1e-6:  # too short to come to rest and leave it
         yield _Candidate((phone.start + phone.end) / 2, index, "rest", _REST)
         return
-    for time in np.linspace(begin, end, 2 + int((end - begin) / _REST_KEYS)):
+    for time in np.linspace(begin, end, 2 + int((end - begin) / _REST_KEYS + 1e-6)):
         yield _Candidate(float(time), index, "rest", _REST)
 
 
@@ -126,7 +126,7 @@ def _instants(
     kept: dict[int, _Candidate] = {}
     reach = int(np.ceil(gap_in_frames)) - 1
     for candidate in sorted(candidates, key=lambda c: (c.rank, c.time)):
-        frame = min(max(round(candidate.time * fps), 0), last)
+        frame = min(max(index_at(candidate.time, fps), 0), last)
         if not taken[max(frame - reach, 0) : frame + reach + 1].any() or (candidate.rank == _END and frame not in kept):
             taken[frame] = True
             kept[frame] = candidate

@@ -17,10 +17,10 @@ import numpy as np
 from ..phones import SILENCE, VOWELS, Phone
 
 NOTES = 4  # in a row
-SHORTEST, LONGEST = 0.1, 0.4  # s from one note to the next
+SHORTEST, LONGEST = 0.1 + 1e-6, 0.4 - 1e-6  # s from one note to the next
 UNEVEN = 0.3, 0.02  # share of the median distance, and s, by which a distance may differ from it
 ALIKE = 0.7  # of the notes have the same vowel, and the same consonant before it
-BREATH = 0.12  # s of silence that end a bout
+BREATH = 0.12 - 1e-6  # s of silence that end a bout
 MOST = 0.5  # of a stretch between pauses that is laughter: then all of it is
 CLUSTER = 2  # consonants before a note at most
 SONORANTS = frozenset(["M", "N", "NG", "L", "R", "W", "Y"])  # notes of laughter begin with breath

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from ..audio import Sound
-from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word
+from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
 from .child import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
@@ -211,7 +212,9 @@ def _unwritten(found: Sequence[Segment], log_posteriors: np.ndarray, rate: float
         first, following = (before[-1].word if before else -1), (after[0].word if after else None)
         if _in_word(part[0]) or (following is not None and following != first + 1):  # type: ignore[operator]
             continue
-        speech = [(log_posteriors[round(s.start) : round(s.end), silence] < SPEECH).sum() / rate for s in part]
+        speech = [
+            (log_posteriors[index_at(s.start, 1.0) : index_at(s.end, 1.0), silence] < SPEECH).sum() / rate for s in part
+        ]
         if sum(speech) >= UNWRITTEN:
             said = [s for s, length in zip(part, speech, strict=True) if length >= FEWEST]
             stretches.append(f"{clock(said[0].start / rate)} to {clock(said[-1].end / rate)}")
@@ -259,7 +262,7 @@ def free_phones(
     contact: float = CONTACT_BIAS,
 ) -> list[Phone]:
     """The most probable phones from `start` to `end` s. Index i is centred at i / rate."""
-    first, last = max(round(start * rate), 0), min(round(end * rate) + 1, len(log_posteriors))
+    first, last = max(index_at(start, rate), 0), min(math.ceil(end * rate + 0.5 - 1e-6), len(log_posteriors))
     if last <= first:
         return []
     path = best_path(log_posteriors[first:last] + phone_bias(closure, contact), switch)

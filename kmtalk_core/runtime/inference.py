@@ -13,11 +13,13 @@ from ..errors import KMTalkError
 from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain
 from ..localization.keys import KeyInstants
 from ..motion import KeyMotions
-from ..packed import Samples
+from ..onset import find_onset
+from ..packed import Preceded, Samples, stretch
 from ..phones import Alignment
 
 PIECE = 12.0  # s handed to a network at once
 OVERLAP = 2.0  # s that neighbouring pieces share
+BEFORE = 0.3  # s of silence before speech that its first piece begins with
 
 Progress = Callable[[float], None]  # share done, 0…1; may raise Cancelled
 
@@ -47,28 +49,40 @@ class Heard:
     """What the audio encoder makes of a sound, at `rate` Hz.
 
     `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 2) float16:
-    loudness relative to the speaker's own level, and stress.
+    loudness relative to the speaker's own level, and stress. Index i is `lead` s (less than 1 / `rate`) before i /
+    `rate` s of the sound; counted like the indices, there is something to hear from `onset` s on.
     """
 
     audio: np.ndarray
     phone_log_posteriors: np.ndarray
     prosody: np.ndarray
     rate: float
+    lead: float = 0.0
+    onset: float = 0.0
+
+    def posteriors_from_start(self) -> np.ndarray:
+        """(M, phones) float32: the log-posteriors at i / `rate` s of the sound itself."""
+        if not self.lead:
+            return self.phone_log_posteriors.astype(np.float32)
+        times = np.arange(len(self.phone_log_posteriors)) / self.rate + self.lead
+        return at_times(self.phone_log_posteriors, self.rate, times)
 
 
 def hear(backend: Backend, samples: Samples, rate: float, progress: Progress = lambda share: None) -> Heard:
     """(n,) float32 samples at 16 kHz → features A, phone posteriors and prosody at `rate` Hz."""
+    onset = find_onset(samples)
+    samples = Preceded(onset.lead, samples)
     gain = speech_gain(samples)
     stride = round(MEL_RATE / rate)
     n = (mel_frame_count(len(samples)) + stride - 1) // stride
     arrays: list[np.ndarray] = []
-    for piece in pieces(np.arange(n) / rate):
-        begin, end = piece.first * stride, min(piece.last * stride, mel_frame_count(len(samples)))
-        low, high = max(begin * HOP - SAMPLE_RATE, 0), min(end * HOP + SAMPLE_RATE, len(samples))
-        # A second more on both sides, so that the frames at the edges see the sound they are centred at.
-        lead = (begin * HOP - low) // HOP
-        mel = log_mel(samples[low:high], gain)[lead : lead + end - begin]
-        audio, logits, prosody = backend.encode(mel)
+    for piece in pieces(np.arange(n) / rate, onset.at / SAMPLE_RATE):
+        # The silence before the sound belongs to the piece: however much of it there is in the file, it is the same.
+        begin, end = round(piece.start * rate) * stride, min(piece.last * stride, mel_frame_count(len(samples)))
+        margin = HOP * stride  # so that the frames at the edges see the sound they are centred at
+        around = stretch(samples, begin * HOP - margin, min(end * HOP + margin, len(samples)))
+        mel = log_mel(around, gain)[stride : stride + end - begin]
+        audio, logits, prosody = (a[piece.first - begin // stride :] for a in backend.encode(mel))
         top = logits.max(1, keepdims=True)
         log_posteriors = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
         if not arrays:
@@ -79,19 +93,28 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Progress = l
     if not all(np.isfinite(a).all() for a in arrays):
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
     audio, log_posteriors, prosody = arrays
-    return Heard(audio, log_posteriors, prosody, rate)
+    return Heard(audio, log_posteriors, prosody, rate, onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE)
 
 
 def acquire_keys(
-    backend: Backend, audio: np.ndarray, rate: float, alignment: Alignment, instants: KeyInstants
+    backend: Backend,
+    audio: np.ndarray,
+    rate: float,
+    alignment: Alignment,
+    instants: KeyInstants,
+    begin: float = 0.0,
+    onset: float | None = None,
 ) -> KeyMotions:
-    """LKMA, eq. (1): A (N, d) at `rate` Hz and the key instants → key motions K."""
+    """LKMA, eq. (1): A (N, d) at `rate` Hz and the key instants → key motions K.
+
+    A begins at `begin` s of the instants' time; `onset` as for `pieces`.
+    """
     phones, timing = phone_context(alignment, instants)
     out: np.ndarray | None = None
-    for piece in pieces(instants.times):
+    for piece in pieces(instants.times, onset):
         here = slice(piece.first, piece.last)
         keys = backend.key_motions(
-            at_times(audio, rate, instants.times[here]),
+            at_times(audio, rate, instants.times[here] - begin),
             phones[here],
             timing[here],
             instants.times[here] - piece.start,
@@ -111,24 +134,26 @@ def complete_motion(
     times: np.ndarray,
     progress: Progress = lambda share: None,
     zeros: Callable[[tuple[int, ...]], np.ndarray] = lambda shape: np.zeros(shape, np.float32),
+    begin: float = 0.0,
+    onset: float | None = None,
 ) -> np.ndarray:
     """CMC, eq. (3): A (N, d) at `rate` Hz and key motions → motion (T, C) at `times` (T,) s, in any order.
 
-    `zeros` makes the array that the motion is put together in.
+    `zeros` makes the array that the motion is put together in; A begins at `begin` s; `onset` as for `pieces`.
     """
     # One ascending sequence of all instants, in which key instants are marked.
     everywhere, back = np.unique(np.concatenate([times, keys.times]), return_inverse=True)
     key_of = np.full(len(everywhere), -1, np.int64)
     key_of[back[len(times) :]] = np.arange(len(keys.times))
     out = zeros((len(everywhere), keys.controls.shape[1]))
-    for piece in pieces(everywhere):
+    for piece in pieces(everywhere, onset):
         here = slice(piece.first, piece.last)
         # Keys of the piece, and the nearest one beyond each end, so that every frame lies between two keys.
         first = max(int(np.searchsorted(keys.times, everywhere[piece.first])) - 1, 0)
         last = min(int(np.searchsorted(keys.times, everywhere[piece.last - 1], side="right")) + 1, len(keys.times))
         chosen = key_of[here] - first
         motion = backend.complete(
-            at_times(audio, rate, everywhere[here]),
+            at_times(audio, rate, everywhere[here] - begin),
             keys.controls[first:last],
             keys.times[first:last] - piece.start,
             everywhere[here] - piece.start,
@@ -162,22 +187,38 @@ class Piece:
         whole[self.first : self.last] += (part * self.weights[:, None]).astype(whole.dtype)
 
 
-def pieces(times: np.ndarray) -> Iterator[Piece]:
-    """Cut ascending `times` (N,) s into overlapping pieces whose weights fade into each other."""
-    if times[-1] - times[0] <= PIECE:
-        yield Piece(0, len(times), float(times[0]), np.ones(len(times), np.float32))
-        return
-    hop = PIECE - OVERLAP
-    count = int(np.ceil((times[-1] - times[0] - OVERLAP) / hop))
-    for index in range(count):
-        start = times[0] + index * hop
-        first = int(np.searchsorted(times, start))
-        last = len(times) if index == count - 1 else int(np.searchsorted(times, start + PIECE))
-        if first == last:
+def pieces(times: np.ndarray, onset: float | None = None) -> Iterator[Piece]:
+    """Cut ascending `times` (N,) s into overlapping pieces whose weights fade into each other.
+
+    The first piece begins with the first of `times`; or BEFORE s ahead of `onset` (s), where speech begins. Then the
+    pieces of speech do not depend on the silence before it, which has pieces of its own where it is longer.
+    """
+    first = float(times[0])
+    for start, end, fade_in, fade_out in _spans(first, float(times[-1]), first if onset is None else onset - BEFORE):
+        here = slice(int(np.searchsorted(times, start)), int(np.searchsorted(times, end)))
+        if here.start == here.stop:
             continue
-        weights = np.ones(last - first)
-        if index > 0:
-            weights *= np.clip((times[first:last] - start) / OVERLAP, 0, 1)
-        if index < count - 1:
-            weights *= np.clip((start + PIECE - times[first:last]) / OVERLAP, 0, 1)
-        yield Piece(first, last, float(start), weights.astype(np.float32))
+        weights = np.ones(here.stop - here.start)
+        if fade_in:
+            weights *= np.clip((times[here] - start) / fade_in, 0, 1)
+        if fade_out:
+            weights *= np.clip((end - times[here]) / fade_out, 0, 1)
+        yield Piece(here.start, here.stop, start, weights.astype(np.float32))
+
+
+def _spans(first: float, last: float, begin: float) -> Iterator[tuple[float, float, float, float]]:
+    """Start, end, fade in and fade out, in s, of each piece of `first`…`last` s; one of them starts at `begin`."""
+    silent: list[tuple[float, float, float, float]] = []
+    edge = begin
+    while edge > first:
+        start = max(edge - PIECE + BEFORE, first)
+        silent.append((start, edge + BEFORE, BEFORE if start > first else 0.0, BEFORE))
+        edge = start
+    yield from reversed(silent)
+    hop = PIECE - OVERLAP
+    count = max(int(np.ceil((last - begin - OVERLAP) / hop)), 1)
+    for number in range(count):
+        start = begin + number * hop
+        fade_in = OVERLAP if number else BEFORE if silent else 0.0
+        final = number == count - 1
+        yield start, np.inf if final else start + PIECE, fade_in, 0.0 if final else OVERLAP
