@@ -186,7 +186,7 @@ def draw_line(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
     column.operator("kmtalk.duplicate_take", icon="DUPLICATE")
 
 
-def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:
+def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: compat.StripType | None) -> None:
     """How a line meets what else plays on the face, and how to be rid of it."""
     header, body = layout.panel("kmtalk_lines", default_closed=True)
     header.label(text="Face and Lines")

@@ -59,12 +59,15 @@ def load_vertex_animation(path: Path) -> VertexAnimation:
     return animation
 
 
-def load_keys(path: Path, control_names: tuple[str, ...]) -> KeyMotions:
+def load_keys(path: Path, control_names: tuple[str, ...], audio_sha256: str | None = None) -> KeyMotions:
     """Read edited key motions: any .npz with `key_times` and `key_controls`, a whole OUT.npz included.
 
     Columns are matched by `control_names` where the file has them, so that a subset or another order is understood.
+    Raises InputError if the file says that they are of another sound than that with this checksum.
     """
     z = load_npz(path)
+    if audio_sha256 is not None and "audio_sha256" in z and str(z["audio_sha256"]) != audio_sha256:
+        raise InputError(f"The keys of {path} are of another sound; carry them over with `kmtalk carry OLD NEW`.")
     if "key_times" not in z or "key_controls" not in z:
         raise InputError(f"{path} holds no key motions; it needs the arrays key_times (m,) and key_controls (m, C).")
     times, controls = z["key_times"], z["key_controls"]

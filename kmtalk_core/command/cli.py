@@ -93,6 +93,12 @@ def build_parser() -> Parser:
     add_model(sub)
     add_out(sub, "NEW.npz")
 
+    sub = command("carry", "carry edited key motions over to another result, by words and phones", carry)
+    sub.add_argument("old", type=Path, metavar="OLD.npz", help="a result whose key motions were edited")
+    sub.add_argument("new", type=Path, metavar="NEW.npz", help="a result of another text, model, setting or recording")
+    add_model(sub)
+    add_out(sub, "OUT.npz")
+
     sub = command("check", "tell which p, b, m do not seal and which f, v do not touch the teeth", check)
     sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to measure on; without, distances are estimates")
@@ -194,7 +200,7 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
         save_animation(again, options.out)
         progress.done(options.out, describe(again))
         return 0
-    keys = load_keys(options.keys, before.control_names)
+    keys = load_keys(options.keys, before.control_names, before.audio_sha256)
     animator = make_animator(options)
     if isinstance(animator, VertexAnimator):
         raise InputError(f"This result was made by {before.model}; choose the checkpoint that made it.")
@@ -211,6 +217,25 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
         progress.warning(f"Key motions outside of the sound: {outside}; no frame shows them.")
     warn_of_contacts(animation, options.out, progress)
     progress.done(options.out, describe(animation))
+    return 0
+
+
+def carry(options: argparse.Namespace, progress: Progress) -> int:
+    check_output(options.out, ".npz")
+    from ..finish.carry import carry as carried_over
+    from ..results import load_animation, save_animation
+    from ..vertex_animator import VertexAnimator
+
+    old, new = load_animation(options.old), load_animation(options.new)
+    carried = carried_over(old, new)
+    animator = make_animator(options)
+    if isinstance(animator, VertexAnimator):
+        raise InputError(f"This result was made by {new.model}; choose the checkpoint that made it.")
+    animation = animator.complete(new, carried.keys, progress.span(0, 0.9))
+    save_animation(animation, options.out)
+    for lost in carried.lost:
+        progress.warning(f"Not carried: {lost}; what it belongs to is said no more.")
+    progress.done(options.out, f"{carried.count} edits carried, {len(carried.lost)} not")
     return 0
 
 

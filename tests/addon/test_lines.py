@@ -43,6 +43,11 @@ def split(sound, frame):
     return sound.split(frame, "SOFT")
 
 
+def remove_strip(sound) -> None:
+    editor = bpy.context.scene.sequence_editor
+    (editor.strips if compat.NEW_STRIP_NAMES else editor.sequences).remove(sound)
+
+
 def content(action) -> dict[str, np.ndarray]:
     """All keyframes, as bytes would tell."""
     return {path: np.column_stack([xy, types]) for path, (xy, types) in keyframes.snapshot(action).items()}
@@ -430,7 +435,7 @@ def test_edits_made_while_it_works_are_kept_as_edits(head, speak, made):
 
 
 MEANWHILE = {
-    "the strip is deleted": lambda head, sound: bpy.context.scene.sequence_editor.strips.remove(sound),
+    "the strip is deleted": lambda head, sound: remove_strip(sound),
     "the head is deleted": lambda head, sound: bpy.data.objects.remove(head),
     "the scene is deleted": lambda head, sound: (
         bpy.data.scenes.new("Other"),
