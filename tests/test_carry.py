@@ -112,11 +112,8 @@ def test_other_settings_keep_their_own_motion(edited, recordings, animator):
 
 def test_unedited_results_carry_nothing(one, two):
     carried = carry(one, two)
-    assert (
-        carried.count == 0
-        and carried.keys.times is two.keys.times
-        or np.array_equal(carried.keys.times, two.keys.times)
-    )
+    assert carried.count == 0
+    np.testing.assert_array_equal(carried.keys.times, two.keys.times)
     with pytest.raises(InputError, match="generate it again"):
         carry(replace(one, unfinished=None), two)
 
@@ -126,7 +123,7 @@ def test_on_the_command_line(edited, two, tmp_path, capsys):
     save_animation(two, tmp_path / "new.npz")
     carrying = ["carry", str(tmp_path / "old.npz"), str(tmp_path / "new.npz"), "--out", str(tmp_path / "out.npz")]
     assert main(carrying) == 0
-    assert "3 edits carried, 0 not" in capsys.readouterr().err
+    assert "Not carried" not in capsys.readouterr().err
     jaw = two.control_names.index("jawOpen")
     assert np.isclose(load_animation(tmp_path / "out.npz").keys.controls[:, jaw], 0.77).any()
     completing = ["complete", str(tmp_path / "new.npz"), "--keys", str(tmp_path / "old.npz"), "--out", "x.npz"]
