@@ -14,7 +14,7 @@ from kmtalk_core.errors import KMTalkError
 
 from .conftest import AT_START
 
-HEAVY = {"onnxruntime", "scipy", "av", "pocketsphinx", "num2words", "torch"}
+HEAVY = {"onnxruntime", "scipy", "av", "pocketsphinx", "torch"}
 
 
 def test_enabling_imports_nothing_heavy(kmtalk):

@@ -61,7 +61,7 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
     interpreter: EnumProperty(name="Work Is Done by", description="Which Python runs the networks", items=INTERPRETERS)
     python: StringProperty(
         name="Python",
-        description="A Python that has KMTalk's packages: numpy, scipy, av, onnxruntime, num2words",
+        description="A Python that has KMTalk's packages: numpy, scipy, av, onnxruntime",
         subtype="FILE_PATH",
         update=_kept_full("python"),
     )

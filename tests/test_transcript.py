@@ -108,7 +108,21 @@ def test_plain_text_is_no_subtitle(text):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"RIFF\x00\x10\x00\x00WAVEfmt \x10", "is not UTF-8 text.*save"), (b"WEBVTT\n\n", "has times but no words")],
+    [
+        (b"\x07data of some kind\x00\x10 and more", "is not UTF-8 text.*save"),
+        (b"RIFF\x00\x10\x00\x00WAVEfmt \x10", "x.txt is a sound or video; save what is said as plain text"),
+        (b"PK\x03\x04\x14\x00", "x.txt is an archive or an office document; save"),
+        (b"%PDF-1.7\n", "x.txt is a PDF; save"),
+        (b"{\\rtf1\\ansi Hello}", r"x.txt is rich text \(RTF\); save"),
+        (b'{"tiers": {}}', r"x.txt is JSON; if it is an alignment, give it as such \(--alignment\)"),
+        (b'File type = "ooTextFile"\nObject class = "TextGrid"', r"is an alignment; give it as such \(--alignment\)"),
+        (b"<!DOCTYPE html>\n<html>", r"is a web page \(HTML\); save"),
+        (b"<SAMI><HEAD>", "subtitles of the kind SAMI; save them as .srt"),
+        (b"{0}{25}Hello", "subtitles of the kind MicroDVD; save them as .srt"),
+        (b"<?xml version='1.0'?><FinalDraft/>", "is XML; save what is said as plain text"),
+        (b"WEBVTT\n\n", "has times but no words"),
+        (b"[Script Info]\nTitle: x\n", "has times but no words"),
+    ],
 )
 def test_files_that_are_no_transcript(tmp_path, content, message):
     path = tmp_path / "x.txt"
@@ -136,3 +150,53 @@ def test_the_file_beside_a_sound(tmp_path):
 def test_mixed_up_subtitles_never_fail(lines):
     for cue in subtitles("\n".join(lines)) or ():
         assert cue.text and cue.start >= 0.0
+
+
+ASS = """[Script Info]
+Title: Demo
+[V4+ Styles]
+Format: Name, Fontname, Fontsize
+Style: Default,Arial,20
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,not said
+Dialogue: 0,0:00:02.00,0:00:03.50,Default,Bob,0,0,0,,{\\i1}Bye,{\\i0} you\\Nthere
+Dialogue: 0,0:00:00.50,0:00:01.60,Default,Ann,0,0,0,,{\\k20}Hel{\\k30}lo {\\kf50}you
+Dialogue: 0,0:00:04.00,0:00:05.00,Default,,0,0,0,,{\\p1}m 0 0 l 10 10{\\p0}
+"""
+TTML = """<?xml version="1.0" encoding="UTF-8"?>
+<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttp="http://www.w3.org/ns/ttml#parameter" ttp:frameRate="25"><body><div>
+<p begin="00:00:00.500" end="00:00:01:15"><span begin="0.5s" end="0.8s">Hello</span>
+ <span begin="800ms" dur="20f">you</span></p>
+<p begin="2s" dur="1.5s">Bye,<br/>you
+ there</p></div></body></tt>
+"""
+SBV = "0:00:00.500,0:00:01.600\nHello you\n\n0:00:02.000,0:00:03.500\nBye, you\nthere\n"
+LRC = "[ar:Somebody]\n[00:00.50]<00:00.50>Hello <00:00.80>you\n[00:02.00]Bye, you there\n[00:03.50]\n"
+
+
+@pytest.mark.parametrize("text", [ASS, TTML, SBV, LRC], ids=["ass", "ttml", "sbv", "lrc"])
+def test_subtitles_of_other_kinds(tmp_path, text):
+    (tmp_path / "x.txt").write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    for cues in (subtitles(text), subtitles(read_transcript(tmp_path / "x.txt"))):
+        assert [" ".join(cue.text.split()) for cue in cues] == ["Hello you", "Bye, you there"]
+        assert [cue.start for cue in cues] == [0.5, 2.0] and cues[1].end == 3.5
+    if text is ASS:
+        assert [cue.speaker for cue in cues] == ["Ann", "Bob"]
+        assert cues[0].words == (TimedText("Hello", 0.5, 1.0), TimedText("you", 1.0, 1.5))
+    if text in (TTML, LRC):
+        assert [(w.text, w.start) for w in cues[0].words] == [("Hello", 0.5), ("you", 0.8)]
+
+
+@pytest.mark.parametrize(
+    "text", ["[sighs] Hello.\n[00:01] Hi", "<b>Hello</b> you", "Dialogue is hard.", "[00:01.5] Hi\nHo\nHo"]
+)
+def test_plain_text_with_brackets_is_no_subtitle(text):
+    assert subtitles(text) is None
+
+
+def test_rarer_subtitles_lie_beside_a_sound(tmp_path):
+    (tmp_path / "a.ass").write_text(ASS)
+    assert transcript_beside(tmp_path / "a.wav") == tmp_path / "a.ass"
+    (tmp_path / "a.srt").write_text(SRT)
+    assert transcript_beside(tmp_path / "a.wav") == tmp_path / "a.srt"

@@ -33,7 +33,6 @@ PACKAGES = (
     ("av", "av", "reading sound and video files", False),
     ("onnxruntime", "onnxruntime", "the embedded model", False),
     ("pocketsphinx", "pocketsphinx", "--localizer pocketsphinx; the default does not need it", True),
-    ("num2words", "num2words", "numbers in transcripts", True),
     ("torch", "torch", "GPU inference, other checkpoints and training", True),
     ("bpy", "bpy", "Blender without its window; the demo", True),
 )

@@ -42,13 +42,15 @@ def pronunciations(word: str) -> tuple[str, ...]:
     """
     if word.endswith("-"):
         return _unfinished(word[:-1].lower())
+    if len(word) > LONGEST_WORD:
+        word = word[:LONGEST_WORD]
     if word != word.lower():
         letters, ending = re.fullmatch(r"([A-Z]+)('?s?)", word).groups()  # type: ignore[union-attr]
         spelled = " ".join(_known(f"{c.lower()}.")[0] for c in letters)
         spelled += " Z" if ending else ""
         whole = _known(word.lower()) or tuple(w + _plural(w) if ending else w for w in _known(letters.lower()))
         # What nobody wrote down is spelled, unless it is long and has vowels enough to be read: UNESCO.
-        readable = len(letters) >= 5 and re.fullmatch(r"(?:[^AEIOUY]{0,2}[AEIOUY]{1,2})+[^AEIOUY]{0,2}", letters)
+        readable = len(letters) >= 5 and re.search("[AEIOUY]", letters) and not re.search("[^AEIOUY]{3}", letters)
         return tuple(dict.fromkeys((*whole, spelled, *([_guess(word.lower())] if readable and not whole else []))))
     return _known(word) or (_guess(word),)
 

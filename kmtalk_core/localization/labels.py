@@ -60,6 +60,7 @@ _X_SAMPA = {
 _X_SAMPA_SYMBOL = re.compile("|".join((*map(re.escape, sorted(_X_SAMPA, key=len, reverse=True)), "[a-z]")))
 _X_SAMPA_MARK = re.compile(r"_[A-Za-z\"+\-/\\^~}=]|[:\"%'~=.|-]|_\d+|<[FR]>")
 _SPECIAL = {"ɹ̩": "ɚ", "ɻ̩": "ɚ", "r̩": "ɚ", "ə˞": "ɚ", "ɜ˞": "ɝ", "ɐ˞": "ɚ"}
+LONGEST = 16  # signs; a phone has fewer
 UNKNOWN = "AH"  # a mouth that is neither closed nor wide
 
 SETS = ("ARPABET", "IPA", "X-SAMPA")
@@ -76,11 +77,12 @@ def to_arpabet(labels: Iterable[str]) -> tuple[list[str], list[str]]:
         ways: tuple[Callable[[str], str | None], ...] = (_from_ipa, _from_x_sampa, _from_arpabet)
     else:
         ways = (_from_arpabet, _from_ipa, _from_x_sampa)
-    best = max(ways, key=lambda way: sum(is_silent(label) or way(label) is not None for label in kinds))
+    short = [label for label in kinds if len(label) <= LONGEST]
+    best = max(ways, key=lambda way: sum(is_silent(label) or way(label) is not None for label in short))
     found: dict[str, str | None] = {}
     for label in kinds:
         # A label that only another set knows may be a slip, or a sign that a tool added.
-        tried = (way(label) for way in (best, *ways))
+        tried = (way(label) for way in (best, *ways) if len(label) <= LONGEST)
         found[label] = SILENCE if is_silent(label) else next((phone for phone in tried if phone), None)
     return [found[label] or UNKNOWN for label in given], [label for label, phone in found.items() if phone is None]
 

@@ -19,10 +19,10 @@ from ..tongues import LANGUAGES
 from .ipa import likeness, nearest, segments
 from .posterior import Script, subtitle_times
 from .transcript import subtitles
+from .unspoken import speaker_labels, without_directions, without_lists, without_markup, without_names, without_times
 
 ESPEAK = "espeak-ng"
 _VOICES = {"fr": "fr-fr"}  # where espeak-ng's code is another one
-_DIRECTION = re.compile(r"\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|<[^>]*>")
 _FOREIGN = re.compile(r"\([a-z-]+\)")  # espeak-ng's mark that it reads on in another language
 WEAK = 2  # sounds; words that have no more are often hardly said
 _TOGETHER = 500  # words handed to espeak-ng at once
@@ -38,7 +38,7 @@ def foreign_script(transcript: str, language: str) -> Script:
     listed = [
         (word, (start, end))
         for text, start, end in texts
-        for word in _DIRECTION.sub(" ", text).split()
+        for word in _said(text).split()
         if any(c.isalnum() for c in word)
     ]
     words = [word for word, _ in listed]
@@ -58,6 +58,16 @@ def foreign_script(transcript: str, language: str) -> Script:
         subtitle_times([times for _, times in listed]),
         frozenset(number for number, word in enumerate(spoken) if len(word) <= WEAK),
     )
+
+
+def _said(text: str) -> str:
+    """A text without markup, times, names before colons, and directions."""
+
+    def drop(_: str) -> str:
+        return " "
+
+    plain = without_times(without_markup(text), drop)
+    return without_directions(without_names(without_lists(plain), speaker_labels(plain), drop), drop)
 
 
 def pronounced(words: list[str], language: str) -> list[tuple[str, ...]]:

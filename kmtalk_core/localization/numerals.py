@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..errors import KMTalkError
-
-LONGEST_NUMBER = 36  # digits; longer ones are read digit by digit
+from .number_words import LONGEST, cardinal_words, ordinal_words, year_words
 
 SYMBOLS = {
     "&": "and", "%": "percent", "@": "at", "+": "plus", "=": "equals", "#": "number", "°": "degrees", "~": "about",
@@ -55,6 +53,8 @@ _BEFORE_DATES = frozenset(
 )  # fmt: skip
 _BEFORE_YEARS = frozenset(("in", "since", "year", "until", "till", "before", "after", "from", "by", "anno", "circa"))
 _SAID_APART = {"24/7", "9/11", "7/11", "50/50", "20/20"}
+_EMERGENCY = {"911", "999", "411"}
+_DOTTED_THOUSANDS = re.compile(r"\d{1,3}(?:\.\d{3}){2,}")
 _DENOMINATORS = {"2": ("half", "halves"), "4": ("quarter", "quarters")}
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -66,7 +66,7 @@ _MONEY_AFTER = re.compile(rf"([-+]?)({_NUMBER})({_SCALE})?([{_SIGNS}])")
 _MONEY_RANGE = re.compile(rf"([{_SIGNS}])({_NUMBER})[-–][{_SIGNS}]?({_NUMBER})({_SCALE})?")
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _DATE = re.compile(r"(\d{1,2})(?:/(\d{1,2})/(\d{4}|\d{2})|\.(\d{1,2})\.(\d{4}))")
-_PHONE = re.compile(r"\+?(?:\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}")
+_PHONE = re.compile(r"\+?(?:\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}|\+\d{7,15}")
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?(am|pm)?")
 _RANGE = re.compile(rf"({_NUMBER})[-–]({_NUMBER})([a-z%°]*)")
 _FRACTION = re.compile(r"(\d+)[/⁄](\d+)")
@@ -96,10 +96,16 @@ def number_said(lower: str, previous: str, following: str) -> Iterator[str]:
             yield from _date_said(month, day, year or long_year)
         else:
             yield from _pieces_said(lower)
-    elif _PHONE.fullmatch(lower) and sum(c.isdigit() for c in lower) >= 7:
+    elif _PHONE.fullmatch(lower) and sum(c.isdecimal() for c in lower) >= 7:
+        yield from (*(("plus",) if lower.startswith("+") else ()), *digits(lower))
+    elif lower in _EMERGENCY:
         yield from digits(lower)
+    elif _DOTTED_THOUSANDS.fullmatch(lower):
+        yield from cardinal(lower.replace(".", ","))
     elif match := _TIME.fullmatch(lower):
         yield from _time_said(*match.groups())
+    elif times := _both(_TIME, lower):
+        yield from (*_time_said(*times[0].groups()), "to", *_time_said(*times[1].groups()))
     elif match := _MONEY.fullmatch(lower):
         yield from (("minus",) if match[1] == "-" else ())
         yield from money_said(match[2], match[3], match[4], following)
@@ -115,7 +121,7 @@ def number_said(lower: str, previous: str, following: str) -> Iterator[str]:
         if before in _BEFORE_DATES and _is_date(above, below) and "⁄" not in lower:
             yield from _date_said(above, below, "")
         else:
-            yield from (("and",) if before.isdigit() else ())
+            yield from (("and",) if before.isdecimal() else ())
             yield from fraction_said(above, below)
     elif match := _RANGE.fullmatch(lower):
         yield from _range_said(match[1], match[2], match[3], before)
@@ -125,25 +131,28 @@ def number_said(lower: str, previous: str, following: str) -> Iterator[str]:
             said[:-1] + "ies" if said.endswith("y") else said + "es" if said.endswith("x") else said + "s"
         ).split()
     elif match := _ORDINAL.fullmatch(lower):
-        yield from words(match[1].replace(",", ""), "ordinal").split()
+        yield from ordinal(match[1].replace(",", ""))
     elif match := _BY.fullmatch(lower):
         yield from (*cardinal(match[1]), "by", *cardinal(match[2]))
     elif match := _HEIGHT.fullmatch(lower):
         yield from (*cardinal(match[1]), "foot", *cardinal(match[2]))
     elif (
-        lower.isdigit() and 1 <= int(lower[:3]) <= 31 and len(lower) <= 2 and (is_month(before) or is_month(following))
+        lower.isdecimal()
+        and 1 <= int(lower[:3]) <= 31
+        and len(lower) <= 2
+        and (is_month(before) or is_month(following))
     ):
-        yield from words(lower, "ordinal").split()  # May 3
+        yield from ordinal(lower)  # May 3
         yield from (("of",) if not is_month(before) else ())
-    elif lower.isdigit() and len(lower) == 4 and lower[0] != "0" and int(lower) < 1100 and before in _BEFORE_YEARS:
-        yield from words(lower, "year").split()
+    elif lower.isdecimal() and len(lower) == 4 and lower[0] != "0" and int(lower) < 1100 and before in _BEFORE_YEARS:
+        yield from year_words(int(lower))
     elif (match := _QUANTITY.fullmatch(lower)) and (not match[3] or match[3] in UNITS):
         sign, number, unit, per = match.groups()
         yield from ("minus" if sign == "-" else SYMBOLS[sign]).split() if sign else ()
         yield from (*cardinal(number), *unit_said(unit, number))
         yield from ("per", UNITS.get(per, per).removesuffix("s")) if per else ()
-    elif match := re.fullmatch(r"(.*\d.*?)/([a-z]+)", lower):
-        yield from (*number_said(match[1], previous, ""), "per", match[2])
+    elif (per := lower.partition("/")) and re.fullmatch("[a-z]+", per[2]) and re.search(r"\d", per[0]):
+        yield from (*number_said(per[0], previous, ""), "per", per[2])
     else:
         yield from _pieces_said(lower)
 
@@ -162,7 +171,7 @@ def unit_said(unit: str, number: str) -> list[str]:
 def money_said(sign: str, number: str, scale: str | None, following: str) -> Iterator[str]:
     """An amount; dollars come after the million, which may be the following word."""
     one, many, cent, cents = CURRENCIES[sign]
-    whole, _, part = number.replace(",", "").partition(".")
+    whole, _, part = number.partition(".")
     if scale or following.lower().strip(".,!?") in SCALE_WORDS:
         yield from cardinal(number)
         yield from (_SCALES[scale], many) if scale else ()
@@ -170,26 +179,32 @@ def money_said(sign: str, number: str, scale: str | None, following: str) -> Ite
     if not cent or (part and len(part) != 2):  # no coins: $1.5, ₿0.25
         yield from (*cardinal(number), one if number == "1" else many)
         return
-    if int(whole or 0) or not part or not int(part):
+    some = int(whole.replace(",", "") or 0)
+    if some or not part or not int(part):
         yield from (*cardinal(whole or "0"), one if whole == "1" else many)
     if part and int(part):
         small = part.lstrip("0")
-        yield from (*(("and",) if int(whole or 0) else ()), *cardinal(small), cent if small == "1" else cents)
+        yield from (*(("and",) if some else ()), *cardinal(small), cent if small == "1" else cents)
 
 
 def fraction_said(above: str, below: str) -> Iterator[str]:
-    one, many = _DENOMINATORS.get(below) or (words(below, "ordinal"), words(below, "ordinal") + "s")
+    named = " ".join(ordinal(below))
+    one, many = _DENOMINATORS.get(below) or (named, f"{named}s")
     yield from (*cardinal(above), *(one if above == "1" else many).split())
 
 
 def cardinal(number: str) -> list[str]:
-    """Years are read in pairs, zeros at the front one by one, all else as a number."""
-    plain = number.replace(",", "")
-    if len(plain) > 1 and plain.startswith("0") and plain.isdigit():
-        return ["oh" if digit == "0" else words(digit, "cardinal") for digit in plain]
-    if len(number) == 4 and number.isdigit() and 1100 <= int(number) < 2100 and not 2000 <= int(number) < 2010:
-        return words(number, "year").split()
-    return words(plain, "cardinal").split()
+    """Years are read in pairs, zeros at the front one by one, decimals too, all else as a number."""
+    whole, point, decimals = number.replace(",", "").partition(".")
+    if len(number) == 4 and number.isdecimal() and 1100 <= int(number) < 2100 and not 2000 <= int(number) < 2010:
+        said = year_words(int(number))
+    elif len(whole) > LONGEST:  # it has no name
+        said = list(digits(whole))
+    elif len(whole) > 1 and whole.startswith("0"):
+        said = ["oh" if digit == "0" else _DIGITS[int(digit)] for digit in whole]
+    else:
+        said = cardinal_words(int(whole or 0))
+    return [*said, *(("point", *digits(decimals)) if point and decimals else ())]
 
 
 def digits(text: str) -> Iterator[str]:
@@ -197,19 +212,9 @@ def digits(text: str) -> Iterator[str]:
     yield from (_DIGITS[int(c)] for c in text if c in "0123456789")
 
 
-def words(number: str, to: str) -> str:
-    """A number as `to`: cardinal, ordinal or year. Raises KMTalkError where num2words is missing."""
-    try:
-        from num2words import num2words  # only texts with numbers pay for it
-    except ImportError:
-        raise KMTalkError(
-            "Numbers in transcripts need the package num2words; install it with pip, or write the numbers out."
-        ) from None
-
-    if len(number) > LONGEST_NUMBER:  # num2words has no name for it
-        return " ".join(words(digit, "cardinal") for digit in number if digit.isdigit())
-    said = num2words(number, to=to) if "." in number else num2words(int(number), to=to)
-    return str(said).replace("-", " ").replace(",", "")
+def ordinal(number: str) -> list[str]:
+    """23 → twenty third."""
+    return ordinal_words(int(number)) if len(number) <= LONGEST else list(digits(number))
 
 
 def _is_date(month: str, day: str) -> bool:
@@ -218,12 +223,21 @@ def _is_date(month: str, day: str) -> bool:
 
 def _date_said(month: str, day: str, year: str) -> Iterator[str]:
     yield MONTHS[int(month) - 1]
-    yield from words(day, "ordinal").split()
+    yield from ordinal(day)
     yield from cardinal(year) if year else ()
+
+
+def _both(pattern: re.Pattern[str], text: str) -> tuple[re.Match[str], re.Match[str]] | None:
+    """The two sides of a dash, if the pattern is that of both."""
+    first, _, last = text.replace("–", "-").partition("-")
+    found = pattern.fullmatch(first), pattern.fullmatch(last)
+    return found if all(found) else None  # type: ignore[return-value]
 
 
 def _time_said(hours: str, minutes: str, seconds: str | None, half: str | None) -> Iterator[str]:
     yield from cardinal(hours.lstrip("0") or "0")
+    if minutes == "00" and int(hours) > 12 and not seconds and not half:
+        yield "hundred"  # 17:00
     for part in (minutes, *([seconds] if seconds else [])):
         if part != "00":
             yield from (("oh",) if part[0] == "0" else ())
@@ -232,8 +246,8 @@ def _time_said(hours: str, minutes: str, seconds: str | None, half: str | None) 
 
 
 def _range_said(first: str, last: str, unit: str, before: str) -> Iterator[str]:
-    if is_month(before) and last.isdigit() and int(last) <= 31:
-        yield from (*words(first, "ordinal").split(), "to", *words(last, "ordinal").split())
+    if is_month(before) and last.isdecimal() and int(last) <= 31:
+        yield from (*ordinal(first), "to", *ordinal(last))
     else:
         yield from (*cardinal(first), "to", *cardinal(last), *unit_said(unit, last))
 
@@ -241,7 +255,7 @@ def _range_said(first: str, last: str, unit: str, before: str) -> Iterator[str]:
 def _pieces_said(lower: str) -> Iterator[str]:
     """Letters and numbers by turns: B2B, mp3, 2.0.1, #5."""
     for part in re.findall(rf"\d+|[a-z]+(?:'[a-z]+)?|[{re.escape(''.join(SYMBOLS))}]|\.(?=\w)", lower):
-        if part.isdigit():
+        if part.isdecimal():
             yield from cardinal(part)
         elif part in SYMBOLS or part == ".":
             yield from SYMBOLS.get(part, "point").split()

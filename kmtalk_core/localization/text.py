@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from .numerals import CURRENCIES, SCALE_WORDS, SYMBOLS, UNITS, cardinal, digits, is_month, number_said, unit_said, words
+from ..errors import shortened
+from .numerals import (
+    CURRENCIES,
+    SCALE_WORDS,
+    SYMBOLS,
+    UNITS,
+    cardinal,
+    digits,
+    is_month,
+    number_said,
+    ordinal,
+    unit_said,
+)
 from .transcript import subtitles
+from .unspoken import speaker_labels, without_directions, without_lists, without_markup, without_names, without_times
 
 
 @dataclass(frozen=True)
@@ -48,28 +61,33 @@ class SpokenText:
         """What the user should know: words that cannot be read out."""
         if not self.unreadable:
             return ()
-        quoted = ", ".join(f"“{word}”" for word in self.unreadable[:5])
+        quoted = ", ".join(f"“{shortened(word, 30)}”" for word in self.unreadable[:5])
         more = f" and {len(self.unreadable) - 5} more" if len(self.unreadable) > 5 else ""
         were = "was" if len(self.unreadable) == 1 else "were"
         return (f"{quoted}{more} cannot be read out in English and {were} left out; choose the language of the text.",)
 
 
-# What is not said: [sighs], (beat), {music}, <i>, *coughs*, and the speaker's name that begins a line of a script.
-_DIRECTION = re.compile(
-    r"\[[^\]]*\]|\((?!\d[\d .-]{1,8}\))[^)]*\)|\{[^}]*\}|(?<!\*)\*(?!\*)[^*\n]*\*(?!\*)|^[ \t]*[A-Z][A-Z .'’-]+:",
-    re.MULTILINE,
+_BREAK = re.compile(
+    r"…+|\.{2,}|--+|—|(?<!\d)–|–(?!\d)|(?<=[^\W\d])[/_](?=[^\W\d])|\||(?<=[^\W\d_])[,;:!?]+(?=[^\W\d_])"
+    r"|(?<=[a-z]{2})\.(?=[A-Z][a-z])"
 )
-_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>")
-_LABEL = re.compile(r"^[ \t]*(?:[-–>]+[ \t]*)?([A-Z][\w.'’-]*(?: [A-Z\d][\w.'’-]*){0,2}):(?=\s)", re.MULTILINE)
-_BREAK = re.compile(r"…+|\.{2,}|--+|—|(?<!\d)–|–(?!\d)|(?<=[^\W\d])[/_](?=[^\W\d])|\|")
-_EDGES = re.compile(rf"^[^\w%&@+={re.escape(''.join(CURRENCIES))}#§√π№~≈±<>°½¼¾⅓⅔⅛'’.-]+|[^\w%&@+=°'’.½¼¾⅓⅔⅛€£¢]+$")
-_PUNCTUATION = ".,;:!?\"“”„«»()[]‘’'*–-_♪♫"
+_INSIDE = frozenset(f"_%&@+={''.join(CURRENCIES)}#§√π№~≈±<>°½¼¾⅓⅔⅛'’.-")  # may begin a word, letters and digits too
+_AT_END = frozenset("_%&@+=°'’.½¼¾⅓⅔⅛€£¢")
+_PUNCTUATION = ".,;:!?¡¿\"“”„«»()[]‘’'*–-_♪♫"
 _ADDRESS = re.compile(
     r"(?:https?://|www\.)[^\s<>]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|io|edu|gov|dev)(?:/\S*)?",
     re.IGNORECASE,
 )
+_GLUED = re.compile(
+    r"\b(Mrs?|Ms|Dr|St|Prof|Capt|Gen|Lt|Sgt|Rev|Sen|Gov)\.(?=[A-Z])|\b(vs)\.(?=\w)|\b([Nn]os?|[Vv]ol|[Ff]igs?|[Cc]h|pp?|[Ss]ec|[Ee]p|[Pp]t|Art)\.(?=\d)"
+)
+_GROUP = re.compile(r"\+?\(?\d{1,5}\)?[.,;:!?]?")
+_NATIONAL = ((3, 3, 4), (1, 3, 3, 4))  # digits of the groups of a telephone number
+_GENERATION = re.compile(r"[2-7](?:\.5)?G|[248]K")  # 5G, 4K: the letter is said
+_MILLIONS = re.compile(r"(\d[\d,]*(?:\.\d+)?)M")
 _UNFINISHED = re.compile(r"[^\W\d_]-[\"”'’,.!?]*$")
 _RATES = {"km/h": "kmh", "m/s": "mps", "mi/h": "mph"}
+_WHOLE = frozenset((*_RATES, "w/o"))  # a stroke divides all other words
 
 # The full stop may be left out of these, and of these it may not ("no", "sat", "gen").
 _ABBREVIATIONS = {
@@ -96,6 +114,8 @@ _VULGAR = {
     "½": "a half", "¼": "a quarter", "¾": "three quarters", "⅓": "a third", "⅔": "two thirds", "⅛": "an eighth",
 }  # fmt: skip
 _ROMAN = re.compile(r"(?=[XVI])(X{0,3})(IX|IV|V?I{0,3})")
+_LONG_ROMAN = re.compile(r"(?=[LXVI])(XL|L?X{0,3})(IX|IV|V?I{0,3})")  # XL is a size, too
+_NUMBERED_THINGS = frozenset(("war", "chapter", "part", "act", "volume", "book", "bowl", "psalm", "section", "title"))
 # After a ruler's name a Roman numeral is "the eighth", after all else "eight".
 _RULERS = frozenset(
     ("henry", "louis", "george", "elizabeth", "charles", "james", "edward", "william", "richard", "john", "paul",
@@ -123,7 +143,7 @@ def spoken_text(transcript: str) -> SpokenText:
     if cues is None:
         return _spoken(transcript)
     texts = []
-    labels = _speaker_labels("\n".join(cue.text for cue in cues))
+    labels = speaker_labels("\n".join(cue.text for cue in cues))
     for cue in cues:
         text = _spoken(cue.text, labels)
         texts.append(
@@ -145,37 +165,65 @@ def spoken_text(transcript: str) -> SpokenText:
 def _spoken(transcript: str, labels: frozenset[str] | None = None) -> SpokenText:
     unspoken: list[str] = []
 
-    def drop(match: re.Match[str]) -> str:
-        unspoken.append(match[0].strip())
+    def drop(what: str) -> str:
+        if what.strip():
+            unspoken.append(what.strip())
         return " "
 
-    text = transcript.replace("\u00ad", "").replace("\u200b", "")
-    text = _TAG.sub(" ", text)
-    labels = _speaker_labels(text) if labels is None else labels
-    text = _LABEL.sub(lambda match: drop(match) if match[1] in labels else match[0], text)
-    text = _DIRECTION.sub(drop, text)
+    text = without_times(without_markup(transcript), drop)
+    labels = speaker_labels(text) if labels is None else labels
+    text = without_directions(without_names(without_lists(text), labels, drop), drop)
+    text = without_names(text, labels, drop)  # a direction may have stood before the colon
     text = re.sub(r"(?<=\d)(?=[½¼¾⅓⅔⅛])", " ", text)
-    text = re.sub(r"\b(?:km/h|m/s|mi/h)\b", lambda match: _RATES[match[0]], text)
+    text = re.sub(r"(?<=\d)[\u00a0\u202f\u2009](?=\d{3}(?!\d))", ",", text)  # 1 000 000 as it is set
+    text = re.sub(r"(?<=\d)[²³]", lambda match: " squared" if match[0] == "²" else " cubed", text)
+    text = _GLUED.sub(lambda match: f"{match[0]} ", text)
     text = "\n".join(_calm(line) for line in text.split("\n"))
     chunks = list(_chunks(text))
+    telephone = _telephone(chunks)
     found: list[SpokenWord] = []
     unreadable: list[str] = []
     for number, chunk in enumerate(chunks):
         following = chunks[number + 1] if number + 1 < len(chunks) else ""
         previous = chunks[number - 1] if number else ""
-        label = chunk.strip(_PUNCTUATION) or chunk
-        if said := tuple(_said_for(chunk, previous, following)):
+        label = _label(chunk)
+        if number in telephone:
+            found.append(SpokenWord(label, (*(("plus",) if "+" in chunk else ()), *digits(chunk))))
+        elif said := tuple(_said_for(chunk, previous, following)):
             found.append(SpokenWord(label, said))
         elif any(c.isalpha() for c in chunk):
             unreadable.append(label)
     return SpokenText(tuple(found), tuple(unspoken), tuple(unreadable))
 
 
-def _speaker_labels(text: str) -> frozenset[str]:
-    """Names before colons ("Anna: Hello.") that begin most lines; a single "Note: …" is said."""
-    lines = sum(1 for line in text.split("\n") if line.strip())
-    labels = _LABEL.findall(text)
-    return frozenset(labels) if len(labels) >= 2 and 2 * len(labels) >= lines else frozenset()
+def _telephone(chunks: Sequence[str]) -> set[int]:
+    """The numbers of the chunks that are groups of telephone numbers: +44 20 7946 0018, 020 7946 0018, 555 123 4567."""
+    found: set[int] = set()
+    start = 0
+    while start < len(chunks):
+        lengths: list[int] = []
+        for chunk in chunks[start : start + 7]:
+            if not _GROUP.fullmatch(chunk) or (lengths and "+" in chunk) or sum(lengths) >= 10:
+                break
+            lengths.append(sum(c.isdecimal() for c in chunk))
+            if chunk[-1] in ".,;:!?":
+                break
+        first = chunks[start][0]
+        count = next((len(form) for form in _NATIONAL if tuple(lengths[: len(form)]) == form), 0)
+        if not count and first in "+0" and len(lengths) > 1 and 7 <= sum(lengths) <= 15:
+            count = len(lengths)
+        found.update(range(start, start + count))
+        start += max(count, 1)
+    return found
+
+
+def _label(chunk: str) -> str:
+    """A word without the quotes and stops around it, but with what belongs to it: -5, .5, '90s, 'tis."""
+    label = chunk.strip(_PUNCTUATION)
+    first = chunk.find(label)
+    if label and first > 0 and (chunk[first - 1] in "-.'’" and (label[0].isdecimal() or label.lower() == "tis")):
+        label = chunk[first - 1] + label
+    return label or chunk
 
 
 def _calm(line: str) -> str:
@@ -187,7 +235,8 @@ def _calm(line: str) -> str:
 
 def _chunks(text: str) -> Iterator[str]:
     for token in text.split():
-        if _ADDRESS.fullmatch(token.strip(_PUNCTUATION + "<>")):
+        bare = token.strip(_PUNCTUATION + "<>")
+        if bare.lower() in _WHOLE or _ADDRESS.fullmatch(bare):
             yield token
             continue
         for chunk in _BREAK.split(token):
@@ -205,19 +254,32 @@ def _said_for(chunk: str, previous: str, following: str) -> Iterator[str]:
         yield from _with_stutter(parts[:-1])
         yield f"{parts[-1]}-"
     else:
-        yield from _said(_EDGES.sub("", chunk), previous, following)
+        yield from _said(_within_edges(chunk), previous, following)
+
+
+def _within_edges(chunk: str) -> str:
+    """Without what surrounds a word: quotes, commas and the like."""
+    first, last = 0, len(chunk)
+    while first < last and not (chunk[first].isalnum() or chunk[first] in _INSIDE):
+        first += 1
+    while last > first and not (chunk[last - 1].isalnum() or chunk[last - 1] in _AT_END):
+        last -= 1
+    return chunk[first:last]
 
 
 def _said(chunk: str, previous: str, following: str) -> Iterator[str]:
     plain = _plain(chunk)
     lower = plain.lower()
     bare = lower.strip(".'-")
-    after_number = previous[-1:].isdigit()
-    if after_number and bare in UNITS and (len(bare) > 1 or plain in ("m", "g", "h", "s", "l")) and bare != "in":
+    after_number = previous[-1:].isdecimal()
+    bare = _RATES.get(bare, bare)
+    if after_number and bare in CURRENCIES:  # 5 €
+        yield CURRENCIES[bare][0 if previous == "1" else 1]
+    elif after_number and bare in UNITS and (len(bare) > 1 or plain in ("m", "g", "h", "s", "l")) and bare != "in":
         yield from unit_said(bare, previous)
-    elif lower in _BEFORE_NUMBERS and lower != "st." and following[:1].isdigit():
+    elif lower in _BEFORE_NUMBERS and lower != "st." and following[:1].isdecimal():
         yield from _BEFORE_NUMBERS[lower].split()
-    elif lower.endswith(".") and is_month(lower) and following[:1].isdigit():
+    elif is_month(lower) and following[:1].isdecimal() and chunk[:1].isupper():
         yield is_month(lower)
     elif lower != "no." and (lower in _DOTTED or (f"{bare}." in _DOTTED and lower.endswith(".") and bare != "no")):
         yield from _DOTTED.get(lower, _DOTTED.get(f"{bare}.", "")).split()
@@ -235,7 +297,11 @@ def _said(chunk: str, previous: str, following: str) -> Iterator[str]:
     elif re.search(r"\d", plain) and re.search(r"[^\W\d]{2}-|-[^\W\d]|[^\W\d]-\d", plain):  # 20-year-old, F-16
         for part in plain.split("-"):
             yield from _said(part, "", "")
-    elif any(c.isdigit() for c in plain):
+    elif _GENERATION.fullmatch(plain):
+        yield from (*cardinal(plain[:-1]), f"{plain[-1].lower()}.")
+    elif match := _MILLIONS.fullmatch(plain):
+        yield from (*cardinal(match[1]), "million")
+    elif any(c.isdecimal() for c in plain):
         yield from number_said(lower.strip(".,'") if not lower.startswith((".", "'")) else lower, previous, following)
     elif _plain(previous)[:1] in CURRENCIES and lower.strip(".,!?") in SCALE_WORDS:
         yield lower.strip(".,!?")
@@ -248,25 +314,20 @@ def _roman_said(plain: str, previous: str, following: str) -> list[str]:
     """Henry VIII, World War II, Chapter IV; nothing for what is no numeral here."""
     bare, _, ending = plain.strip(".,'").partition("'")
     before = _plain(previous).strip(_PUNCTUATION).lower()
-    if not _ROMAN.fullmatch(bare) or not previous[:1].isupper() or previous[-1:] in ".,;:!?":
+    numeral = _LONG_ROMAN if before in _NUMBERED_THINGS else _ROMAN
+    if not numeral.fullmatch(bare) or not previous[:1].isupper() or previous[-1:] in ".,;:!?":
         return []
     ruler = before.removesuffix("'s") in _RULERS
     # "I", "V" and "X" alone are mostly something else.
     if len(bare) == 1 and not ((ruler and bare != "I") or (ruler and following.lower() in ("", "of", "and"))):
-        return (
-            [] if bare == "I" or before not in ("war", "chapter", "part", "act", "volume", "book") else [_number(bare)]
-        )
-    said = ["the", *words(str(_value(bare)), "ordinal").split()] if ruler else cardinal(str(_value(bare)))
+        return [] if bare == "I" or before not in _NUMBERED_THINGS else cardinal(str(_value(bare)))
+    said = ["the", *ordinal(str(_value(bare)))] if ruler else cardinal(str(_value(bare)))
     return [*said[:-1], f"{said[-1]}'s" if ending == "s" else said[-1]]
 
 
 def _value(roman: str) -> int:
-    values = [{"I": 1, "V": 5, "X": 10}[c] for c in roman]
+    values = [{"I": 1, "V": 5, "X": 10, "L": 50}[c] for c in roman]
     return sum(-v if v < max(values[i:]) else v for i, v in enumerate(values))
-
-
-def _number(roman: str) -> str:
-    return words(str(_value(roman)), "cardinal")
 
 
 def _address_said(address: str) -> Iterator[str]:
@@ -276,7 +337,7 @@ def _address_said(address: str) -> Iterator[str]:
     for part in re.findall(r"[A-Za-z]+|\d+|[.@/_+~-]", plain):
         if part in signs:
             yield signs[part]
-        elif part.isdigit():
+        elif part.isdecimal():
             yield from cardinal(part)
         elif part.lower() == "www" or len(part) == 1 or part.lower() in ("io", "uk", "de", "fr", "eu", "tv", "html"):
             yield from (f"{letter}." for letter in part.lower())
@@ -327,4 +388,6 @@ def _word_said(part: str) -> Iterator[str]:
 def _plain(text: str) -> str:
     """Without accents; straight apostrophes and hyphens."""
     decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    if decomposed.isascii():
+        return decomposed
+    return "".join(str(int(c)) if c.isdecimal() else c for c in decomposed if not unicodedata.combining(c))

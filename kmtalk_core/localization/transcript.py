@@ -1,4 +1,4 @@
-"""Transcripts from files: plain text, and subtitles (SubRip .srt, WebVTT .vtt) whose times are kept as hints.
+"""Transcripts from files: plain text, and subtitles (.srt, .vtt, those of `cue_files`), whose times are kept as hints.
 
 A transcript stays one string all the way, so that it can also be typed or pasted; subtitles are known by their time
 lines, wherever they come from.
@@ -8,46 +8,26 @@ from __future__ import annotations
 
 import codecs
 import html
+import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
+from .cue_files import Cue, TimedText, other_subtitles
 
 SUFFIXES = (".txt", ".srt", ".vtt", ".lab")
+RARER = (".ass", ".ssa", ".sbv", ".lrc", ".ttml", ".dfxp")  # looked for where none of SUFFIXES is
 LARGEST = 32 * 1024**2  # bytes; a day of speech has less than one of them
 
 _CLOCK = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,:](\d{1,3})"
 _TIMES = re.compile(rf"^\s*{_CLOCK}\s*--?>\s*{_CLOCK}(?:\s.*)?$")
 _INSIDE = re.compile(rf"<{_CLOCK}>")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|</>|\{\\[^}]*\}")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]+([^<>\n]+)>")
+_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|</>|\{\\[^{}\n]*\}")
 _NO_CUE = re.compile(r"^(?:WEBVTT|NOTE|STYLE|REGION|X-TIMESTAMP-MAP)\b")
-
-
-@dataclass(frozen=True)
-class TimedText:
-    """A word, or some, with the seconds at which they are said."""
-
-    text: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Cue:
-    """What one subtitle shows from `start` to `end` seconds, without its markup; `speaker` as WebVTT's voices name it.
-
-    `words` have times of their own where the subtitle has them (karaoke).
-    """
-
-    start: float
-    end: float
-    text: str
-    speaker: str = ""
-    words: tuple[TimedText, ...] = field(default=())
 
 
 def read_transcript(path: str | os.PathLike[str]) -> str:
@@ -59,13 +39,57 @@ def read_transcript(path: str | os.PathLike[str]) -> str:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror}); check the path.") from None
+    if kind := _no_text(data, Path(path).suffix.lower()):
+        raise InputError(f"{name} is {kind}; save what is said as plain text (.txt) or as subtitles (.srt).")
     try:
         text = decoded(data)
     except UnicodeDecodeError:
         raise InputError(f"{name} is not UTF-8 text, nor any other text; save the transcript as UTF-8.") from None
+    if kind := _other_text(text):
+        raise InputError(f"{name} is {kind}.")
     if subtitles(text) == ():
         raise InputError(f"{name} has times but no words; export the subtitles again, or use plain text.")
     return text
+
+
+def _no_text(data: bytes, suffix: str) -> str:
+    """What a file is that is no text but often holds some; empty for all others."""
+    if data.startswith(b"PK\x03\x04"):
+        kinds = {".docx": "a Word document", ".odt": "an OpenDocument text", ".pages": "a Pages document"}
+        return kinds.get(suffix, "an archive or an office document")
+    for start, kind in (
+        (b"%PDF", "a PDF"), (b"{\\rtf", "rich text (RTF)"), (b"\xd0\xcf\x11\xe0", "an old Word document"),
+        (b"RIFF", "a sound or video"), (b"ID3", "a sound"), (b"fLaC", "a sound"), (b"OggS", "a sound or video"),
+        (b"\x1aE\xdf\xa3", "a video"), (b"\x1f\x8b", "compressed (gzip)"),
+    ):  # fmt: skip
+        if data.startswith(start):
+            return kind
+    return ""
+
+
+def _other_text(text: str) -> str:
+    """What a text is that should not be read aloud, and the remedy; empty for a transcript."""
+    start = text.lstrip("\ufeff \t\r\n")[:4000]
+    if re.match(r'(?:File type\s*=\s*)?"ooTextFile|<\?xml[^<]*<ANNOTATION_DOCUMENT|<ANNOTATION_DOCUMENT', start):
+        return "an alignment; give it as such (--alignment)"
+    if start.startswith(("{", "[")) and _is_json(text):
+        return "JSON; if it is an alignment, give it as such (--alignment), else save what is said as plain text"
+    if re.match(r"(?i)<!doctype html|<html", start):
+        return "a web page (HTML); save what is said as plain text (.txt)"
+    if re.match(r"(?i)<sami", start):
+        return "subtitles of the kind SAMI; save them as .srt"
+    if re.match(r"\{\d+\}\{\d+\}", start):
+        return "subtitles of the kind MicroDVD; save them as .srt"
+    if start.startswith("<?xml") and subtitles(text) is None:
+        return "XML; save what is said as plain text (.txt), or subtitles as .srt"
+    return ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text.lstrip("\ufeff")), dict | list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def transcript_beside(sound: str | os.PathLike[str]) -> Path | None:
@@ -75,6 +99,7 @@ def transcript_beside(sound: str | os.PathLike[str]) -> Path | None:
     """
     found = [path for suffix in SUFFIXES if (path := Path(sound).with_suffix(suffix)).is_file()]
     found = [path for path in found if not (path.suffix == ".lab" and timed_labels(_peek(path)))]
+    found = found or [path for suffix in RARER if (path := Path(sound).with_suffix(suffix)).is_file()]
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise InputError(f"Beside the sound lie {names}; name the one that is meant with --transcript-file.")
@@ -102,16 +127,22 @@ def decoded(data: bytes) -> str:
 
 
 def subtitles(text: str) -> tuple[Cue, ...] | None:
-    """The cues of SubRip or WebVTT text in order of time; None for text that is neither.
+    """The cues of SubRip, WebVTT or `cue_files`' kinds of text in order of time; None for text that is none of them.
 
     Lines that a caption repeats while it scrolls, and the repetitions that highlight word after word, count once.
     """
     raw = list(_raw_cues(text)) if "->" in text else []
     if not raw and not text.lstrip("\ufeff \n").startswith("WEBVTT"):
-        return None
+        return other_subtitles(text)
     scrolls = any(_INSIDE.search(body) for _, _, body in raw)
     highlights = any("<u>" in body for _, _, body in raw)
     cues: list[Cue] = []
+    following: list[TimedText] = []  # the words of the latest cue, which may be highlighted one by one
+
+    def finish() -> None:
+        if cues and following:
+            cues[-1] = replace(cues[-1], words=tuple(following))
+
     for start, end, body in sorted(raw, key=lambda cue: cue[0]):
         speaker = match[1].strip() if (match := _VOICE.search(body)) else ""
         lines = [line for line in body.split("\n") if line.strip()]
@@ -119,11 +150,15 @@ def subtitles(text: str) -> tuple[Cue, ...] | None:
         if scrolls and before and lines and _plain(lines[0]) == before.text.rpartition("\n")[2]:
             lines = lines[1:]  # scrolled up, said before
         shown = "\n".join(filter(None, map(_plain, lines)))
-        words = tuple(_inside("\n".join(lines), start, end)) or tuple(_highlighted("\n".join(lines), start, end))
+        words = list(_inside("\n".join(lines), start, end)) or list(_highlighted("\n".join(lines), start, end))
         if highlights and before and shown == before.text and start - before.end < 0.1:
-            cues[-1] = replace(before, end=max(before.end, end), words=before.words + words)
+            following += words
+            cues[-1] = replace(before, end=max(before.end, end))
         elif shown:
-            cues.append(Cue(start, end, shown, speaker, words))
+            finish()
+            cues.append(Cue(start, end, shown, speaker))
+            following = words
+    finish()
     return tuple(cues)
 
 
@@ -173,7 +208,9 @@ def _inside(body: str, start: float, end: float) -> Iterator[TimedText]:
 
 def _highlighted(body: str, start: float, end: float) -> Iterator[TimedText]:
     """The one word that a cue underlines, as Whisper's subtitles do with highlighted words."""
-    if len(found := re.findall(r"<u>(.*?)</u>", body, re.DOTALL)) == 1 and (text := _plain(found[0])):
+    _, opened, rest = body.partition("<u>")
+    inside, closed, _ = rest.partition("</u>")
+    if opened and closed and body.count("<u>") == 1 and (text := _plain(inside)):
         yield TimedText(text, start, end)
 
 

@@ -32,7 +32,7 @@ NAMES = {"cuda": "CUDA", "rocm": "ROCm", "mps": "MPS", "cpu": "the CPU"}
 DEVICES = tuple(NAMES)
 WINDOWS = os.name == "nt"
 SYSTEM = platform.system()
-CORE = ("numpy", "scipy", "av<19", "onnxruntime", "num2words", "pocketsphinx; python_version < '3.14'")
+CORE = ("numpy", "scipy", "av<19", "onnxruntime", "pocketsphinx; python_version < '3.14'")
 TORCH = "torch>=2.6"
 SPEECH = ("transformers>=4.40", "faster-whisper")  # openai-whisper has no wheels, which some computers cannot build
 SPACE = {"cuda": 9, "rocm": 18, "mps": 2, "cpu": 2}  # GB, with what pip unpacks on the way

@@ -26,7 +26,7 @@ PYTHONS = ("3.11", "3.13")  # of the official builds: 4.2 to 5.0, and from 5.1 o
 OTHER_PYTHONS = ("3.14",)  # of Linux distributions: in the lock, but only bundled if asked for
 
 # What the worker imports beside numpy, which Blender has; versions come from requirements.lock.
-PACKAGES = ("av", "num2words", "onnxruntime", "pocketsphinx", "scipy")
+PACKAGES = ("av", "onnxruntime", "pocketsphinx", "scipy")
 # Blender 4.2 brings numpy 1.24, for which newer versions of scipy don't load; one version shares most of its files.
 SCIPY = "1.15.3"
 NOT_MADE = {("pocketsphinx", "3.14")}

@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -18,10 +18,10 @@ import numpy as np
 from ...errors import InputError, shortened
 from ...phones import PHONE_INDEX, SILENCE, VOWELS, Alignment, Phone, Word
 from ..labels import is_silent, to_arpabet
+from ..markup import local_name, xml_root
 from ..transcript import Cue, decoded, subtitles, timed_labels
 from .aligners import ctm_lines, is_ctm, json_track, label_lines, master_labels, mfa_csv
 from .elan import elan_track
-from .markup import local_name, xml_root
 from .mouths import RHUBARB_LINES, moho_dat, mouth_phones, papagayo_pgo, rhubarb_tsv, rhubarb_xml
 from .praat import is_textgrid, textgrid_track
 from .track import Interval, Track
@@ -33,6 +33,7 @@ WORDS_ONLY = "imported-words"
 FORMATS = "TextGrid, ELAN, MFA, Gentle, Whisper, PocketSphinx, Rhubarb, Papagayo, label or karaoke subtitle file"
 LARGEST = 256 * 1024**2  # bytes
 LONGEST = 24 * 3600.0  # s
+LONGEST_LABEL = 100  # spoken words of one label; what has more is no word
 SLIP = 0.02  # s that neighbours may overlap without a word about it: rounding
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, StopIteration, RuntimeError, ArithmeticError)
 FEW = 0.2  # share of the phones that may overlap by more; otherwise the times mean something else
@@ -303,10 +304,10 @@ def ways(label: str) -> list[list[str]]:
     from ..text import spoken_words
 
     found: list[list[str]] = [[]]
-    for item in spoken_words(re.sub(r"[\[\](){}<>*]", "", label)):
-        for spoken in item.spoken:
-            variants = [[phone for phone in way.split() if phone in PHONE_INDEX] for way in pronunciations(spoken)]
-            found = [before + variant for before in found for variant in variants][:8]
+    spoken = (said for item in spoken_words(re.sub(r"[\[\](){}<>*]", "", label)) for said in item.spoken)
+    for said in islice(spoken, LONGEST_LABEL):
+        variants = [[phone for phone in way.split() if phone in PHONE_INDEX] for way in pronunciations(said)]
+        found = [before + variant for before in found for variant in variants][:8]
     return [way for way in found if way]
 
 
