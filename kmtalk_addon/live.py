@@ -17,6 +17,7 @@ from bpy.app.handlers import persistent
 
 from kmtalk_core.completion import same_keys
 from kmtalk_core.motion import Animation, KeyMotions
+from kmtalk_core.results import pack_finished
 from kmtalk_core.settings import Layers, Sliders
 
 from . import clips, compat, follow, keyframes, shape_keys, takes
@@ -41,7 +42,9 @@ class AsLeft:
 
     def on(self, animation: Animation) -> Animation:
         """The result as computed last, with these keys."""
-        unfinished = replace(animation.to_finish, edited=self.edited, generated=animation.generated)
+        unfinished = replace(animation.to_finish, edited=self.edited)
+        if self.edited.any() or len(self.keys.times) != len(animation.keys.times):
+            unfinished = replace(unfinished, generated=animation.generated)
         return replace(animation, keys=self.keys, unfinished=unfinished)
 
 
@@ -97,7 +100,7 @@ def slide(clip: Clip, sliders: Sliders, layers: Layers) -> None:
     parts = takes.parts_on(clip.strip)
     keyframes.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
     shape_keys.make_room_for(clip.obj, clip.names, animation)
-    clip.take.finished = takes.pack(animation)
+    clip.take.finished = pack_finished(animation)
     takes.remember(clip.take, clip.line, animation, parts)
     clips.hold_rest(clip.keys)
     show(clip.scene)
@@ -123,7 +126,9 @@ def on_curves(clip: Clip) -> Animation:
     before = takes.shown(clip.take)
     keys = keyframes.read(clip.obj, clip.action, clip.names, clip.line, before)
     controls = keyframes.sample(clip.obj, clip.action, clip.names, clip.line, before)
-    unfinished = before.unfinished and replace(before.unfinished, edited=edits(before, keys))
+    unfinished = before.unfinished and replace(
+        before.unfinished, edited=edits(before, keys), generated=before.generated
+    )
     return replace(before, controls=controls, keys=keys, unfinished=unfinished)
 
 

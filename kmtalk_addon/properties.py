@@ -163,7 +163,8 @@ class KMTalkTake(bpy.types.PropertyGroup):
     ease: IntProperty(description="Frames to ease in and out", default=3)
     result: StringProperty(description="The result as computed last (the bytes of OUT.npz)", subtype="BYTE_STRING")
     finished: StringProperty(
-        description="What sliders have made of the result since (takes.pack); empty: nothing", subtype="BYTE_STRING"
+        description="What sliders have made of the result since (results.pack_finished); empty: nothing",
+        subtype="BYTE_STRING",
     )
     worn: StringProperty(description="Sliders and layers of what lies on the curves (takes.worn)")
     warnings: StringProperty(description="What was noticed on the way, a sentence a line")

@@ -12,18 +12,17 @@ import io
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
 import bpy
-import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.motion import Animation, KeyMotions
+from kmtalk_core.motion import Animation
 from kmtalk_core.phones import Phone, Word
-from kmtalk_core.results import load_animation
-from kmtalk_core.settings import Layers, Sliders, known_fields, settings_of
+from kmtalk_core.results import load_animation, unpack_finished
+from kmtalk_core.settings import Layers, Sliders, settings_of
 
 from . import clips, keyframes, shape_keys
 from .session import current
@@ -244,7 +243,7 @@ def loaded(result: bytes) -> Animation:
 def shown(take: bpy.types.PropertyGroup) -> Animation:
     """What lies on the curves if nobody has edited them since: the result, as the sliders have finished it."""
     base = loaded(take.result)
-    return _unpacked(base, take.finished) if take.finished else base
+    return unpack_finished(base, take.finished) if take.finished else base
 
 
 def settings_on(strip: bpy.types.Strip) -> tuple[Sliders, Layers]:
@@ -341,34 +340,6 @@ def remember_missed(take: bpy.types.PropertyGroup, known: Facts) -> None:
         for name, start, end, reason in known.missed:
             item = take.missed.add()
             item.name, item.start, item.end, item.reason = name, start, end, reason
-
-
-def pack(animation: Animation) -> bytes:
-    """What finishing changes in a result."""
-    file = io.BytesIO()
-    np.savez(
-        file,
-        controls=animation.controls,
-        free=animation.to_finish.free,
-        key_times=animation.keys.times,
-        key_controls=animation.keys.controls,
-        edited=animation.to_finish.edited,
-        settings=np.array(json.dumps({"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)})),
-    )
-    return file.getvalue()
-
-
-def _unpacked(base: Animation, finished: bytes) -> Animation:
-    with np.load(io.BytesIO(finished), allow_pickle=False) as arrays:
-        settings = json.loads(str(arrays["settings"]))
-        return replace(
-            base,
-            controls=arrays["controls"],
-            keys=KeyMotions(arrays["key_times"], arrays["key_controls"]),
-            unfinished=replace(base.to_finish, free=arrays["free"], edited=arrays["edited"]),
-            sliders=Sliders(**known_fields(Sliders, settings["sliders"])),
-            layers=Layers(**known_fields(Layers, settings["layers"])),
-        )
 
 
 def _is_heard(items: bpy.types.CollectionProperty, segments: Sequence[Word | Phone]) -> bool:

@@ -16,6 +16,7 @@ from .checkpoint import Checkpoint, load_checkpoint
 from .completion import complete_through, recomplete
 from .easing import smoothly
 from .errors import InputError, KMTalkError
+from .features import MEL_RATE
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
 from .finish.splice import spliced
@@ -24,17 +25,21 @@ from .localization.corrections import corrected
 from .localization.keys import key_instants
 from .localization.within_words import placed
 from .motion import Animation, KeyMotions, Unfinished, frame_times
+from .origin import origin_of
 from .packed import Preceded
 from .phones import Alignment
 from .pitch import pitch_contour
 from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
+from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 
 Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
+MIN_RATE = 5.0  # Hz of features
+UNUSABLE = "This checkpoint does not hold what its networks need; export it again."
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 
 
@@ -52,10 +57,16 @@ class Animator:
         self._checkpoint = load_checkpoint(checkpoint)
         if "method" in self._checkpoint.config:
             raise InputError("This checkpoint moves vertices; open it with kmtalk_core.opening.open_animator.")
-        self._rate = float(self._checkpoint.config["dimensions"]["feature_rate"])
-        if tuple(self._checkpoint.config["controls"]) != SPEECH_CONTROLS:
+        try:
+            self._rate = float(self._checkpoint.config["dimensions"]["feature_rate"])
+            controls = tuple(self._checkpoint.config["controls"])
+        except (KeyError, TypeError, ValueError):
+            raise InputError(UNUSABLE) from None
+        if not MIN_RATE <= self._rate <= MEL_RATE:
+            raise InputError(UNUSABLE)
+        if controls != SPEECH_CONTROLS:
             raise InputError("This checkpoint drives other controls than this version of KMTalk; train it again.")
-        self._backend = _load_backend(backend, self._checkpoint)
+        self._backend = Guarded(_load_backend(backend, self._checkpoint))
 
     @property
     def model(self) -> str:
@@ -99,6 +110,7 @@ class Animator:
             sliders=request.sliders,
             layers=request.layers,
             lip_line=request.lip_line,
+            origin=origin_of(request),
         )
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
@@ -123,6 +135,7 @@ class Animator:
             )
         if not len(keys.times):
             raise InputError("All key motions are gone; keep at least one, or generate again.")
+        keys.check_near(animation.alignment.duration)
         if not set(SPEECH_CONTROLS) <= set(animation.control_names):
             raise InputError("This result lacks controls that the model moves; generate it again.")
         column = {name: index for index, name in enumerate(animation.control_names)}
@@ -170,7 +183,8 @@ class Animator:
             **{f.name: getattr(animation.layers, f.name) for f in fields(animation.layers)},
         )
         fresh = self.animate(sound, wish, section(progress, 0.0, 0.9))
-        result, keys = spliced(animation, fresh)
+        origin = animation.origin and animation.origin.corrected(request.corrections)
+        result, keys = spliced(replace(animation, origin=origin), fresh)
         return result if keys is result.keys else self.complete(result, keys, section(progress, 0.9, 1.0))
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
@@ -235,19 +249,32 @@ def _with_pitch(heard: Heard, sound: Sound) -> np.ndarray:
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:
-    if name == "torch":
-        try:
-            from .runtime.torch_backend import TorchBackend
-        except ImportError:
-            raise KMTalkError("The torch backend needs torch; install it, or use --backend onnx.") from None
-        return TorchBackend(checkpoint)
-    if name not in ("auto", "onnx"):
+    if name not in ("auto", "onnx", "torch"):
         raise InputError(f"There is no backend {name!r}; choose auto, onnx or torch.")
+    kind = _torch_backend() if name == "torch" else _onnx_backend()
+    try:
+        return kind(checkpoint)
+    except (KMTalkError, MemoryError, OSError):
+        raise
+    except Exception as error:  # runtimes have exceptions of their own
+        said = str(error).strip().partition("\n")[0][:120]
+        raise InputError(f"{UNUSABLE} ({said})") from None
+
+
+def _torch_backend() -> Callable[[Checkpoint], Backend]:
+    try:
+        from .runtime.torch_backend import TorchBackend
+    except ImportError:
+        raise KMTalkError("The torch backend needs torch; install it, or use --backend onnx.") from None
+    return TorchBackend
+
+
+def _onnx_backend() -> Callable[[Checkpoint], Backend]:
     try:
         from .runtime.onnx_backend import OnnxBackend
     except ImportError:
         raise KMTalkError("onnxruntime is missing or does not load here; install it with pip.") from None
-    return OnnxBackend(checkpoint)
+    return OnnxBackend
 
 
 def _part(progress: Progress, begin: float, end: float, doing: str) -> Callable[[float], None]:

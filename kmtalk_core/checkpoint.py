@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from .archives import parsed
 from .assets import COMPACT_CHECKPOINT
-from .errors import InputError
+from .errors import InputError, KMTalkError
 from .files import load_npz, save_npz
 
 FORMAT = 1
@@ -68,24 +69,28 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
     expected = str(arrays.pop("sha256"))
     if _digest(arrays) != expected:
         raise InputError(f"{path} is damaged (its checksum differs); copy or install it again.")
-    config = json.loads(str(arrays.pop("config")))
-    if config.pop("format") != FORMAT:
-        raise InputError(f"{path} was written by another version of KMTalk; export it again with this version.")
-    shared = config.pop("shared")
-    weights = {name.removeprefix("weights/"): a for name, a in arrays.items() if name.startswith("weights/")}
-    graphs = {
-        name: Graph(arrays[f"graphs/{name}"].tobytes(), {k: (w, bool(t)) for k, (w, t) in shared[name].items()})
-        for name in shared
-    }
+    try:
+        config = parsed(str(arrays.pop("config")))
+        if config.pop("format") != FORMAT:
+            raise InputError(f"{path} was written by another version of KMTalk; export it again with this version.")
+        shared = config.pop("shared")
+        weights = {name.removeprefix("weights/"): a for name, a in arrays.items() if name.startswith("weights/")}
+        graphs = {
+            name: Graph(arrays[f"graphs/{name}"].tobytes(), {k: (w, bool(t)) for k, (w, t) in shared[name].items()})
+            for name in shared
+        }
+        if not isinstance(config["name"], str):
+            raise ValueError
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{path} does not hold what a checkpoint must; export it again.") from None
     return Checkpoint(config, weights, graphs, expected)
 
 
 def moves_vertices(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a checkpoint at paper scale, as `networks.method` saves it; weights are not read."""
     try:
-        with np.load(path, allow_pickle=False) as z:
-            return "method" in json.loads(str(z["config"]))
-    except Exception:  # no checkpoint at all: `load_checkpoint` says so
+        return "method" in parsed(str(load_npz(path, ("config",))["config"]))
+    except (KMTalkError, KeyError, TypeError, ValueError):  # no checkpoint at all: `load_checkpoint` says so
         return False
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,7 @@ def write_json(animation: Result, path: Path) -> None:
         "warnings": list(animation.alignment.warnings),
         "audio_sha256": animation.audio_sha256,
         "model": animation.model,
+        "origin": animation.origin and asdict(animation.origin),
     }
     path.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import errno
+import io
 import math
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from .archives import Unreadable, read_arrays
 from .errors import InputError, KMTalkError, StorageError
 from .leftovers import unfinished_name
 
@@ -24,15 +26,18 @@ LARGE = 256 * 1024**2  # bytes: larger arrays are kept on disk rather than in me
 ROWS = 64  # rows of such an array that are handled at once
 
 
-def load_npz(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read every array of an .npz; never unpickles."""
+def load_npz(path: str | os.PathLike[str] | IO[bytes], names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays of an .npz, or those of `names` that it has; never unpickles. Raises InputError.
+
+    A file that would unpack to far more than arrays of its size can hold is refused. `path` may be an open file too.
+    """
+    where = "The data" if isinstance(path, io.IOBase) else path
     try:
-        with np.load(path, allow_pickle=False) as z:
-            return {name: z[name] for name in z.files}
+        return dict(read_arrays(path, names))
     except FileNotFoundError:
         raise InputError(f"There is no file {path}; check the path.") from None
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError):
-        raise InputError(f"{path} is not a readable .npz file; it may be damaged or of another format.") from None
+    except Unreadable as reason:
+        raise InputError(f"{where} is not a readable .npz file; {reason}.") from None
 
 
 def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str], compressed: bool = True) -> None:

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .checks import is_finite
 from .errors import InputError
+from .origin import Origin
 from .phones import Alignment
 from .rig.lip_line import LipLine
 from .settings import Layers, Sliders
 
+OUTSIDE = 60.0  # s before and after a sound in which keys may lie
+DENSEST = 240.0  # keys a second
 ON_FRAME = 1e-4  # frames from a whole one, at which a key still counts as on it
 
 
@@ -26,8 +30,16 @@ class KeyMotions:
             raise InputError("Key motions need times of shape (m,) and controls of shape (m, C) with the same m.")
         if len(self.times) > 1 and not (np.diff(self.times) > 0).all():
             raise InputError("The times of the key motions must ascend; sort them and remove duplicates.")
-        if not (np.isfinite(self.times).all() and finite(self.controls)):
+        if not (np.isfinite(self.times).all() and is_finite(self.controls)):
             raise InputError("The key motions contain NaN or infinite values; correct or delete those keys.")
+
+    def check_near(self, duration: float) -> None:
+        """Raise InputError if a key lies far outside of a sound of `duration` s, or keys are denser than any motion."""
+        far = self.times[(self.times < -OUTSIDE) | (self.times > duration + OUTSIDE)]
+        if len(far):
+            raise InputError(f"A key motion lies at {far[0]:g} s, far outside of the sound; move or delete it.")
+        if len(self.times) > DENSEST * (duration + 2 * OUTSIDE):
+            raise InputError(f"There are {len(self.times)} key motions, too many for {duration:.1f} s; delete some.")
 
     def later(self, frames: int, fps: float) -> KeyMotions:
         """The same by so many frames later; back again, their times are bit for bit what they were."""
@@ -36,11 +48,6 @@ class KeyMotions:
         at = np.rint(self.times * fps)
         on_frame = np.abs(self.times * fps - at) < ON_FRAME
         return KeyMotions(np.where(on_frame, (at + frames) / fps, self.times + frames / fps), self.controls)
-
-
-def finite(array: np.ndarray, rows: int = 64) -> bool:
-    """Whether all numbers are finite, looked at some rows at a time: poses of a mesh may lie on disk."""
-    return all(np.isfinite(array[low : low + rows]).all() for low in range(0, len(array), rows))
 
 
 def frame_times(duration: float, fps: float) -> np.ndarray:
@@ -83,9 +90,9 @@ class Animation:
     `times` (T,) s = frame / `fps`; `controls` (T, C) float32 in the order of `control_names`; `keys` the key motions
     over the same controls; `alignment` the phones and words they came from. `features` (N, d) float16 are the audio
     features at `feature_rate` Hz that completion needs when it runs again without the sound; the first of them is
-    `feature_lead` s before the sound. `unfinished` is None where the result comes from elsewhere. `sliders` and
-    `layers` are how it was finished, `lip_line` is that of the head it was finished for (None: the rig's). `vertices`
-    (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any.
+    `feature_lead` s before the sound. `sliders` and `layers` are how it was finished, `lip_line` is that of the head it
+    was finished for (None: the rig's). `vertices` (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any.
+    `unfinished` and `origin` are None where the result comes from elsewhere.
     """
 
     fps: float
@@ -105,6 +112,7 @@ class Animation:
     feature_lead: float = 0.0
     vertices: np.ndarray | None = None
     faces: np.ndarray | None = None
+    origin: Origin | None = None
 
     @property
     def key_times(self) -> np.ndarray:
@@ -166,6 +174,7 @@ class VertexAnimation:
     key_vertices: np.ndarray
     transform: np.ndarray
     generated: GeneratedVertices | None = None
+    origin: Origin | None = None
 
     @property
     def key_frames(self) -> np.ndarray:

@@ -15,13 +15,14 @@ from .settings import Layers, Settings, Sliders, part_of
 class Request(Settings):
     """What is wanted of one sound: all settings, and what follows. Raises InputError for values that are out of range.
 
-    `alignment` (imported) wins over `transcript`, which is in `language`; `corrections` are applied to either; `tools`:
-    which Whisper and MFA the localizers of that name use; `lip_line` (`rig.mouth.lip_line`): the lips that contacts are
-    made for, None for those of the articulation rig.
+    `alignment` (imported; `alignment_name` is its file's) wins over `transcript`, which is in `language`; `corrections`
+    are applied to either; `tools`: which Whisper and MFA the localizers of that name use; `lip_line`
+    (`rig.mouth.lip_line`): the lips that contacts are made for, None for those of the articulation rig.
     """
 
     transcript: str | None = None
     alignment: Alignment | None = None
+    alignment_name: str = ""
     corrections: tuple[Correction, ...] = ()
     tools: Tools = field(default_factory=Tools.from_environment)
     lip_line: LipLine | None = None

@@ -2,53 +2,116 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import IO, Any
 
 import numpy as np
 
-from .errors import InputError
+from .archives import parsed
+from .checks import FINISHED, FINISHED_AND_EDITED, NAMES, Misfit, check_arrays, check_some
+from .errors import InputError, KMTalkError
 from .files import load_npz, save_npz
-from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Unfinished, VertexAnimation, finite
-from .phones import Alignment, Phone, Word
+from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Unfinished, VertexAnimation
+from .origin import Origin
+from .phones import PHONES, Alignment, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
 from .rig.lip_line import LipLine
 from .settings import Layers, Sliders, known_fields
 
 Path = str | os.PathLike[str]
+Open = IO[bytes]  # results that a .blend keeps
 Arrays = dict[str, np.ndarray]
 
 
 def save_animation(animation: Animation | VertexAnimation, path: Path, compressed: bool = True) -> None:
     """Write OUT.npz whole or not at all; the same result gives the same bytes. Uncompressed is much faster."""
-    arrays = _controls_of(animation) if isinstance(animation, Animation) else _vertices_of(animation)
-    save_npz({**_common(animation), **arrays}, path, compressed)
-
-
-def load_result(path: Path) -> Animation | VertexAnimation:
-    """Read a result that `save_animation` wrote; raises InputError for anything else."""
-    z = load_npz(path)
+    own = _controls_of(animation) if isinstance(animation, Animation) else _vertices_of(animation)
+    arrays = {**_common(animation), **own}
     try:
+        check_arrays(arrays)
+    except Misfit as fault:
+        raise KMTalkError(f"The result was not written ({fault}); the sound or the checkpoint is damaged.") from None
+    save_npz(arrays, path, compressed)
+
+
+def pack_finished(animation: Animation) -> bytes:
+    """What finishing changes in a result, for `unpack_finished` on the result itself."""
+    unfinished, edited = animation.to_finish, {}
+    if (generated := unfinished.generated) is not None:
+        edited = {
+            "generated_free": generated.free,
+            "generated_key_times": generated.keys.times,
+            "generated_key_controls": generated.keys.controls,
+        }
+    file = io.BytesIO()
+    np.savez(
+        file,
+        **edited,
+        controls=animation.controls,
+        free=unfinished.free,
+        key_times=animation.keys.times,
+        key_controls=animation.keys.controls,
+        edited=unfinished.edited,
+        settings=np.array(json.dumps({"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)})),
+    )
+    return file.getvalue()
+
+
+def unpack_finished(animation: Animation, packed: bytes) -> Animation:
+    """The result as `pack_finished` left it; raises InputError for damaged data, or of another result."""
+    z = load_npz(io.BytesIO(packed), {**FINISHED, **FINISHED_AND_EDITED})
+    try:
+        kinds = {**FINISHED, **FINISHED_AND_EDITED} if "generated_free" in z else FINISHED
+        check_some(z, kinds, T=len(animation.times), C=len(animation.control_names))
+        generated = None
+        if "generated_free" in z:
+            keys = KeyMotions(z["generated_key_times"], z["generated_key_controls"])
+            generated = Generated(z["generated_free"], keys)
+        settings = parsed(str(z["settings"]))
+        return replace(
+            animation,
+            controls=z["controls"],
+            keys=KeyMotions(z["key_times"], z["key_controls"]),
+            unfinished=replace(animation.to_finish, free=z["free"], edited=z["edited"], generated=generated),
+            sliders=Sliders(**known_fields(Sliders, settings["sliders"])),
+            layers=Layers(**known_fields(Layers, settings["layers"])),
+        )
+    except (TypeError, ValueError, KeyError, AttributeError, KMTalkError):
+        raise InputError("What sliders made of this line is damaged; generate it again.") from None
+
+
+def load_result(path: Path | Open) -> Animation | VertexAnimation:
+    """Read a result that `save_animation` wrote; raises InputError for anything else."""
+    z = load_npz(path, NAMES)
+    where = _called(path)
+    again = "generate it again" if isinstance(path, io.IOBase) else "make it again with `kmtalk animate`"
+    try:
+        check_arrays(z)
         animation = _vertex_animation(z) if "key_vertices" in z else _animation(z)
     except KeyError as missing:
-        raise InputError(
-            f"{path} is not a KMTalk result ({missing.args[0]} is missing); make it with `kmtalk animate`."
-        ) from None
-    except (TypeError, ValueError, IndexError):
-        raise InputError(
-            f"{path} is damaged: its arrays do not fit together; make it again with `kmtalk animate`."
-        ) from None
+        raise InputError(f"{where} is not a KMTalk result ({missing.args[0]} is missing); {again}.") from None
+    except (TypeError, ValueError, AttributeError, KMTalkError) as error:
+        reason = str(error).rstrip(".") if isinstance(error, Misfit | KMTalkError) else "its settings cannot be read"
+        raise InputError(f"{where} is damaged ({reason}); {again}.") from None
     return animation
 
 
-def load_animation(path: Path) -> Animation:
+def load_animation(path: Path | Open) -> Animation:
     """Read a result in control space; raises InputError for anything else."""
     animation = load_result(path)
     if isinstance(animation, VertexAnimation):
-        raise InputError(f"{path} moves vertices and has no controls; this works on results with controls only.")
+        raise InputError(
+            f"{_called(path)} moves vertices and has no controls; this works on results with controls only."
+        )
     return animation
+
+
+def _called(path: Path | Open) -> str:
+    return "The line's result" if isinstance(path, io.IOBase) else str(path)
 
 
 def load_vertex_animation(path: Path) -> VertexAnimation:
@@ -65,7 +128,7 @@ def load_keys(path: Path, control_names: tuple[str, ...], audio_sha256: str | No
     Columns are matched by `control_names` where the file has them, so that a subset or another order is understood.
     Raises InputError if the file says that they are of another sound than that with this checksum.
     """
-    z = load_npz(path)
+    z = load_npz(path, ("key_times", "key_controls", "control_names", "audio_sha256"))
     if audio_sha256 is not None and "audio_sha256" in z and str(z["audio_sha256"]) != audio_sha256:
         raise InputError(f"The keys of {path} are of another sound; carry them over with `kmtalk carry OLD NEW`.")
     if "key_times" not in z or "key_controls" not in z:
@@ -88,7 +151,7 @@ def load_keys(path: Path, control_names: tuple[str, ...], audio_sha256: str | No
 def load_key_vertices(path: Path, vertices: int) -> KeyMotions:
     """Edited key motions in vertex space: any .npz with `key_times` (m,) and `key_vertices` (m, V, 3), a whole OUT.npz
     included → poses (m, 3 V)."""
-    z = load_npz(path)
+    z = load_npz(path, ("key_times", "key_vertices"))
     if "key_times" not in z or "key_vertices" not in z:
         raise InputError(f"{path} holds no key motions; it needs key_times (m,) and key_vertices (m, V, 3).")
     times, poses = z["key_times"], z["key_vertices"]
@@ -126,6 +189,7 @@ def _common(animation: Animation | VertexAnimation) -> Arrays:
         "model": np.array(animation.model),
         "features": animation.features.astype(np.float16, copy=False),
         "feature_rate": np.array(animation.feature_rate, np.float64),
+        **({} if animation.origin is None else {"origin": np.array(animation.origin.as_json)}),
     }
 
 
@@ -192,8 +256,8 @@ def _mesh(vertices: np.ndarray, faces: np.ndarray) -> Arrays:
 
 
 def _animation(z: Mapping[str, np.ndarray]) -> Animation:
-    """Raises KeyError, ValueError, TypeError or IndexError where arrays are missing or do not fit together."""
-    animation = Animation(
+    """From arrays that `check_arrays` has passed."""
+    return Animation(
         fps=float(z["fps"]),
         times=z["times"],
         control_names=tuple(str(n) for n in z["control_names"]),
@@ -208,14 +272,12 @@ def _animation(z: Mapping[str, np.ndarray]) -> Animation:
         feature_lead=float(z.get("feature_lead", 0.0)),
         vertices=z.get("vertices"),
         faces=z.get("faces"),
+        origin=_origin(z),
     )
-    if not _is_consistent(animation):
-        raise ValueError
-    return animation
 
 
 def _vertex_animation(z: Mapping[str, np.ndarray]) -> VertexAnimation:
-    animation = VertexAnimation(
+    return VertexAnimation(
         fps=float(z["fps"]),
         times=z["times"],
         alignment=_alignment(z),
@@ -232,30 +294,13 @@ def _vertex_animation(z: Mapping[str, np.ndarray]) -> VertexAnimation:
         generated=GeneratedVertices(z["generated_frames"], z["generated_vertices"], z["generated_key_times"])
         if "generated_frames" in z
         else None,
+        origin=_origin(z),
     )
-    count = len(animation.template)
-    if (
-        not _is_sound(animation)
-        or animation.template.shape != (count, 3)
-        or animation.vertices.shape != (len(animation.times), count, 3)
-        or animation.key_vertices.shape != (len(animation.key_times), count, 3)
-        or animation.transform.shape != (3, 3)
-        or not all(
-            a.dtype.kind == "f" and finite(a)
-            for a in (
-                animation.template,
-                animation.key_vertices,
-                animation.transform,
-                animation.vertices,
-                animation.key_times,
-            )
-        )
-    ):
-        raise ValueError
-    return animation
 
 
 def _alignment(z: Mapping[str, np.ndarray]) -> Alignment:
+    if unknown := set(z["phone_labels"].tolist()) - set(PHONES):
+        raise Misfit(f"there is no phone {min(unknown):.8}")
     labels, starts, ends = z["word_labels"], z["word_starts"], z["word_ends"]
     # Files of before confidence have none of it: 1.
     confidences = z["word_confidences"] if "word_confidences" in z else np.ones(len(labels))
@@ -274,13 +319,19 @@ def _alignment(z: Mapping[str, np.ndarray]) -> Alignment:
     )
 
 
+def _origin(z: Mapping[str, np.ndarray]) -> Origin | None:
+    return Origin.from_json(str(z["origin"])) if "origin" in z else None
+
+
 def _finishing(z: Mapping[str, np.ndarray]) -> dict:
     """The fields of a result that finishing it anew needs; none of them in a result from elsewhere."""
     if "speech" not in z:
         return {}
+    if z["speech"].shape[1] != len(SPEECH_CONTROLS):
+        raise Misfit(f"speech has the shape {z['speech'].shape}")
     free = z["controls"].copy()
     free[z["contact_frames"]] = z["contact_free"]
-    settings = json.loads(str(z["settings"]))
+    settings = parsed(str(z["settings"]))
     generated = None
     if "generated_frames" in z:
         former = free.copy()
@@ -290,46 +341,13 @@ def _finishing(z: Mapping[str, np.ndarray]) -> dict:
         "unfinished": Unfinished(z["speech"], free, z["key_edited"], z["prosody"], generated),
         "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
         "layers": Layers(**known_fields(Layers, settings["layers"])),
-        "lip_line": LipLine(**settings["lip_line"]) if "lip_line" in settings else None,
+        "lip_line": _lip_line(settings["lip_line"]) if "lip_line" in settings else None,
     }
 
 
-def _is_sound(animation: Animation | VertexAnimation) -> bool:
-    """Whether what every result holds can be worked with."""
-    times = animation.times
-    return (
-        len(times) > 0
-        and times.dtype.kind == "f"
-        and bool(np.isfinite(times).all())
-        and animation.features.ndim == 2
-        and len(animation.features) > 0
-        and 0 < animation.fps < np.inf
-        and 0 < animation.feature_rate < np.inf
-    )
-
-
-def _is_consistent(animation: Animation) -> bool:
-    frames, count = len(animation.times), len(animation.control_names)
-    vertices, faces, unfinished = animation.vertices, animation.faces, animation.unfinished
-    if unfinished is not None and (
-        unfinished.speech.shape != (frames, len(SPEECH_CONTROLS))
-        or unfinished.edited.shape != animation.keys.times.shape
-        or unfinished.edited.dtype != bool
-        or unfinished.prosody.ndim != 2
-        or not all(
-            a.dtype.kind == "f" and np.isfinite(a).all()
-            for a in (unfinished.speech, unfinished.free, unfinished.prosody)
-        )
-    ):
-        return False
-    return (
-        _is_sound(animation)
-        and 0 <= animation.feature_lead < 1
-        and all(
-            a.dtype.kind == "f" and bool(np.isfinite(a).all())
-            for a in (animation.controls, animation.keys.times, animation.keys.controls)
-        )
-        and animation.controls.shape == (frames, count)
-        and animation.keys.controls.shape[1] == count
-        and (vertices is None or (vertices.ndim == 3 and vertices.shape[::2] == (frames, 3) and faces is not None))
-    )
+def _lip_line(told: Mapping[str, Any]) -> LipLine:
+    opening = {str(name): float(mm) for name, mm in told["opening"].items()}
+    lips = LipLine(float(told["rest"]), opening)
+    if not np.isfinite([lips.rest, *opening.values()]).all():
+        raise Misfit("the lip line is not finite")
+    return lips

@@ -21,9 +21,11 @@ from .errors import InputError, KMTalkError
 from .files import blocks, scratch
 from .localization.keys import RULES, KeyInstants, key_instants
 from .motion import GeneratedVertices, KeyMotions, VertexAnimation, frame_times, nearest_frames
+from .origin import origin_of
 from .phones import Alignment
 from .request import Request
 from .rig.mesh import Mesh
+from .runtime.guarded import NOT_FINITE
 from .runtime.inference import at_times, complete_motion, pieces
 from .settings import Layers, Sliders, settings_of
 
@@ -103,7 +105,7 @@ class VertexAnimator:
             moved = self._inferred(sound, times, self._style(subject), template, part)
         vertices = moved.reshape(len(times), -1, 3)
         for rows in blocks(len(vertices)):
-            vertices[rows] = _onto(template, vertices[rows], transform)
+            vertices[rows] = _finite(_onto(template, vertices[rows], transform))
         poses = scratch((len(frames), *template.shape))
         for rows in blocks(len(frames)):
             poses[rows] = vertices[frames[rows]]
@@ -122,6 +124,7 @@ class VertexAnimator:
             key_times=instants.times,
             key_vertices=poses,
             transform=transform,
+            origin=origin_of(request),
         )
 
     def complete(
@@ -145,6 +148,7 @@ class VertexAnimator:
             raise InputError(
                 f"The edited keys have {keys.controls.shape[1] // 3} vertices, the result {len(animation.template)}."
             )
+        keys.check_near(animation.alignment.duration)
         frames = nearest_frames(keys.times, animation.fps)
         if (np.diff(frames) < 1).any():
             raise InputError("Two key motions fall on the same frame; move or delete one of them.")
@@ -269,7 +273,7 @@ class VertexAnimator:
             near = [_near(keys, at[0] - CONTEXT, at[-1] + CONTEXT) for keys in (before, after)]
             change = complete_through(near[1], at, complete) - complete_through(near[0], at, complete)
             change *= fade(span, at)[:, None]
-            vertices[inside[rows]] += change.reshape(len(at), -1, 3).astype(np.float32)
+            vertices[inside[rows]] += _finite(change.reshape(len(at), -1, 3).astype(np.float32))
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, float]:
@@ -289,6 +293,12 @@ def _onto(template: np.ndarray, moved: np.ndarray, transform: np.ndarray) -> np.
     if (transform == np.eye(3)).all():
         return template.astype(np.float32) + moved
     return (template + moved.astype(np.float64) @ transform.T).astype(np.float32)
+
+
+def _finite(motion: np.ndarray) -> np.ndarray:
+    if not np.isfinite(motion).all():
+        raise KMTalkError(NOT_FINITE)
+    return motion
 
 
 def _displacement(template: np.ndarray, poses: np.ndarray, inverse: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def result(alignment: Alignment, fps: float = 30.0, sliders: Sliders | None = No
     keys = KeyMotions(at / fps, np.zeros((len(at), len(ALL_CONTROLS)), np.float32))
     bare = Animation(
         fps, times, ALL_CONTROLS, np.zeros((len(times), len(ALL_CONTROLS)), np.float32), keys, alignment, "0" * 64,
-        "test", np.zeros((9, 4), np.float16), 25.0,
+        "test", np.zeros((200, 4), np.float16), 25.0,
         Unfinished(speech, np.zeros((len(times), len(ALL_CONTROLS)), np.float32), np.zeros(len(at), bool),
                    np.zeros((200, 3), np.float16)),
         sliders=sliders or Sliders(), layers=STILL,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..errors import InputError, KMTalkError
+from ..errors import InputError, KMTalkError, shortened
 from ..settings import KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
 from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter
 from .batch.command import add_diff_options
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from ..motion import Animation, VertexAnimation
     from ..request import Request
     from ..vertex_animator import VertexAnimator
+
+DETAILS = "KMTALK_DETAILS"  # variable of the environment: whether tracebacks are shown
 
 
 def build_parser() -> Parser:
@@ -306,6 +310,7 @@ def make_request(options: argparse.Namespace, sound: Sound) -> Request:
     return Request(
         transcript=read_transcript(options),
         alignment=alignment,
+        alignment_name="" if options.alignment is None else options.alignment.name,
         tools=read_tools(options),
         corrections=read_corrections(options, sound),
         **{setting.name: getattr(options, setting.name) for setting in settings_of(Request)},
@@ -399,3 +404,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         progress.error("interrupted; nothing was written.")
         return 1
+    except Exception as error:
+        if os.environ.get(DETAILS):
+            traceback.print_exc()
+        progress.error(f"KMTalk met an error of its own ({told(error)}); set {DETAILS}=1 to see more, and report it.")
+        return 1
+
+
+def told(error: Exception) -> str:
+    """Kind and message of an error that nobody has foreseen, in one short line."""
+    return f"{type(error).__name__}: {shortened(error, 120)}" if str(error) else type(error).__name__

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ..errors import InputError
-from .speech import Speech
+from .speech import Speech, architecture_only
 
 # Name in a configuration → module and class; imported on demand.
 METHODS = {
@@ -169,26 +169,44 @@ def save_method(method: Method, name: str, facts: Mapping[str, Any], path: str |
 
 
 def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
-    """The method of a checkpoint that `save_method` wrote, in evaluation mode on the CPU. Raises InputError."""
+    """The method of a checkpoint that `save_method` wrote, in evaluation mode on the CPU.
+
+    Nothing is fetched and no code but this package's is run, whatever the checkpoint says. Raises InputError.
+    """
     checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path)
     if "method" not in checkpoint.config:
         raise InputError("This checkpoint is a compact model in control space; choose one trained on vertices.")
+    try:
+        method = make_method(
+            str(checkpoint.config["method"]), _local(checkpoint.config["options"]), _geometry(checkpoint)
+        )
+        weights = {k.removeprefix("network."): v for k, v in checkpoint.weights.items() if k.startswith("network.")}
+        method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        said = str(error).strip().partition("\n")[0][:120]
+        raise InputError(f"This checkpoint does not hold what its method needs ({said}); export it again.") from None
+    return method.eval()
+
+
+def _local(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's configuration without pre-trained sources, and without what only training needs."""
+    kept = {name: table for name, table in options.items() if name != "lip_reading"}
+    return {**kept, "speech": architecture_only(options["speech"])}
+
+
+def _geometry(checkpoint: Checkpoint) -> Geometry:
     about = checkpoint.config["geometry"]
     arrays = {key: checkpoint.weights.get(f"geometry.{key}") for key in GEOMETRY_ARRAYS}
-    geometry = Geometry(
-        vertices=about["vertices"],
-        fps=about["fps"],
+    return Geometry(
+        vertices=int(about["vertices"]),
+        fps=float(about["fps"]),
         lips=_needed(arrays["lips"]),
         upper_face=_needed(arrays["upper_face"]),
-        subjects=tuple(about["subjects"]),
-        unit=about["unit"],
+        subjects=tuple(str(subject) for subject in about["subjects"]),
+        unit=float(about["unit"]),
         faces=arrays["faces"],
         template=checkpoint.weights.get("geometry.template"),
     )
-    method = make_method(checkpoint.config["method"], checkpoint.config["options"], geometry)
-    weights = {k.removeprefix("network."): v for k, v in checkpoint.weights.items() if k.startswith("network.")}
-    method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in weights.items()})
-    return method.eval()
 
 
 def _needed(array: np.ndarray | None) -> np.ndarray:

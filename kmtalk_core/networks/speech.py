@@ -20,6 +20,11 @@ from ..errors import InputError, KMTalkError
 SAMPLE_RATE = 16_000  # Hz
 TRAINABLE = ("none", "transformer", "all")
 INTERPOLATE = ("before", "after")
+# Of transformers' configurations those that are words; others may name what is to be fetched or run.
+WORDS = {
+    "model_type", "hidden_act", "feat_extract_norm", "feat_extract_activation", "feat_proj_layer_norm",
+    "ctc_loss_reduction", "adapter_act", "position_embeddings_type",
+}  # fmt: skip
 INSTALL = "The package transformers is missing; install it with `pip install transformers`."
 
 
@@ -57,6 +62,15 @@ class Speech:
 
     def to(self, device: torch.device) -> Speech:
         return Speech(self.samples.to(device), self.lengths.to(device))
+
+
+def architecture_only(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The table [speech] of a checkpoint without anything that would be fetched or run: its weights it has itself."""
+    given = options.get("architecture", {})
+    if not isinstance(given, Mapping) or "model_type" not in given:
+        raise InputError("This checkpoint lacks the architecture of its speech encoder; export it again.")
+    plain = {k: v for k, v in given.items() if k in WORDS or not (isinstance(v, str | Mapping) or k.startswith("_"))}
+    return {**options, "source": "", "architecture": plain, "download": False}
 
 
 def normalised(samples: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
+from ..archives import parsed
 from ..errors import InputError
 from ..settings import KeySettings, LocalizerSettings, Settings
 
@@ -169,8 +170,7 @@ def encode_request(number: int, request: Request) -> str:
 
 def decode_request(line: str) -> tuple[int, Request]:
     """The id and the request of one line; raises InputError if it is none."""
-    number, kind, arguments = _decoded(line, "op", _REQUESTS)
-    return number, kind(**arguments)
+    return _decoded(line, "op", _REQUESTS)
 
 
 def encode_answer(answer: Answer) -> str:
@@ -180,13 +180,12 @@ def encode_answer(answer: Answer) -> str:
 
 def decode_answer(line: str) -> Answer:
     """The answer of one line; raises InputError if it is none."""
-    number, kind, arguments = _decoded(line, "event", _ANSWERS)
-    return kind(id=number, **arguments)
+    return _decoded(line, "event", _ANSWERS)[1]
 
 
-def _decoded(line: str, tag: str, kinds: Mapping[str, type]) -> tuple[int, type, dict]:
+def _decoded(line: str, tag: str, kinds: Mapping[str, type]) -> tuple[int, Any]:
     try:
-        message = json.loads(line)
+        message = parsed(line)
         number, kind = int(message.pop("id")), kinds[message.pop(tag)]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{line[:80]!r} is no message of the worker; send JSON with id and {tag}.") from None
@@ -194,4 +193,12 @@ def _decoded(line: str, tag: str, kinds: Mapping[str, type]) -> tuple[int, type,
     unknown = [name for name in message if name not in known]
     if unknown:
         raise InputError(f"{kind.__name__} has no argument {unknown[0]}; it takes {', '.join(known)}.")
-    return number, kind, message
+    if "id" in known:
+        message["id"] = number
+    if missing := [name for name, f in known.items() if name not in message and _has_no_default(f)]:
+        raise InputError(f"{kind.__name__} lacks the argument {missing[0]}.")
+    return number, kind(**message)
+
+
+def _has_no_default(f: Field[Any]) -> bool:
+    return f.default is MISSING and f.default_factory is MISSING

@@ -32,6 +32,7 @@ def request_of(message: Animate, sound: Sound) -> tuple[Request, tuple[str, ...]
     request = Request(
         transcript=_transcript(message, sound),
         alignment=_alignment(message, sound),
+        alignment_name=Path(message.alignment or "").name,
         corrections=corrections,
         tools=replace(Tools.from_environment(), **message.tools),
         **_settings(message, Settings),

@@ -1,5 +1,7 @@
 """Checkpoints at paper scale through the façade and the command line: as evaluated, editable, any mesh and length."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from kmtalk_core import files
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import COMPACT_CHECKPOINT
 from kmtalk_core.audio import Sound, load_sound
+from kmtalk_core.checkpoint import load_checkpoint, save_checkpoint
 from kmtalk_core.command import cli
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import load_npz, save_npz
@@ -262,3 +265,31 @@ def test_edits_in_any_order_and_taken_back_in_vertex_space(animated, animator, t
     again = animator.complete(loaded, KeyMotions(np.delete(times, 4), np.delete(both, 4, 0)))
     back = animator.complete(again, animated.key_poses)
     assert np.array_equal(back.vertices, animated.vertices) and back.generated is None
+
+
+def test_a_checkpoint_fetches_and_runs_nothing_whatever_it_names(checkpoint, tmp_path, monkeypatch):
+    """Hub ids, remote code and kernels, which transformers would fetch and run."""
+    import transformers
+
+    for kind in (transformers.AutoModel, transformers.AutoModelForCTC, transformers.AutoConfig):
+        monkeypatch.setattr(kind, "from_pretrained", lambda *_, **__: pytest.fail("went for a hub id"))
+    seen = []
+    made = transformers.AutoConfig.for_model
+    monkeypatch.setattr(transformers.AutoConfig, "for_model", lambda **given: seen.append(given) or made(**given))
+    good = load_checkpoint(checkpoint)
+    options = good.config["options"]
+    named = {"auto_map": {"AutoModel": "someone/model--code.Model"}, "attn_implementation": "someone/kernel"}
+    architecture = {**options["speech"]["architecture"], **named, "_name_or_path": "someone/model"}
+    speech = {**options["speech"], "source": "someone/model", "download": True, "architecture": architecture}
+    bad = {**options, "speech": speech, "lip_reading": {"recogniser": "someone/recogniser"}}
+    save_checkpoint(replace(good, config={**good.config, "options": bad}), tmp_path / "bad.npz")
+    assert open_animator(tmp_path / "bad.npz").subjects
+    assert seen and not {*named, "_name_or_path"} & {name for given in seen for name in given}
+    for wrong in ({"source": "someone/model"}, {"architecture": {}}, "someone/model"):
+        config = {**good.config, "options": {**options, "speech": wrong}}
+        save_checkpoint(replace(good, config=config), tmp_path / "bad.npz")
+        with pytest.raises(InputError, match="export it again"):
+            open_animator(tmp_path / "bad.npz")
+    save_checkpoint(replace(good, weights={}), tmp_path / "bad.npz")
+    with pytest.raises(InputError, match=r"again"):
+        open_animator(tmp_path / "bad.npz")

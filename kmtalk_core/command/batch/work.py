@@ -134,6 +134,7 @@ def animate(job: Job, animator: Animator, tell: Tell) -> Report:
     request = Request(
         transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
         alignment=load_alignment(line.alignment, line.alignment_fps) if line.alignment else job.aligned,
+        alignment_name=line.alignment.name if line.alignment else "",
         corrections=load_corrections(line.corrections, sound.sha256) if line.corrections else (),
         **{setting.name: getattr(line, setting.name) for setting in settings_of(Settings)},
     )
