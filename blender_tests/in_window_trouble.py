@@ -1,6 +1,7 @@
 """What users do while KMTalk works, in a window: undo, delete, rename, open files; never a crash, always a sentence."""
 
 import sys
+import time
 from pathlib import Path
 
 import bpy
@@ -85,19 +86,20 @@ def switch_off():
 
 WORKS = ""  # as if nothing had happened
 DONE = {
-    undo: WORKS, undo_and_redo: WORKS, rename: WORKS, other_workspace: WORKS, other_buttons: WORKS,
     undo_everything: "is gone", delete_strip: "The strip Line is gone", delete_scene: "The scene Scene is gone",
     delete_head: "The mesh Head is gone", other_rate: "was changed meanwhile", edit_mode: "is in Edit Mode",
     open_file: None, switch_off: None,
+    undo: WORKS, undo_and_redo: WORKS, rename: WORKS, other_workspace: WORKS, other_buttons: WORKS,
 }  # fmt: skip
 
 
 def story():
     yield 1.0
-    for disturb, says in DONE.items():
-        for requests in (1, 2):  # while the rig is built, and while the face is animated
-            yield from trouble(disturb, says, requests)
-            print("survived", disturb.__name__, requests, flush=True)
+    begin = time.monotonic()
+    for number, (disturb, says) in enumerate(DONE.items()):
+        # While the rig is built, or while the face is animated.
+        yield from trouble(disturb, says, 1 + number % 2)
+        print(f"{time.monotonic() - begin:.0f} s: survived {disturb.__name__}", flush=True)
 
 
 def trouble(disturb, says, requests):
@@ -106,6 +108,7 @@ def trouble(disturb, says, requests):
     yield 0.3
     bpy.ops.ed.undo_push(message="empty")
     head = window.scene_with_head()
+    window.module("compat").all_strips(bpy.context.scene)[0].frame_final_end = 90  # shorter is quicker
     bpy.ops.ed.undo_push(message="scene")
     head.location.x = 0.5
     bpy.ops.ed.undo_push(message="moved")

@@ -251,7 +251,7 @@ def _follow(scene: bpy.types.Scene) -> None:
     try:
         follow(scene)
     except Exception as error:  # a traceback in a handler helps nobody
-        current.explain_quietly(error)
+        current.explain(error)
         _note(scene)
     finally:
         current.following = False

@@ -89,12 +89,8 @@ class Session:
 
     def explain(self, error: Exception) -> str:
         """One sentence, which is kept for the panel too. A traceback goes to the console only."""
-        self.error = sentence(error)
+        self.error, self.error_seen = sentence(error), None
         return self.error
-
-    def explain_quietly(self, error: Exception) -> None:
-        """Keep one sentence for the panel; work on its way goes on."""
-        self.error = sentence(error)
 
     def end_worker(self) -> None:
         """The next job starts another."""

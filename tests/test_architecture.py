@@ -1,6 +1,7 @@
 """The rules of the architecture: rooms, one direction of dependence, nothing heavy at import, licences of assets."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,7 @@ def test_every_asset_of_others_is_attributed():
     """What the project made itself is under its own licence; NOTICE names the rest and where its terms are."""
     own = {
         "report.html",
+        "environment.lock",
         "kmtalk_compact.npz",
         "model_card.md",
         "demo_head.npz",
@@ -165,6 +167,14 @@ def test_every_asset_of_others_is_attributed():
 def test_style(check):
     done = subprocess.run([sys.executable, "-m", "ruff", *check, "."], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_what_is_evaluated_on_import_exists_in_the_oldest_blender():
+    """Before 4.4 `bpy.types.Strip` has another name: evaluated annotations name compat.StripType."""
+    for path in (ROOT / "kmtalk_addon").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        named = re.search(r"bpy\.types\.\w*Strip\b", text)
+        assert "from __future__ import annotations" in text or named is None, path
 
 
 def test_operators_stay_thin():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -62,7 +63,11 @@ def test_it_is_made_with_progress_and_tested(plan, tmp_path):
     assert (packages / "kmtalk_core" / "networks" / "kmtalk.py").is_file()
     lines = installs(tmp_path)
     assert len(lines) == 4 and all("--index-url https://mirror.example/simple" in line for line in lines)
-    assert "torch>=2.6" in lines[2] and "faster-whisper" in lines[3] and "transformers" in lines[3]
+    assert "torch==2." in lines[2]
+    for place, part, name in ((0, "pip", "pip"), (1, "core", "onnxruntime"), (3, "speech", "faster-whisper")):
+        assert "--require-hashes --no-deps --only-binary=:all: -r" in lines[place]
+        pins = (Path(plan.folder) / f"{part}.txt").read_text()
+        assert f"{name}==" in pins and pins.count("==") <= pins.count("--hash=sha256:")
 
 
 def test_torch_may_come_from_an_index_of_its_own(plan, tmp_path):
@@ -95,7 +100,7 @@ def test_it_goes_on_where_it_stopped(plan, tmp_path):
     assert state_of(plan.folder)["done"] == ["venv", "pip", "packages"] and not ready(plan.folder)
     (tmp_path / "play").write_text("well")
     list(build(plan))
-    asked_for_torch = ["torch>=2.6" in line for line in installs(tmp_path)]
+    asked_for_torch = ["torch==" in line for line in installs(tmp_path)]
     assert ready(plan.folder) and asked_for_torch == [False, False, True, True, False]
 
 
@@ -189,3 +194,13 @@ def test_the_self_test_compares_torch_with_the_embedded_model(monkeypatch):
     found = self_test.examine()
     assert found["times_real_time"] > 0 and found["embedded_times_real_time"] > 0
     assert 0 < found["difference"] < 1e-3, "the same weights, but another arithmetic"
+
+
+def test_every_package_of_the_environment_is_pinned_with_checksums():
+    text = environment.LOCK.read_text(encoding="utf-8")
+    _, *wanted = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)
+    assert len(wanted) > 30
+    for pin in wanted:
+        assert re.match(r"[a-z0-9-]+==[0-9][\w.]*( ; [^\\]+)? \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n)+", pin), pin
+    names = {pin.split("==")[0] for pin in wanted}
+    assert {"numpy", "scipy", "av", "onnxruntime", "transformers", "faster-whisper", "pip"} <= names

@@ -32,9 +32,10 @@ NAMES = {"cuda": "CUDA", "rocm": "ROCm", "mps": "MPS", "cpu": "the CPU"}
 DEVICES = tuple(NAMES)
 WINDOWS = os.name == "nt"
 SYSTEM = platform.system()
-CORE = ("numpy", "scipy", "av<19", "onnxruntime", "pocketsphinx; python_version < '3.14'")
-TORCH = "torch>=2.6"
-SPEECH = ("transformers>=4.40", "faster-whisper")  # openai-whisper has no wheels, which some computers cannot build
+# Made by tools/environment_lock.py. Its part "speech" has faster-whisper, for openai-whisper has no wheels, and some
+# computers cannot build them.
+LOCK = Path(__file__).resolve().parents[1] / "assets" / "environment.lock"
+TORCH = "torch==2.13.0"  # has another checksum for each graphics card; the index that it comes from answers for it
 SPACE = {"cuda": 9, "rocm": 18, "mps": 2, "cpu": 2}  # GB, with what pip unpacks on the way
 SPACE_FOR_SPEECH = 1  # GB
 PAUSE = 0.05  # s that are spent between two pieces of news
@@ -193,13 +194,21 @@ def _steps(plan: Plan) -> list[tuple[str, str, float, list[str]]]:
     builds = ["--index-url", plan.torch_index] if plan.torch_index else index
     steps = [
         ("venv", "making the environment", 0.0, [plan.python, "-I", "-m", "venv", str(Path(plan.folder) / "python")]),
-        ("pip", "bringing pip up to date", 0.03, [*install, *index, "--upgrade", "pip"]),
-        ("packages", "installing KMTalk's packages", 0.05, [*install, *index, "--prefer-binary", *CORE]),
+        ("pip", "bringing pip up to date", 0.03, [*install, *index, *_locked(plan, "pip")]),
+        ("packages", "installing KMTalk's packages", 0.05, [*install, *index, *_locked(plan, "core")]),
         ("torch", f"installing torch for {plan.device}", 0.2, [*install, *builds, "--progress-bar", "raw", TORCH]),
     ]
     if plan.speech:
-        steps.append(("speech", "installing Whisper", 0.8, [*install, *index, "--prefer-binary", *SPEECH]))
+        steps.append(("speech", "installing Whisper", 0.8, [*install, *index, *_locked(plan, "speech")]))
     return [*steps, ("core", "copying KMTalk", 0.93, [])]
+
+
+def _locked(plan: Plan, part: str) -> list[str]:
+    """Arguments for pip: the wheels of a part of LOCK that have its checksums, and nothing else."""
+    text = re.split(r"^# (\w+)\n", LOCK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    path = Path(plan.folder) / f"{part}.txt"
+    path.write_text(dict(zip(text[1::2], text[2::2], strict=True))[part], encoding="utf-8")
+    return ["--require-hashes", "--no-deps", "--only-binary=:all:", "-r", str(path)]
 
 
 def _works(folder: Path) -> bool:
@@ -228,6 +237,7 @@ def _run(
 ) -> Iterator[News]:
     """Run a command; its lines go to the log, and to `said`. It is ended with all its children if this is closed."""
     variables = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "PIP_TARGET"}
+    variables["NoDefaultCurrentDirectoryInExePath"] = "1"  # the working folder may be that of a .blend from anywhere
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     heard: list[str] = []
     with (folder / LOG).open("a", encoding="utf-8") as log:
@@ -236,7 +246,7 @@ def _run(
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                 encoding="utf-8", errors="replace", env=variables, creationflags=NO_WINDOW,
-                start_new_session=not WINDOWS,
+                start_new_session=not WINDOWS, cwd=folder,
             )  # fmt: skip
         except OSError as error:
             raise KMTalkError(f"Cannot start {command[0]} ({error.strerror}); choose another Python.") from None

@@ -8,6 +8,7 @@ import pytest
 from kmtalk_addon import operators, panels, session, strip
 from kmtalk_addon.glances import Glances
 from kmtalk_addon.wrapping import wrapped
+from kmtalk_core.errors import KMTalkError
 
 
 def fits(part: str) -> bool:
@@ -70,6 +71,8 @@ def test_an_error_goes_when_its_cause_goes(head, add_strip):
     assert panels.error_to_show(bpy.context)
     sound_strip.frame_offset_end = -5
     assert not panels.error_to_show(bpy.context)
+    session.current.explain(KMTalkError("The sound is too short."))  # again, of what the strip plays now
+    assert panels.error_to_show(bpy.context) and panels.error_to_show(bpy.context)
     session.current.error = "Something else is wrong."
     assert panels.error_to_show(bpy.context)
     assert bpy.ops.kmtalk.dismiss() == {"FINISHED"} and not panels.error_to_show(bpy.context)
