@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -165,15 +166,14 @@ def gather(folder: Path, journal: Journal) -> list[Shard]:
 
     Raises KMTalkError while one of them is at work.
     """
-    shards = []
-    for path in sorted(folder.glob(f"{STEM}.*-of-*{ENDING}")):
-        number, _, count = path.name[len(STEM) + 1 : -len(ENDING)].partition("-of-")
-        if number.isdigit() and count.isdigit():
-            shards.append(Shard(int(number), int(count)))
-            with Journal(folder, shards[-1]) as part:
-                journal.write(part.entries().values())
-            for gone in (path, path.with_name(f"{path.name}-journal")):
-                gone.unlink(missing_ok=True)
+    names = [path.name[len(STEM) + 1 : -len(ENDING)] for path in folder.glob(f"{STEM}.*-of-*{ENDING}")]
+    shards = [Shard(*map(int, name.split("-of-"))) for name in names if re.fullmatch(r"[0-9]+-of-[0-9]+", name)]
+    with ExitStack() as opened:
+        for part in [opened.enter_context(Journal(folder, shard)) for shard in shards]:  # all of them, or none
+            journal.write(part.entries().values())
+    for shard in shards:
+        for path in folder.glob(f"{STEM}.{shard.label}{ENDING}*"):
+            path.unlink(missing_ok=True)
     return shards
 
 
