@@ -398,7 +398,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         progress.error(f"{error.filename or 'A file'} cannot be used ({error.strerror}); check path and free space.")
         return 1
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
+            raise
         progress.error("Not enough memory; work on a shorter sound or leave out --vertices.")
         return 1
     except KeyboardInterrupt:

@@ -57,7 +57,8 @@ def differences(
     for folder in (a, b):
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}; give two folders of `kmtalk batch`, or two results.")
-    names = sorted({path.relative_to(folder).as_posix() for folder in (a, b) for path in folder.rglob("*.npz")})
+    found = {path.relative_to(folder) for folder in (a, b) for path in folder.rglob("*.npz")}
+    names = sorted(path.as_posix() for path in found if not path.name.startswith("."))  # such are not whole yet
     if not names:
         raise InputError(f"In {a} and {b} are no results; give two folders of `kmtalk batch`.")
     for number, name in enumerate(names, 1):

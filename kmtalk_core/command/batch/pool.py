@@ -25,7 +25,7 @@ from ...errors import KMTalkError
 from ..stopping import Stop
 
 START = 300.0  # s that a worker may take until it is ready
-BEGIN = 120.0  # s that a job may take before it tells how long it will
+BEGIN = 120.0  # s that a job may take to begin, and then to tell how long it will take
 GRACE = 3.0  # s that jobs in work get to end when asked to stop
 FAILED_STARTS = 3  # in a row, then the workers cannot start at all
 AHEAD = 2  # jobs that a worker holds: one in work, one waiting
@@ -64,7 +64,7 @@ class _Worker:
 
     @property
     def is_timed(self) -> bool:
-        return self.began or not self.ready
+        return bool(self.jobs) or not self.ready
 
     def end(self) -> None:
         self.unwanted = True
@@ -146,6 +146,8 @@ class Pool:
         for depth in range(ahead):
             for worker in self._workers[:count]:
                 if waiting and worker.ready and len(worker.jobs) == depth and not (worker.late or worker.unwanted):
+                    if not worker.jobs:
+                        worker.deadline = time.monotonic() + BEGIN
                     given.append((worker, waiting.popleft()))
                     worker.jobs.append(given[-1][1])
         if given:
@@ -180,17 +182,17 @@ class Pool:
     def _heed(self, worker: _Worker, message: tuple[Any, ...]) -> list[Ended]:
         kind, *rest = message
         if kind == "ready":
-            worker.ready, self._failed_starts = True, 0
+            worker.ready = True
         elif kind == "unable":
             raise KMTalkError(rest[0])
         elif kind == "began":
-            worker.began, worker.deadline = True, time.monotonic() + BEGIN
+            worker.began, worker.deadline, self._failed_starts = True, time.monotonic() + BEGIN, 0
         elif kind == "takes":
             worker.deadline = time.monotonic() + rest[1]
         elif kind == "done":
             number, result = rest
             worker.jobs.remove(number)
-            worker.began = False
+            worker.began, worker.deadline = False, time.monotonic() + BEGIN
             return [Ended(number, result, attempts=self._attempts[number] + 1)]
         elif kind == "gone":
             return self._take_leave(worker)
@@ -200,7 +202,7 @@ class Pool:
         """A worker is gone: what it had in work is suspected, what waited for it waits again."""
         self._workers.remove(worker)
         status = _bury(worker.process)
-        if not worker.ready and not worker.unwanted:
+        if not worker.began and not worker.unwanted and (worker.late or not worker.ready):
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS:
                 last = worker.said[-1] if worker.said else f"status {status}"

@@ -7,7 +7,7 @@ and the report is kept up to date while the lines are made.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -63,14 +63,15 @@ def run_batch(
             for gone in gather(folder, journal):
                 for old in folder.glob(f"{REPORT}.{gone.label}.*"):
                     old.unlink(missing_ok=True)
-        for place in {folder, *((folder / line.out).parent for line in lines)}:
-            remove_leftovers(place)
+        places = {folder, *((folder / line.out).parent for line in lines)}
+        clear(places)
         run = _Run(lines, folder, journal, stop, progress, resume, known, shard)
         try:
             run.work(workers or cores(), unable or {})
             run.write_down()
             run.write_report()
         except BaseException as error:
+            clear(places)  # what workers had in work when they were ended
             for write in (run.write_down, run.write_report):
                 with suppress(KMTalkError):
                     write()
@@ -82,6 +83,12 @@ def run_batch(
                 "Give the same command with --resume to go on."
             )
         return run.outcome
+
+
+def clear(folders: Iterable[Path]) -> None:
+    """Remove what killed workers left, of this run or of former ones."""
+    for folder in folders:
+        remove_leftovers(folder)
 
 
 def plan(lines: Sequence[Line], folder: Path, resume: bool, unable: Mapping[int, str]) -> list[str]:

@@ -19,11 +19,13 @@ def align_together(
     waiting: Sequence[tuple[int, Line]], progress: Callable[[float, str], None]
 ) -> tuple[dict[int, Alignment], dict[int, Report]]:
     """Lines for whisper-mfa by one run of each tool, which take long to start: alignments, and what failed."""
+    chosen = [(index, line) for index, line in waiting if line.localizer == "whisper-mfa" and not line.alignment]
+    if not chosen:
+        return {}, {}
     from ...audio import load_sound
     from ...localization.transcript import read_transcript
     from ...localization.whisper_mfa import localize_many
 
-    chosen = [(index, line) for index, line in waiting if line.localizer == "whisper-mfa" and not line.alignment]
     failed: dict[int, Report] = {}
     ready: dict[int, tuple[Callable[[], Sound], str | None]] = {}
     for index, line in chosen:
