@@ -157,18 +157,18 @@ def write_film(path: Path, painter: Painter, vertices: np.ndarray, rest: np.ndar
 
     centre = rest[30] * [0, 1, 1]
     height = 2.6 * float(np.linalg.norm(rest[27] - rest[8]))
+
+    def frames() -> Iterator[np.ndarray]:
+        for pose in vertices:
+            yield np.concatenate([painter.paint(pose, View(yaw, centre, height), FILM) for yaw in YAW.values()], axis=1)
+
     with tempfile.TemporaryDirectory(prefix="kmtalk-sheets-") as folder:
-        paths = []
-        for number, pose in enumerate(vertices):
-            pictures = [painter.paint(pose, View(yaw, centre, height), FILM) for yaw in YAW.values()]
-            paths.append(Path(folder, f"{number:05}.png"))
-            Image.fromarray(np.concatenate(pictures, axis=1)).save(paths[-1], compress_level=1)
         wav = Path(folder, "sound.wav")
         with wave.open(str(wav), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
             heard = sound.samples[: round(len(vertices) / FPS * SAMPLE_RATE)]
             file.writeframes(np.rint(heard * 32767).astype("<i2").tobytes())
-        encode(paths, FPS, wav, path)
+        encode(frames(), FPS, wav, path)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kmtalk_core.assets import ASSETS
 from kmtalk_core.command.cli import Parser, Progress
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
+
+if TYPE_CHECKING:
+    from .blend import Shot
+    from .film import Moment, Picture
 
 OUTPUT = Path(__file__).parent.parent / "demo_output"
 SAMPLE = ASSETS / "sample_speech.flac"
@@ -39,15 +49,13 @@ def make_demo(options: argparse.Namespace, progress: Progress) -> None:
     """Make the four files and print where they are. Raises KMTalkError."""
     try:
         from .blend import animate_scene, save_blend
-        from .render import close_up, mix_sound, quiet, render_frames, write_film
+        from .render import quiet
     except ImportError as error:
         raise KMTalkError(
             f"Blender's Python package does not load ({error}); on Debian and Ubuntu, "
             f"`sudo apt-get install {BLENDER_LIBRARIES}` brings what it needs."
         ) from None
     from kmtalk_core.rig.mesh import load_mesh
-
-    from .contact_sheet import choose_poses, write_sheet
 
     audio, transcript, name = options.audio, options.transcript, "demo"
     if audio is None:
@@ -71,29 +79,80 @@ def make_demo(options: argparse.Namespace, progress: Progress) -> None:
     with quiet():
         save_blend(blend)
 
-    with tempfile.TemporaryDirectory(prefix="kmtalk-demo-") as folder:
-        poses = choose_poses(shot.animation)
-        print(f"3/4 Rendering the contact sheet: {len(poses)} poses from the front and the side", flush=True)
-        numbers = [shot.scene.frame_start + pose.frame for pose in poses]
-        rows = []
-        for number, view in enumerate(("front", "side")):
-            with close_up(shot.scene, view):
-                part = progress.span(number / 2, (number + 1) / 2)
-                rows.append(render_frames(shot.scene, numbers, Path(folder) / view, part))
-        write_sheet(poses, *rows, sheet)
-
-        print(f"4/4 Rendering the film: {len(shot.animation.times)} frames", flush=True)
-        mix_sound(Path(folder) / "sound.wav")
-        numbers = range(shot.scene.frame_start, shot.scene.frame_end + 1)
-        frames = render_frames(shot.scene, numbers, Path(folder) / "film", progress)
-        write_film(frames, shot.animation.fps, Path(folder) / "sound.wav", film)
-
+    shoot_film(shot, film, sheet, progress)
     progress.clear()
     print("\nDone:")
     for path, what in (
         (film, "the film"), (blend, "opens and plays in Blender"), (sheet, "poses by phone"), (npz, "the numbers"),
     ):  # fmt: skip
         print(f"  {path}  {what}")
+
+
+def shoot_film(shot: Shot, film: Path, sheet: Path, progress: Progress) -> None:
+    """Edit a key motion of `shot`; make the film and the contact sheet. Raises KMTalkError."""
+    from .blend import edit_key
+    from .contact_sheet import choose_poses, write_sheet
+    from .edit import choose_key
+    from .film import SECONDS, Played, compose, frames_needed, moments, soundtrack
+    from .pictures import take_all
+    from .render import AUDIO_RATE, mix_sound, quiet, read_wav, write_film, write_wav
+    from .shooting import Recording, prepare
+
+    animation, shown = shot.animation, choose_poses(shot.animation)
+    key = choose_key(animation)
+    frames = sorted({*frames_needed(animation, key), *(pose.frame for pose in shown)})
+    generated = Recording.of(shot, frames)
+    with quiet():
+        edit = edit_key(shot, key) if key is not None else None
+    script = moments(animation, edit)
+    sheet_poses = [Played(pose.frame) for pose in shown]
+    # Each pose once, however often it is seen; the contact sheet's come last.
+    poses = list(dict.fromkeys([p for m in script for p, _ in (m.left, m.right)] + sheet_poses))
+    number = {pose: place for place, pose in enumerate(poses)}
+
+    print("3/4 Measuring how light falls on the head", flush=True)
+    shoot = prepare(shot, generated, edit, poses, progress)
+
+    pictures = list(dict.fromkeys(picture for moment in script for picture in (moment.left, moment.right)))
+    close_ups = [(pose, f"{view} close-up") for view in ("front", "side") for pose in sheet_poses]
+    print(f"4/4 Drawing the film, {len(script)} frames, and the contact sheet", flush=True)
+    if len(animation.times) > SECONDS * animation.fps + 1:
+        print(f"    The film shows the first {SECONDS:g} s of the speech; the .blend and the .npz have all of it.")
+    wanted = [(number[pose], view) for pose, view in [*close_ups, *pictures]]
+    taken = take_all(shoot, wanted)
+    close = [next(taken) for _ in close_ups]
+    write_sheet(shown, close[: len(shown)], close[len(shown) :], sheet)
+    with tempfile.TemporaryDirectory(prefix="kmtalk-demo-") as folder:
+        wav = Path(folder) / "sound.wav"
+        mix_sound(wav)
+        write_wav(soundtrack(script, animation.fps, read_wav(wav), AUDIO_RATE), wav)
+        shelf = Shelf(zip(pictures, taken, strict=False), script)
+        drawn = compose(script, animation, edit, shelf)
+        write_film(progress_of(drawn, len(script), progress), animation.fps, wav, film)
+
+
+def progress_of(frames: Iterator[np.ndarray], count: int, progress: Progress) -> Iterator[np.ndarray]:
+    """The same frames, and how far they are."""
+    start = time.monotonic()
+    for done, frame in enumerate(frames, start=1):
+        left = (time.monotonic() - start) / done * (count - done)
+        progress(done / count, f"frame {done} of {count}, {left:.0f} s left")
+        yield frame
+
+
+class Shelf:
+    """Hands out pictures as they arrive, and keeps each for as long as it is needed again."""
+
+    def __init__(self, arriving: Iterator[tuple[Picture, np.ndarray]], script: Sequence[Moment]) -> None:
+        self._arriving, self._kept = arriving, dict[Any, np.ndarray]()
+        self._needed = Counter(picture for moment in script for picture in (moment.left, moment.right))
+
+    def __call__(self, picture: Picture) -> np.ndarray:
+        while picture not in self._kept:
+            name, pixels = next(self._arriving)
+            self._kept[name] = pixels
+        self._needed[picture] -= 1
+        return self._kept[picture] if self._needed[picture] else self._kept.pop(picture)
 
 
 if __name__ == "__main__":

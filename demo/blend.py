@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -11,8 +12,9 @@ from mathutils import Matrix
 
 import kmtalk_addon
 from kmtalk_addon import api, compat, keyframes
-from kmtalk_addon.lipsync import Options, read_take
+from kmtalk_addon.lipsync import Options
 from kmtalk_addon.shape_keys import LANDMARKS
+from kmtalk_addon.takes import read_take
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import load_npz, written_whole
@@ -22,6 +24,7 @@ from kmtalk_core.rig.mesh import Mesh
 from kmtalk_core.rig.profiles import find_landmarks
 
 from . import scene as stage
+from .edit import CHANGES, MOST, Edit
 
 FPS = 24  # frames a second
 SIZE = (480, 480)  # pixels
@@ -60,12 +63,37 @@ def animate_scene(audio: Path, transcript: str | None, mesh: Mesh | None) -> Sho
     strip.kmtalk.transcript = " ".join((transcript or "").split())  # for the panel, and for generating again
     # Packed, so that the file plays with its sound wherever it is moved.
     strip.sound.pack()
-    take = keyframes.own_action(head).kmtalk_takes[0]
-    _, animation = read_take(take)
+    animation, result = animation_of(head), bytes(_take(head).result)
     scene.frame_start, scene.frame_end = 1, len(animation.times)
     scene.frame_set(1)
     show_head(head)
-    return Shot(scene, head, animation, bytes(take.result), outcome.warnings)
+    return Shot(scene, head, animation, result, outcome.warnings)
+
+
+def animation_of(head: bpy.types.Object) -> Animation:
+    """What the add-on has put on `head`."""
+    return read_take(_take(head))[1]
+
+
+def _take(head: bpy.types.Object) -> Any:
+    return keyframes.own_action(head).kmtalk_takes[0]
+
+
+def edit_key(shot: Shot, key: int) -> Edit:
+    """Set keyframes on that key motion and re-run completion, as the panel's button does. Raises KMTalkError."""
+    before, blocks = shot.animation, shot.head.data.shape_keys.key_blocks
+    frame = shot.scene.frame_start + int(before.key_frames[key])
+    for control, more in CHANGES.items():
+        column = before.control_names.index(control)
+        if not before.controls[:, column].any():
+            continue  # the line leaves it alone: one keyframe would hold it from end to end
+        block = blocks[control]
+        block.value = min(float(before.keys.controls[key, column]) + more, MOST)
+        block.keyframe_insert("value", frame=frame)
+    api.complete(shot.head, scene=shot.scene)
+    after = animation_of(shot.head)
+    jaw = float(before.keys.controls[key, before.control_names.index("jawOpen")])
+    return Edit(key, "jawOpen", (jaw, min(jaw + CHANGES["jawOpen"], MOST)), before, after)
 
 
 def set_up_mesh(mesh: Mesh, demo_head: dict[str, np.ndarray], scene: bpy.types.Scene) -> bpy.types.Object:

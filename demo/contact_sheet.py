@@ -64,9 +64,9 @@ def word_at(alignment: Alignment, time: float) -> str:
     return next((word.label for word in alignment.words if word.start <= time <= word.end), "")
 
 
-def write_sheet(poses: Sequence[Pose], fronts: Sequence[Path], sides: Sequence[Path], path: Path) -> None:
-    """Lay out the pictures (all of one size) under each other, front above side; whole or not at all."""
-    width, height = Image.open(fronts[0]).size
+def write_sheet(poses: Sequence[Pose], fronts: Sequence[np.ndarray], sides: Sequence[np.ndarray], path: Path) -> None:
+    """Lay out pictures (H, W, 3) uint8, all of one size, under each other, front above side; whole or not at all."""
+    height, width = fronts[0].shape[:2]
     rows = -(-len(poses) // COLUMNS)
     columns = -(-len(poses) // rows)
     block = 2 * height + LABEL_HEIGHT + GAP
@@ -76,8 +76,8 @@ def write_sheet(poses: Sequence[Pose], fronts: Sequence[Path], sides: Sequence[P
     for number, (pose, front, side) in enumerate(zip(poses, fronts, sides, strict=True)):
         x = GAP + number % columns * (width + GAP)
         y = GAP + number // columns * block
-        sheet.paste(Image.open(front).convert("RGB"), (x, y))
-        sheet.paste(Image.open(side).convert("RGB"), (x, y + height))
+        sheet.paste(Image.fromarray(front), (x, y))
+        sheet.paste(Image.fromarray(side), (x, y + height))
         middle = y + 2 * height + LABEL_HEIGHT // 2
         draw.text((x + 4, middle), pose.phone, INK, large, anchor="lm")
         word = f"“{pose.word}”  " if pose.word else ""

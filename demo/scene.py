@@ -23,6 +23,7 @@ AIM = (0.0, 0.0, -0.022)  # m, between nose and mouth
 TEETH_DEPTH = 0.022  # m behind the incisors, where little light gets
 FRAME_HEIGHT = 0.335  # m, what the picture shows from top to bottom at the head
 COLLECTION = "KMTalk demo"
+WORLD = tuple(0.35 * c for c in (0.55, 0.62, 0.70))  # light from all sides
 
 
 def build_scene(
@@ -185,7 +186,7 @@ def _material(name: str) -> bpy.types.Material:
 RAMPS: dict[str, tuple[str, tuple[tuple[float, tuple[float, float, float]], ...]]] = {
     "skin": ("blush", ((0.0, (0.60, 0.32, 0.215)), (1.0, (0.60, 0.22, 0.145)))),
     "iris": ("gaze", ((0.12, (0.22, 0.26, 0.10)), (0.20, (0.13, 0.24, 0.16)), (0.30, (0.035, 0.09, 0.08)))),
-    "teeth": ("depth", ((0.15, (0.86, 0.81, 0.70)), (1.0, (0.26, 0.20, 0.16)))),
+    "teeth": ("depth", ((0.15, (0.86, 0.81, 0.70)), (1.0, (0.42, 0.33, 0.27)))),
     "eye_white": ("gaze", ((0.33, (0.80, 0.77, 0.74)), (0.85, (0.70, 0.48, 0.44)))),
 }
 
@@ -234,8 +235,8 @@ def set_backdrop(scene: bpy.types.Scene) -> None:
     ):
         element.position, element.color = position, colour
     seen, light = node("ShaderNodeBackground"), node("ShaderNodeBackground")
-    light.inputs["Color"].default_value = (0.55, 0.62, 0.70, 1)
-    light.inputs["Strength"].default_value = 0.35
+    light.inputs["Color"].default_value = (*WORLD, 1)
+    light.inputs["Strength"].default_value = 1.0
     path, mix, output = node("ShaderNodeLightPath"), node("ShaderNodeMixShader"), node("ShaderNodeOutputWorld")
     for source, target in (
         (window.outputs["Window"], offset.inputs[0]),

@@ -24,9 +24,10 @@ SAMPLE = ROOT / "kmtalk_core" / "assets" / "sample_speech.flac"
 DEMO = """
 import sys
 from pathlib import Path
-import demo.__main__, demo.blend, demo.render
+import demo.__main__, demo.bake, demo.film, demo.light, demo.shooting
 demo.__main__.OUTPUT = Path(sys.argv.pop(1))
-demo.blend.SIZE, demo.blend.SAMPLES, demo.render.CLOSE_UP_SIZE = (32, 32), 1, 32
+demo.film.PICTURE, demo.shooting.CLOSE_UP_SIZE, demo.light.POSES, demo.bake.SAMPLES = 64, 32, 2, 1
+demo.film.STILL = 0.25
 sys.exit(demo.__main__.main())
 """
 INSPECT = """
@@ -76,17 +77,24 @@ def test_says_where_the_four_files_are(output):
     assert all(str(folder / name) in text for name in names)
 
 
-def test_film_is_as_long_as_the_sound(output):
+def test_film_shows_the_speech_and_an_edit_with_sound(output):
     folder, _ = output
     animation = load_animation(folder / "short ö.npz")
     with av.open(str(folder / "short ö.mp4")) as film:
         picture, sound = film.streams.video[0], film.streams.audio[0]
         assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
-        assert picture.frames == len(animation.times)
+        assert picture.frames > 1.5 * len(animation.times)
         frame = 1 / animation.fps
         assert float(picture.start_time * picture.time_base) == pytest.approx(0, abs=frame / 2)
         assert float(sound.start_time * sound.time_base) == pytest.approx(0, abs=frame)
-        assert float(sound.duration * sound.time_base) == pytest.approx(len(animation.times) * frame, abs=1.5 * frame)
+        assert float(sound.duration * sound.time_base) == pytest.approx(picture.frames * frame, abs=1.5 * frame)
+        pictures = [image.to_ndarray(format="gray").astype(int) for image in film.decode(video=0)]
+    mouths = np.array(pictures)[:, 41:64]
+    left, right = mouths[..., 10:58], mouths[..., 74:122]
+    differ = np.abs(left - right).mean((1, 2))
+    first = slice(0, len(animation.times))
+    assert differ[first].min() > 5  # two sides of the head, then the same side before and after the edit
+    assert differ[len(animation.times) :].min() < 2 < differ[len(animation.times) :].max()
 
 
 def test_blend_opens_with_sound_keys_and_camera(output):
