@@ -29,6 +29,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=integer(1), metavar="N", help="processes side by side (all processors)")
     sub.add_argument("--dry-run", action="store_true", help="check everything, and say what would be done")
     sub.add_argument("--shard", type=shard, metavar="I/N", help="the I-th of N parts, for farms")
+    sub.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, whose workers do the lines: tcp://host:8786")
     sub.add_argument("--name", metavar="TEMPLATE", help='how results are called: "{scene}/{character}_{line}"')
     sub.add_argument("--profiles", type=Path, metavar="TOML", help="settings for characters, and by name")
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of lines that name none")
@@ -102,6 +103,9 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
         progress.warning(f"Columns that are not KMTalk's go into the report as they are: {', '.join(own)}.")
     if options.shard is not None:
         lines = [line for place, line in enumerate(lines) if options.shard.holds(place)]
+    if options.scheduler is not None:  # other machines have other working folders
+        options.out = options.out.absolute()
+        lines = [line.absolute() for line in lines]
     progress(0.0, "checking files")
     unable = lines_that_cannot_work(lines)
     check_space(options.out, len(lines) - len(unable))
@@ -115,6 +119,7 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
         progress=progress,
         unable=unable,
         shard=options.shard,
+        scheduler=options.scheduler,
     )
     tell_failures(outcome, progress)
     if content_of(options.manifest) != before:

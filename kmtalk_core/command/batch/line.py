@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...settings import Settings
@@ -42,6 +42,10 @@ class Line(Settings):
     def files(self) -> dict[str, Path]:
         """The files that the line names, by field."""
         return {name: path for name in FILES if (path := getattr(self, name)) is not None}
+
+    def absolute(self) -> Line:
+        """The same line, whatever the working folder is."""
+        return replace(self, **{name: path.absolute() for name, path in self.files.items()})  # type: ignore[arg-type]
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from enum import Enum
 from pathlib import Path
 
 from ... import __version__
+from ...archives import Unreadable, read_arrays
 from ...errors import InputError
-from ...files import load_npz
 from ...settings import Settings, settings_of
 from .journal import Entry
 from .line import Line
@@ -72,10 +72,9 @@ def judged(line: Line, folder: Path, known: Entry | None, resume: bool, model: s
 def has_edited_keys(out: Path) -> bool:
     """Whether a result says that an animator edited its keys."""
     try:
-        edited = load_npz(out).get("key_edited")
-    except InputError:
+        return any(bool(edited.any()) for _, edited in read_arrays(out, {"key_edited"}))
+    except (Unreadable, OSError):
         return False
-    return edited is not None and bool(edited.any())
 
 
 def stamps_of(line: Line) -> dict[str, tuple[int, int]]:

@@ -109,7 +109,9 @@ class Pool:
         worker can start.
         """
         content = dict(jobs)
-        self._waiting.extend(number for number, _ in jobs)
+        self._waiting = collections.deque(content)
+        self._suspects.clear()
+        self._attempts.clear()
         while self._stop.by is None and (self._waiting or self._suspects or any(w.jobs for w in self._workers)):
             if self._waiting or any(worker.jobs for worker in self._workers):
                 self._hand_out(self._waiting, self._count, AHEAD, content, handing_out)

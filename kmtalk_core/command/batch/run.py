@@ -16,6 +16,7 @@ from ...errors import Cancelled, KMTalkError, StorageError, storage_trouble
 from ...files import synchronise
 from ...leftovers import remove_leftovers
 from ..stopping import Stop, stopped_by_signals
+from .dask_pool import DaskPool
 from .journal import NAME, Entry, Journal, gather, known_of_others
 from .line import Line
 from .origin import Standing, judged
@@ -44,14 +45,15 @@ def run_batch(
     progress: Progress = lambda fraction, message: None,
     unable: Mapping[int, str] | None = None,
     shard: Shard | None = None,
+    scheduler: str | None = None,
 ) -> Outcome:
     """Animate every line into `folder`, which is made if needed, and write the reports there.
 
     With `resume`, lines are skipped whose result is right; results that were edited by hand are always kept. `workers`
-    processes work side by side, by default as many as there are processors. `unable`: why lines cannot work, by their
-    place. A `shard`, whose lines these are, has a journal and reports of its own; without one, those of shards that
-    were here are gathered. Raises Cancelled, saying how to go on, if it is stopped; StorageError if the disk takes
-    nothing more; KMTalkError if no batch can run there.
+    processes work side by side, by default as many as there are processors, or those of the Dask `scheduler` at that
+    address. `unable`: why lines cannot work, by their place. A `shard`, whose lines these are, has a journal and
+    reports of its own; without one, those of shards that were here are gathered. Raises Cancelled, saying how to go
+    on, if it is stopped; StorageError if the disk takes nothing more; KMTalkError if no batch can run there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def run_batch(
         clear(places)
         run = _Run(lines, folder, journal, stop, progress, resume, known, shard)
         try:
-            run.work(workers or cores(), unable or {})
+            run.work(lambda: pool_of(stop, workers, scheduler), unable or {})
             run.write_down()
             run.write_report()
         except BaseException as error:
@@ -83,6 +85,11 @@ def run_batch(
                 "Give the same command with --resume to go on."
             )
         return run.outcome
+
+
+def pool_of(stop: Stop, workers: int | None, scheduler: str | None) -> Pool | DaskPool:
+    """What does the lines: processes of this machine, or a farm."""
+    return Pool(WORK, workers or cores(), stop) if scheduler is None else DaskPool(WORK, scheduler, stop)
 
 
 def clear(folders: Iterable[Path]) -> None:
@@ -136,7 +143,7 @@ class _Run:
         self._written_at = self._reported_at = time.monotonic()
         self._report_cost = 0.0
 
-    def work(self, workers: int, unable: Mapping[int, str]) -> None:
+    def work(self, make_pool: Callable[[], Pool | DaskPool], unable: Mapping[int, str]) -> None:
         """Do every line but those that are `unable`."""
         aligned, failed = align_together(self._for_mfa(unable), self._heed_stop)
         for index, why in unable.items():
@@ -148,7 +155,9 @@ class _Run:
             for index in range(len(self._lines))
             if index not in failed
         ]
-        with Pool(WORK, workers, self._stop) as pool:
+        if not jobs:
+            return
+        with make_pool() as pool:
             for ended in pool.run(jobs, self._begin):
                 for each in ended:
                     self._take(each.number, self._made(each))
