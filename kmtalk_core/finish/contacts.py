@@ -26,7 +26,7 @@ REST = "rest"  # and of lips that lie together while nothing is said
 RAMP = 0.06  # s into a contact and out of it
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
-SHORTEST = 1 / 24  # s of each hold, so that slow frames show it and fast ones no other
+SHORTEST = 1 / 36  # s of each hold at least: slow frames show nearly what fast ones do
 HOLD = {"P": (0.3, 0.45), "B": (0.3, 0.5), "M": (0.4, 0.6), "F": (0.4, 0.6), "V": (0.4, 0.6)}
 
 _JAW, _CLOSE = SPEECH_CONTROLS.index("jawOpen"), SPEECH_CONTROLS.index("mouthClose")

@@ -19,7 +19,7 @@ from ..phones import Alignment
 
 PIECE = 12.0  # s handed to a network at once
 OVERLAP = 2.0  # s that neighbouring pieces share
-BEFORE = 0.3  # s of silence before speech that its first piece begins with
+BEFORE = 0.5  # s of silence before speech that its first piece begins with
 
 Progress = Callable[[float], None]  # share done, 0…1; may raise Cancelled
 

@@ -52,6 +52,9 @@ class OnnxBackend:
 def _session(graph: Graph, checkpoint: Checkpoint) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Threads would spin more than they work on speech, and those of workers side by side would be in each other's way.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     names, values = [], []
     for name, (weight, transposed) in graph.shared.items():
         array = checkpoint.weights[weight].astype(np.float32)
