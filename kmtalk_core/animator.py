@@ -23,12 +23,10 @@ from .finish.splice import spliced
 from .localization import localize
 from .localization.corrections import corrected
 from .localization.keys import key_instants
-from .localization.within_words import placed
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded
 from .phones import Alignment
-from .pitch import pitch_contour
 from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.guarded import Guarded
@@ -106,7 +104,7 @@ class Animator:
             features=heard.audio,
             feature_rate=heard.rate,
             feature_lead=heard.lead,
-            unfinished=Unfinished(speech, still, none_edited, _with_pitch(heard, sound)),
+            unfinished=Unfinished(speech, still, none_edited, heard.prosody),
             sliders=request.sliders,
             layers=request.layers,
             lip_line=request.lip_line,
@@ -222,6 +220,8 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
     """What was said, and a warning where something was heard that it lacks."""
     log_posteriors = heard.phone_log_posteriors.astype(np.float32)
     if request.alignment is not None:
+        from .localization.within_words import placed
+
         found = placed(request.alignment, sound.duration, lambda: (heard.posteriors_from_start(), heard.rate))
     else:
         # Found among the very frames that were heard, so that silence before the sound changes nothing.
@@ -239,13 +239,6 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
     if not request.corrections:
         return found
     return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, request.language)
-
-
-def _with_pitch(heard: Heard, sound: Sound) -> np.ndarray:
-    """(N, 3) float16: what the layers beside the speech follow: loudness, stress, and pitch in semitones."""
-    samples = Preceded(round(heard.lead * SAMPLE_RATE), sound.stored)
-    pitch = pitch_contour(samples, heard.rate, len(heard.prosody))
-    return np.column_stack([heard.prosody, pitch]).astype(np.float16)
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def machine() -> str:
     spaces = ""
     with suppress(OSError):
         spaces = os.readlink("/proc/self/ns/pid")
-    return hashlib.sha256(f"{socket.gethostname()}\n{spaces}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{platform.node()}\n{spaces}".encode()).hexdigest()[:8]
 
 
 def process_lives(process: int) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .animator import Animator
 from .checkpoint import moves_vertices
 from .errors import InputError
-from .vertex_animator import VertexAnimator
+
+if TYPE_CHECKING:
+    from .vertex_animator import VertexAnimator
 
 
 def open_animator(checkpoint: str | os.PathLike[str] | None = None, backend: str = "auto") -> Animator | VertexAnimator:
@@ -21,4 +24,8 @@ def open_animator(checkpoint: str | os.PathLike[str] | None = None, backend: str
         return Animator(backend=backend)
     if not Path(checkpoint).is_file():
         raise InputError(f"There is no checkpoint {checkpoint}; choose one of `python -m training.train`.")
-    return VertexAnimator(checkpoint, backend) if moves_vertices(checkpoint) else Animator(checkpoint, backend)
+    if not moves_vertices(checkpoint):
+        return Animator(checkpoint, backend)
+    from .vertex_animator import VertexAnimator
+
+    return VertexAnimator(checkpoint, backend)

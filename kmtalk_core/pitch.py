@@ -6,21 +6,23 @@ the speaker's own median. Light on purpose: accents need the rises, not the last
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from .features import SAMPLE_RATE
-from .packed import Samples
+from .packed import Samples, stretch
 
 DECIMATION = 4  # 16 kHz → 4 kHz
 RATE = SAMPLE_RATE // DECIMATION  # Hz
 TAPS = 48  # of the low-pass before it
 CUTOFF = 900.0  # Hz: some harmonics of every voice, little of the second formant
 WINDOW = 200  # samples at RATE: 50 ms, three periods of the lowest voice
-FFT = 512
 LOWEST, HIGHEST = 60.0, 480.0  # Hz
+LONGEST = 67  # lag: a period of LOWEST
+FFT = 288  # at least WINDOW + LONGEST + 2, so that no lag meets the window's other end
 OCTAVE_COST = 0.06  # per octave of lag: of equally good periods the shortest is the voice's
 VOICED = 0.5  # normalized autocorrelation from which a frame is a voice's
 SURE = 0.7  # … and from which it counts for the speaker's median
@@ -29,61 +31,75 @@ REACH = 12.0  # semitones around the median
 CHUNK = 2000  # frames at a time
 
 
+@dataclass(frozen=True)
+class Periodicity:
+    """Of some frames, their power (k,) and normalized autocorrelation (k, LONGEST + 2) at lags of 0, 1, … / RATE s."""
+
+    power: np.ndarray
+    correlation: np.ndarray
+
+
 def pitch_contour(samples: Samples, rate: float, count: int) -> np.ndarray:
     """(n,) samples at 16 kHz → (count,) float32 semitones above the speaker's median at frames 0, 1/rate, … s.
 
     Straight between voiced stretches, level before the first and after the last; all 0 where there is no voice.
     """
-    power, score = _candidates(samples, rate, count, np.array([LOWEST, HIGHEST]))
+    return contour([periodicity(samples, rate, k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
+
+
+def periodicity(samples: Samples, rate: float, first: int, last: int) -> Periodicity:
+    """How periodic (n,) samples at 16 kHz are at frames `first`…`last` - 1, of which there are `rate` a second."""
+    frames = _frames(samples, rate, first, last)
+    spectrum = np.fft.rfft(frames * _window(), FFT)
+    auto = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, FFT)[:, : LONGEST + 2]
+    correlation = auto / np.maximum(auto[:, :1], 1e-12) / _window_correlation()[: LONGEST + 2]
+    return Periodicity(auto[:, 0], correlation.astype(np.float16))  # so exact that no half-tone changes
+
+
+def contour(found: Sequence[Periodicity]) -> np.ndarray:
+    """The pitch of consecutive frames, as `pitch_contour` gives it."""
+    power = np.concatenate([part.power for part in found])
+    best, hertz = _likeliest(found, np.array([LOWEST, HIGHEST]))
+    still = np.zeros(len(power), np.float32)
     loud = power > LOUD * np.percentile(power, 95)
-    sure = loud & (score[0] > SURE)
+    sure = loud & (best > SURE)
     if not sure.any():
-        return np.zeros(count, np.float32)
-    middle = float(np.median(score[1][sure]))
+        return still
+    middle = float(np.median(hertz[sure]))
     octave = 2.0 ** (np.array([-REACH, REACH]) / 12)
-    power, score = _candidates(samples, rate, count, np.clip(middle * octave, LOWEST, HIGHEST))
-    voiced = np.flatnonzero(loud & (score[0] > VOICED))
+    best, hertz = _likeliest(found, np.clip(middle * octave, LOWEST, HIGHEST))
+    voiced = np.flatnonzero(loud & (best > VOICED))
     if not len(voiced):
-        return np.zeros(count, np.float32)
-    semitones = 12 * np.log2(score[1][voiced] / np.median(score[1][voiced]))
-    return np.interp(np.arange(count), voiced, _median_of_five(semitones)).astype(np.float32)
+        return still
+    semitones = 12 * np.log2(hertz[voiced] / np.median(hertz[voiced]))
+    return np.interp(np.arange(len(power)), voiced, _median_of_five(semitones)).astype(np.float32)
 
 
-def _candidates(
-    samples: Samples, rate: float, count: int, limits: np.ndarray
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Power (count,), and for the best period within `limits` Hz its correlation (count,) and frequency (count,)."""
+def _likeliest(found: Sequence[Periodicity], limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For the best period of each frame within `limits` Hz its correlation (count,) and frequency (count,)."""
     shortest, longest = int(np.floor(RATE / limits[1])), int(np.ceil(RATE / limits[0]))
-    cost = OCTAVE_COST * np.log2(np.arange(shortest, longest + 1) / shortest)
-    power, best, hertz = np.zeros(count), np.zeros(count), np.full(count, limits[0])
-    for here, frames in _frames(samples, rate, count):
-        spectrum = np.fft.rfft(frames * _window(), FFT)
-        auto = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, FFT)[:, : longest + 2]
-        power[here] = auto[:, 0]
-        auto = auto / np.maximum(auto[:, :1], 1e-12) / _window_correlation()[: longest + 2]
+    cost = OCTAVE_COST * np.log2(np.arange(shortest, longest + 1, dtype=np.float32) / shortest)
+    best, hertz = [], []
+    for part in found:
+        auto = part.correlation.astype(np.float32)
         lag = shortest + np.argmax(auto[:, shortest : longest + 1] - cost, axis=1)
         rows = np.arange(len(auto))
         before, at, after = auto[rows, lag - 1], auto[rows, lag], auto[rows, lag + 1]
         bend = before - 2 * at + after
         shift = np.where(bend < -1e-9, 0.5 * (before - after) / np.minimum(bend, -1e-9), 0.0)
-        best[here], hertz[here] = at, RATE / (lag + np.clip(shift, -0.5, 0.5))
-    return power, (best, hertz)
+        best.append(at)
+        hertz.append(RATE / (lag + np.clip(shift, -0.5, 0.5)))
+    return np.concatenate(best), np.concatenate(hertz)
 
 
-def _frames(samples: Samples, rate: float, count: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Pieces of the frames (k, WINDOW) at RATE, without their mean, centred at i / `rate` s; zero outside the sound."""
-    for first in range(0, count, CHUNK):
-        last = min(first + CHUNK, count)
-        centres = np.rint(np.arange(first, last) / rate * RATE).astype(np.int64)
-        low, high = centres[0] - WINDOW // 2, centres[-1] + WINDOW // 2
-        begin, end = low * DECIMATION - TAPS // 2, high * DECIMATION + TAPS // 2
-        padded = np.zeros(end - begin, np.float32)
-        inside = slice(max(begin, 0), min(end, len(samples)))
-        if inside.stop > inside.start:
-            padded[inside.start - begin : inside.stop - begin] = samples[inside]
-        slow = np.lib.stride_tricks.sliding_window_view(padded, TAPS)[::DECIMATION][: high - low] @ _low_pass()
-        frames = np.lib.stride_tricks.sliding_window_view(slow, WINDOW)[centres - centres[0]]
-        yield slice(first, last), frames - frames.mean(1, keepdims=True)
+def _frames(samples: Samples, rate: float, first: int, last: int) -> np.ndarray:
+    """(k, WINDOW) at RATE, without their mean, centred at `first` / `rate` s and so on; zero outside of the sound."""
+    centres = np.rint(np.arange(first, last) / rate * RATE).astype(np.int64)
+    low, high = centres[0] - WINDOW // 2, centres[-1] + WINDOW // 2
+    around = stretch(samples, int(low) * DECIMATION - TAPS // 2, int(high) * DECIMATION + TAPS // 2)
+    slow = np.lib.stride_tricks.sliding_window_view(around, TAPS)[::DECIMATION][: high - low] @ _low_pass()
+    frames = np.lib.stride_tricks.sliding_window_view(slow, WINDOW)[centres - centres[0]]
+    return frames - frames.mean(1, keepdims=True)
 
 
 @lru_cache(maxsize=1)

@@ -1,9 +1,11 @@
 """The networks: shapes, masks, gradients, and ONNX that agrees with torch."""
 
+import json
+
 import numpy as np
 import pytest
 
-from kmtalk_core.checkpoint import load_checkpoint, save_checkpoint
+from kmtalk_core.checkpoint import _digest, load_checkpoint, save_checkpoint
 from kmtalk_core.errors import InputError
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
@@ -127,3 +129,29 @@ def test_damaged_and_foreign_checkpoints_are_refused(checkpoint, tmp_path):
     np.savez(tmp_path / "changed.npz", **arrays)
     with pytest.raises(InputError, match="damaged"):
         load_checkpoint(tmp_path / "changed.npz")
+
+
+def test_a_checkpoint_of_the_format_before_is_read(checkpoint, tmp_path):
+    now = load_checkpoint(checkpoint)
+    arrays = {f"weights/{name}": weight for name, weight in now.weights.items()}
+    arrays |= {f"graphs/{name}": np.frombuffer(graph.model, np.uint8) for name, graph in now.graphs.items()}
+    shared = {name: graph.shared for name, graph in now.graphs.items()}
+    arrays["config"] = np.array(json.dumps({"format": 1, **now.config, "shared": shared}))
+    np.savez(tmp_path / "before.npz", **arrays, sha256=np.array(_digest(arrays)))
+    before = load_checkpoint(tmp_path / "before.npz")
+    assert before.weights.keys() == now.weights.keys() and not any(g.optimised for g in before.graphs.values())
+    assert all(np.array_equal(before.weights[name], weight) for name, weight in now.weights.items())
+
+
+def test_weights_that_do_not_fit_their_list_are_refused(checkpoint, tmp_path):
+    with np.load(checkpoint) as z:
+        arrays = {name: z[name] for name in z.files if name != "sha256"}
+    arrays["weights/float16"] = arrays["weights/float16"][:1000]
+    np.savez(tmp_path / "short.npz", **arrays, sha256=np.array(_digest(arrays)))
+    with pytest.raises(InputError, match="does not hold what a checkpoint must"):
+        load_checkpoint(tmp_path / "short.npz")
+
+
+def test_the_shipped_graphs_are_optimised_and_run_by_one_thread():
+    assert all(graph.optimised for graph in load_checkpoint().graphs.values())
+    assert OnnxBackend(load_checkpoint())._encoder.get_session_options().intra_op_num_threads == 1

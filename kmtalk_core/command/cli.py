@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..errors import InputError, KMTalkError, shortened
 from ..settings import KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
+from ..threads import one_thread
 from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter
 from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
@@ -123,15 +124,15 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
     check_output(options.out, ".npz")
     if options.vertices and options.mesh is None:
         raise InputError("--vertices needs a mesh; give one with --mesh.")
+    from ..animator import Animator
     from ..audio import load_sound
     from ..results import save_animation
-    from ..vertex_animator import VertexAnimator
     from .heads import load_head, with_vertices
 
     sound = load_sound(options.audio)
     request = make_request(options, sound)
     animator = make_animator(options)
-    if isinstance(animator, VertexAnimator):
+    if not isinstance(animator, Animator):
         return animate_vertices(options, animator, sound, request, progress)
     head = load_head(options.mesh) if options.vertices else None  # before the long work, so that errors come at once
     animation = animator.animate(sound, request, progress.span(0, 0.8 if head else 0.95))
@@ -381,6 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Wrong options are told as JSON too.
     progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
     if arguments is None:
+        one_thread()
         # Farms end jobs with SIGTERM, closed terminals with SIGHUP: unwind, so that no half-written file stays.
         for kind in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
             if signal.getsignal(kind) != signal.SIG_IGN:  # as nohup has it

@@ -6,17 +6,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..audio import Sound
 from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
-from .child import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
 from .g2p import pronunciations
 from .laughter import without_laughter
 from .text import spoken_text
+
+if TYPE_CHECKING:
+    from .child import Progress
 
 SOURCE = "posterior"
 ALIGNED = "posterior-forced"

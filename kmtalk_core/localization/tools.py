@@ -5,7 +5,6 @@ They are the user's own installations, in this Python, in a conda environment or
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import re
@@ -194,6 +193,8 @@ def conda_environments() -> list[Path]:
 
 
 def _own_recognisers() -> list[Recogniser]:
+    import importlib.metadata  # it takes its time, and few ask for it
+
     found = []
     for engine in ENGINES:
         try:

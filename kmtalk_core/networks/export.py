@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnx import TensorProto
 from torch import nn
@@ -27,7 +30,7 @@ def make_checkpoint(model: KMTalk, facts: Mapping[str, Any]) -> Checkpoint:
         for tensor in model.state_dict().values():
             tensor.copy_(tensor.half().float())
     weights = {name: tensor.numpy().astype(np.float16) for name, tensor in model.state_dict().items()}
-    graphs = {name: _export(model, name) for name in ("encoder", "lkma", "cmc")}
+    graphs = {name: optimised(_export(model, name), weights) for name in ("encoder", "lkma", "cmc")}
     return Checkpoint({**facts, "dimensions": model.config.to_dict()}, weights, graphs)
 
 
@@ -68,17 +71,33 @@ def _export(model: KMTalk, name: str) -> Graph:
             verbose=False,
         )
     assert program is not None
-    return _share_weights(program.model_proto, module, f"{name}.")
+    return _share_weights(program.model_proto, {f"{name}.{key}": t.numpy() for key, t in module.state_dict().items()})
 
 
-def _share_weights(proto: onnx.ModelProto, module: nn.Module, prefix: str) -> Graph:
+def optimised(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
+    """The graph as ONNX Runtime fuses it for any processor, so that nobody's start has to wait for that again."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with tempfile.TemporaryDirectory(prefix="kmtalk-export-") as folder:
+        path = Path(folder) / "optimised.onnx"
+        options.optimized_model_filepath = str(path)
+        given = graph.initializers(weights)
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
+        options.add_external_initializers(list(given), values)
+        onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+        proto = onnx.load(path)
+    used = {name: weights[name].astype(np.float32) for name, _ in graph.shared.values()}
+    fused = _share_weights(proto, used)
+    return Graph(fused.model, fused.shared, optimised=True)
+
+
+def _share_weights(proto: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> Graph:
     """Replace large initializers by references to the weights that they equal, as they are or transposed."""
     origin: dict[tuple[tuple[int, ...], bytes], tuple[str, bool]] = {}
-    for name, tensor in module.state_dict().items():
-        array = tensor.numpy()
+    for name, array in weights.items():
         if array.ndim == 2:
-            origin[(array.T.shape, array.T.tobytes())] = (prefix + name, True)
-        origin[(array.shape, array.tobytes())] = (prefix + name, False)
+            origin[(array.T.shape, array.T.tobytes())] = (name, True)
+        origin[(array.shape, array.tobytes())] = (name, False)
     shared: dict[str, tuple[str, bool]] = {}
     for initializer in proto.graph.initializer:
         array = onnx.numpy_helper.to_array(initializer)

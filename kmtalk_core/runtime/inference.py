@@ -16,6 +16,7 @@ from ..motion import KeyMotions
 from ..onset import find_onset
 from ..packed import Preceded, Samples, stretch
 from ..phones import Alignment
+from ..pitch import Periodicity, contour, periodicity
 
 PIECE = 12.0  # s handed to a network at once
 OVERLAP = 2.0  # s that neighbouring pieces share
@@ -48,9 +49,10 @@ class Backend(Completer, Protocol):
 class Heard:
     """What the audio encoder makes of a sound, at `rate` Hz.
 
-    `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 2) float16:
-    loudness relative to the speaker's own level, and stress. Index i is `lead` s (less than 1 / `rate`) before i /
-    `rate` s of the sound; counted like the indices, there is something to hear from `onset` s on.
+    `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 3) float16:
+    loudness relative to the speaker's own level, stress, and pitch in semitones above the speaker's median. Index i is
+    `lead` s (less than 1 / `rate`) before i / `rate` s of the sound; counted like the indices, there is something to
+    hear from `onset` s on.
     """
 
     audio: np.ndarray
@@ -76,12 +78,16 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Progress = l
     stride = round(MEL_RATE / rate)
     n = (mel_frame_count(len(samples)) + stride - 1) // stride
     arrays: list[np.ndarray] = []
+    voice: list[Periodicity] = []
+    heard = 0
     for piece in pieces(np.arange(n) / rate, onset.at / SAMPLE_RATE):
         # The silence before the sound belongs to the piece: however much of it there is in the file, it is the same.
         begin, end = round(piece.start * rate) * stride, min(piece.last * stride, mel_frame_count(len(samples)))
         margin = HOP * stride  # so that the frames at the edges see the sound they are centred at
         around = stretch(samples, begin * HOP - margin, min(end * HOP + margin, len(samples)))
         mel = log_mel(around, gain)[stride : stride + end - begin]
+        voice.append(periodicity(samples, rate, heard, piece.last))
+        heard = piece.last
         audio, logits, prosody = (a[piece.first - begin // stride :] for a in backend.encode(mel))
         top = logits.max(1, keepdims=True)
         log_posteriors = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
@@ -93,6 +99,7 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Progress = l
     if not all(np.isfinite(a).all() for a in arrays):
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
     audio, log_posteriors, prosody = arrays
+    prosody = np.column_stack([prosody, contour(voice).astype(np.float16)])
     return Heard(audio, log_posteriors, prosody, rate, onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE)
 
 

@@ -55,10 +55,9 @@ def _session(graph: Graph, checkpoint: Checkpoint) -> onnxruntime.InferenceSessi
     # Threads would spin more than they work on speech, and those of workers side by side would be in each other's way.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    names, values = [], []
-    for name, (weight, transposed) in graph.shared.items():
-        array = checkpoint.weights[weight].astype(np.float32)
-        names.append(name)
-        values.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array.T if transposed else array)))
-    options.add_external_initializers(names, values)
+    if graph.optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    given = graph.initializers(checkpoint.weights)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
+    options.add_external_initializers(list(given), values)
     return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
