@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,10 @@ from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import Cancelled, InputError, KMTalkError
 from kmtalk_core.localization import LOCALIZERS, localize, sphinx
 from kmtalk_core.localization.child import Children
+from kmtalk_core.localization.g2p import pronunciations
+from kmtalk_core.localization.mfa import Utterance, _Run
+from kmtalk_core.localization.posterior import english_script
+from kmtalk_core.localization.text import spoken_words
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
 
@@ -340,3 +345,20 @@ def test_words_of_real_fast_speech_lie_where_a_person_marked_them():
     errors = np.abs([(a.start - b.start, a.end - b.end) for a, b in pairs])
     assert len(pairs) > 0.9 * len(gold.words)
     assert np.median(errors) < 0.015 and np.mean(errors < 0.05) > 0.88
+
+
+TYPED = "[00:01] Speaker 1: Mr.Smith paid $1,234.56 for 5G, ~~not~~ NASA!"
+
+
+def test_the_localizers_read_a_text_alike(sound, monkeypatch):
+    said = [word for item in spoken_words(TYPED) for word in item.spoken]
+    wanted = [pronunciations(word) for word in said]
+    script = english_script(TYPED)
+    assert [tuple(" ".join(PHONES[c] for c in way) for way in ways) for _, ways in script.spoken] == wanted
+    asked = []
+    monkeypatch.setattr(sphinx, "_pieces", lambda duration, stretch, variants, *_: asked.extend(variants) or iter(()))
+    sphinx.align_transcript(sound, TYPED)
+    assert asked == wanted
+    run = SimpleNamespace(_english=True)
+    tokens = _Run._tokens(run, Utterance(TYPED, 0.0, 1.0))
+    assert [token.spelling for token in tokens] == [word.rstrip(".") if word.islower() else word for word in said]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, shortened
 from ..files import written_whole
 from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word
 from ..tongues import ENGLISH
@@ -26,6 +26,7 @@ from .posterior import Script, word_confidence
 
 TIERS = ("word", "phone")
 NEAR = 0.5  # s around a word without near neighbours that may change
+LONGEST = 7 * 24 * 3600.0  # s, of a sound
 SHORTEST = 0.02  # s that a phone lasts at least
 _ALL_SAID = Costs(skip=1e4, filler=1e4)
 
@@ -48,9 +49,11 @@ class Correction:
     def __post_init__(self) -> None:
         times = [self.at, *(t for t in (self.start, self.end) if t is not None)]
         if self.tier not in TIERS:
-            raise InputError(f"A correction has the tier {self.tier!r}; make it word or phone.")
-        if not all(isinstance(t, int | float) and math.isfinite(t) and t >= 0.0 for t in times):
-            raise InputError(f"The times of the correction at {self.at} must be seconds from 0 on.")
+            raise InputError(f"A correction has the tier “{shortened(self.tier, 30)}”; make it word or phone.")
+        if not all(isinstance(t, int | float) and 0.0 <= t <= LONGEST for t in times):
+            raise InputError(f"The times of the correction at {shortened(self.at, 30)} must be seconds from 0 on.")
+        if self.label is not None and not isinstance(self.label, str):
+            raise InputError(f"The label of the correction at {self.at:g} s must be text.")
         if self.label is None and self.start is None and self.end is None:
             raise InputError(f"The correction at {self.at:g} s changes nothing; give a label, a start or an end.")
         if self.start is not None and self.end is not None and self.end - self.start < SHORTEST:
@@ -152,7 +155,7 @@ def _wanted(alignment: Alignment, edit: Correction, old: Word | None, language: 
 
     script = script_of(edit.label, language)
     if not script.spoken:
-        raise InputError(f"Nothing of {edit.label!r} can be spoken; write the word out.")
+        raise InputError(f"Nothing of “{shortened(edit.label)}” can be spoken; write the word out.")
     words = []
     for number, label in enumerate(script.labels):
         if spoken := tuple((0, ways) for index, ways in script.spoken if index == number):
@@ -253,7 +256,7 @@ def _phone_edited(alignment: Alignment, edit: Correction) -> Alignment:
     if edit.label is not None:
         labels, strange = to_arpabet([edit.label])
         if strange:
-            raise InputError(f"There is no phone {edit.label!r}; use ARPABET (AA) or IPA (ɑ).")
+            raise InputError(f"There is no phone “{shortened(edit.label)}”; use ARPABET (AA) or IPA (ɑ).")
         label = labels[0]
     start = old.start if edit.start is None else edit.start
     end = old.end if edit.end is None else edit.end
@@ -300,7 +303,7 @@ def load_corrections(path: str | os.PathLike[str], audio_sha256: str) -> tuple[C
         listed = [Correction(**entry) for entry in content["corrections"]]
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror}); check the path.") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise InputError(
             f'{path} holds no corrections; it must be JSON such as {{"corrections": [{{"tier": "word", "at": 1.2,'
             ' "label": "hello"}]}.'

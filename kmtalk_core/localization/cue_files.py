@@ -91,7 +91,7 @@ def _advanced(text: str) -> Iterator[Cue]:
 def _syllables(body: str, start: float) -> Iterator[TimedText]:
     """The words of a karaoke line, whose syllables last as many hundredths as the \\k before them says."""
     blocks = list(_OVERRIDE.finditer(body))
-    edges = [*(block.start() for block in blocks[1:]), len(body)]
+    edges = [*(block.start() for block in blocks[1:]), len(body)][: len(blocks)]
     word, begun, ended = "", start, start
     at = start
     for block, edge in zip(blocks, edges, strict=True):

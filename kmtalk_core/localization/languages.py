@@ -13,7 +13,7 @@ import subprocess
 
 import numpy as np
 
-from ..errors import InputError, KMTalkError
+from ..errors import InputError, KMTalkError, shortened
 from ..phones import PHONES, SILENCE
 from ..tongues import LANGUAGES
 from .ipa import likeness, nearest, segments
@@ -83,8 +83,8 @@ def pronounced(words: list[str], language: str) -> list[tuple[str, ...]]:
             if _FOREIGN.search(line) and not word.isascii():
                 hint = " (write Mandarin in pinyin, Japanese in kana)" if language in ("cmn", "ja") else ""
                 raise InputError(
-                    f"espeak-ng cannot read “{word}” in {LANGUAGES[language]}; write it in letters that it knows{hint},"
-                    " or choose the language any."
+                    f"espeak-ng cannot read “{shortened(word)}” in {LANGUAGES[language]}; write it in letters that"
+                    f" it knows{hint}, or choose the language any."
                 )
             sounds = [s for token in re.split(r"[_ ]+", _FOREIGN.sub("", line)) for s in segments(token)]
             said[word] = tuple(sounds)

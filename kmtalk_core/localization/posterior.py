@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..audio import Sound
+from ..errors import shortened
 from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
@@ -250,7 +251,7 @@ def doubtful_passages(labels: Sequence[str] | Mapping[int, str], wrong: Sequence
         return ()
     runs = [[labels[i] for i in run] for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]
     passages = [" ".join(run if len(run) <= QUOTED else [*run[:3], "…", *run[-3:]]) for run in runs]
-    quoted = ", ".join(f"“{passage}”" for passage in passages[:5])
+    quoted = ", ".join(f"“{shortened(passage, 200)}”" for passage in passages[:5])
     more = f" and {len(passages) - 5} more" if len(passages) > 5 else ""
     return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
 

@@ -47,8 +47,10 @@ class Mesh:
         if not np.isfinite(v).all():
             raise InputError("The mesh has vertices that are NaN or infinite; clean it up and export it again.")
         if np.abs(v).max() > FARTHEST or np.ptp(v, axis=0).max() < SMALLEST:
-            size = float(np.ptp(v, axis=0).max())
-            raise InputError(f"The mesh is {size:g} units large, or lies far away from its origin; scale and move it.")
+            reach = float(np.abs(v).max())
+            raise InputError(
+                f"The mesh has no size, or reaches too far ({reach:g} units from its origin); scale it, or move it."
+            )
         if f.min() < 0 or f.max() >= len(v):
             raise InputError(f"A face of the mesh names a vertex outside 0…{len(v) - 1}; export the mesh again.")
         if self.components is not None and self.components.shape != (len(v),):
@@ -194,6 +196,8 @@ def _read_ply(path: Path) -> Mesh:
         corners = np.concatenate(polygons) if polygons else np.zeros(0)
     else:
         sizes, corners = np.full(len(polygons), polygons.shape[1]), polygons.ravel()
+    if not (np.abs(corners) < 2.0**31).all():
+        raise ValueError("a vertex of no mesh")
     return Mesh(
         np.stack([np.asarray(vertex[axis], dtype=np.float64) for axis in "xyz"], axis=1),
         triangles_of(sizes, corners.astype(np.int64)),

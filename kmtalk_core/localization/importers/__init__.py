@@ -149,7 +149,11 @@ def _alignment(track: Track, name: str) -> Alignment:
     if duration and end > duration + SLIP:
         warnings.append(f"{name} goes on for {end - duration:.2f} s after the end that it names; that part was kept.")
     duration = max(duration, end)
-    words = [Word(w.label.strip(), w.start, w.end) for w in track.words if w.label.strip() and not _noise(w.label)]
+    words = [
+        Word(w.label.strip(), w.start, max(w.start, w.end))
+        for w in track.words
+        if w.label.strip() and not _noise(w.label)
+    ]
     if not track.phones and not track.mouths and not words:
         raise _nothing_usable(name, track)
     phones = [phone for phone in _phones(name, track) if phone.label != SILENCE]

@@ -104,7 +104,7 @@ def _pocketsphinx(lines: list[dict[str, Any]]) -> Track:
                 words.append(Interval(start, start + length, label, f"word {len(words) + 1}"))
             for phone in word.get("w") or ():
                 at = float(phone["b"])
-                phones.append(Interval(at, at + float(phone["d"]), str(phone["t"]), f"word “{label}”"))
+                phones.append(Interval(at, at + float(phone["d"]), str(phone["t"]), f"word “{shortened(label)}”"))
     return Track("PocketSphinx", tuple(phones), tuple(words), duration=end)
 
 
