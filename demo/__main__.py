@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kmtalk_core.assets import ASSETS
-from kmtalk_core.command.cli import Parser, Progress
+from kmtalk_core.command.arguments import Parser
+from kmtalk_core.command.display import Display
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 
@@ -33,7 +34,7 @@ def main() -> int:
     parser.add_argument("--audio", type=Path, help="sound or video file with speech (default: the sample speech)")
     parser.add_argument("--transcript", metavar="TEXT", help="what is said in it")
     parser.add_argument("--mesh", type=Path, help="head to animate, .ply, .obj or .npz (default: the demo head)")
-    progress = Progress("auto")
+    progress = Display("auto")
     try:
         make_demo(parser.parse_args(), progress)
         return 0
@@ -45,7 +46,7 @@ def main() -> int:
         return 1
 
 
-def make_demo(options: argparse.Namespace, progress: Progress) -> None:
+def make_demo(options: argparse.Namespace, progress: Display) -> None:
     """Make the four files and print where they are. Raises KMTalkError."""
     try:
         from .blend import animate_scene, save_blend
@@ -88,7 +89,7 @@ def make_demo(options: argparse.Namespace, progress: Progress) -> None:
         print(f"  {path}  {what}")
 
 
-def shoot_film(shot: Shot, film: Path, sheet: Path, progress: Progress) -> None:
+def shoot_film(shot: Shot, film: Path, sheet: Path, progress: Display) -> None:
     """Edit a key motion of `shot`; make the film and the contact sheet. Raises KMTalkError."""
     from .blend import edit_key
     from .contact_sheet import choose_poses, write_sheet
@@ -131,7 +132,7 @@ def shoot_film(shot: Shot, film: Path, sheet: Path, progress: Progress) -> None:
         write_film(progress_of(drawn, len(script), progress), animation.fps, wav, film)
 
 
-def progress_of(frames: Iterator[np.ndarray], count: int, progress: Progress) -> Iterator[np.ndarray]:
+def progress_of(frames: Iterator[np.ndarray], count: int, progress: Display) -> Iterator[np.ndarray]:
     """The same frames, and how far they are."""
     start = time.monotonic()
     for done, frame in enumerate(frames, start=1):

@@ -28,7 +28,7 @@ from .preferences import interpreter
 from .session import current
 
 if TYPE_CHECKING:
-    from kmtalk_core.command.progress import Progress
+    from kmtalk_core.command.display import Display
     from kmtalk_core.motion import Animation
 
 PROGRAM = "blender -b FILE --command kmtalk"
@@ -36,10 +36,10 @@ PROGRAM = "blender -b FILE --command kmtalk"
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command on the file that Blender has opened; returns the exit status."""
-    from kmtalk_core.command.progress import Progress
+    from kmtalk_core.command.display import Display
 
     given = list(arguments)
-    progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
+    progress = Display("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
     try:
         options = build_parser().parse_args(given, argparse.Namespace(given=given))
         return int(options.run(options, progress) or 0)
@@ -106,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def generate(options: argparse.Namespace, progress: Progress) -> int:
+def generate(options: argparse.Namespace, progress: Display) -> int:
     check_blend(options.out)
     scene, obj = scene_and_mesh(options)
     strips = strip.sound_strips(scene) if options.all else [strip.choose_strip(scene, options.strip)]
@@ -121,13 +121,13 @@ def generate(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def complete(options: argparse.Namespace, progress: Progress) -> int:
+def complete(options: argparse.Namespace, progress: Display) -> int:
     check_blend(options.out)
     save(options.out, [work(lipsync.complete(*animated_line(options)), progress.span(0, 0.95))], progress)
     return 0
 
 
-def bake(options: argparse.Namespace, progress: Progress) -> int:
+def bake(options: argparse.Namespace, progress: Display) -> int:
     from kmtalk_core.command.cli import check_output
     from kmtalk_core.export import export_animation
 
@@ -140,7 +140,7 @@ def bake(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def export(options: argparse.Namespace, progress: Progress) -> int:
+def export(options: argparse.Namespace, progress: Display) -> int:
     from kmtalk_core.command.cli import check_output
     from kmtalk_core.export import EXPORTERS, export_animation
     from kmtalk_core.results import save_animation
@@ -152,7 +152,7 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def batch(options: argparse.Namespace, progress: Progress) -> int:
+def batch(options: argparse.Namespace, progress: Display) -> int:
     """In the worker's Python, for it starts processes of its own."""
     code = (
         "from kmtalk_core.command import cli, stopping; "
@@ -246,7 +246,7 @@ def check_blend(path: Path) -> None:
     check_output(path, ".blend")
 
 
-def save(path: Path, outcomes: Sequence[lipsync.Outcome], progress: Progress) -> None:
+def save(path: Path, outcomes: Sequence[lipsync.Outcome], progress: Display) -> None:
     """Save the file, and say what was done."""
     progress(0.95, "saving")
     target = path.resolve()

@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.service.protocol import (
+    Advance,
     Alive,
     Answer,
     Failure,
-    Progress,
     Request,
     Result,
     decode_answer,
@@ -214,7 +214,7 @@ class Job:
                 if isinstance(answer, Alive) or answer.id != self._waiting_for:
                     continue
                 match answer:
-                    case Progress():
+                    case Advance():
                         self._on_progress(answer.fraction, answer.message)
                     case Failure():
                         raise (InputError if answer.wrong_input else KMTalkError)(answer.message)

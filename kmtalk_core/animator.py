@@ -27,22 +27,17 @@ from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded
 from .phones import Alignment
+from .progress import Progress, section, silent_progress
 from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
-
-Progress = Callable[[float, str], None]  # share of the work done (0…1) and what is being done; may raise Cancelled
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
 MIN_RATE = 5.0  # Hz of features
 UNUSABLE = "This checkpoint does not hold what its networks need; export it again."
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
-
-
-def silent_progress(share: float, doing: str) -> None:
-    """Tell nobody."""
 
 
 class Animator:
@@ -272,8 +267,3 @@ def _onnx_backend() -> Callable[[Checkpoint], Backend]:
 
 def _part(progress: Progress, begin: float, end: float, doing: str) -> Callable[[float], None]:
     return lambda share: progress(begin + (end - begin) * share, doing)
-
-
-def section(progress: Progress, begin: float, end: float) -> Progress:
-    """Tells `progress` of work that is the part `begin`…`end` of the whole."""
-    return lambda share, doing: progress(begin + (end - begin) * share, doing)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .animator import Animator, Progress, section, silent_progress
+from .animator import Animator
 from .audio import SAMPLE_RATE, Sound
 from .checkpoint import load_checkpoint
 from .completion import SAME_TIME, SAME_VALUE, Span, complete_through, edited_spans, fade
@@ -23,6 +23,7 @@ from .localization.keys import RULES, KeyInstants, key_instants
 from .motion import GeneratedVertices, KeyMotions, VertexAnimation, frame_times, nearest_frames
 from .origin import origin_of
 from .phones import Alignment
+from .progress import Progress, section, silent_progress
 from .request import Request
 from .rig.mesh import Mesh
 from .runtime.guarded import NOT_FINITE

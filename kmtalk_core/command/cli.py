@@ -26,8 +26,8 @@ from ..threads import one_thread
 from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter
 from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
+from .display import Display
 from .outputs import check_output
-from .progress import Progress
 
 if TYPE_CHECKING:
     from ..animator import Animator
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..request import Request
     from ..vertex_animator import VertexAnimator
 
+NO_MEMORY = "Not enough memory; work on a shorter sound or leave out --vertices."
 DETAILS = "KMTALK_DETAILS"  # variable of the environment: whether tracebacks are shown
 
 
@@ -120,7 +121,7 @@ def build_parser() -> Parser:
     return parser
 
 
-def animate(options: argparse.Namespace, progress: Progress) -> int:
+def animate(options: argparse.Namespace, progress: Display) -> int:
     check_output(options.out, ".npz")
     if options.vertices and options.mesh is None:
         raise InputError("--vertices needs a mesh; give one with --mesh.")
@@ -149,7 +150,7 @@ def animate(options: argparse.Namespace, progress: Progress) -> int:
 
 
 def animate_vertices(
-    options: argparse.Namespace, animator: VertexAnimator, sound: Sound, request: Request, progress: Progress
+    options: argparse.Namespace, animator: VertexAnimator, sound: Sound, request: Request, progress: Display
 ) -> int:
     """The rest of `animate` for a checkpoint at paper scale, whose result always has vertices."""
     from ..results import save_animation
@@ -164,7 +165,7 @@ def animate_vertices(
     return 0
 
 
-def align(options: argparse.Namespace, progress: Progress) -> int:
+def align(options: argparse.Namespace, progress: Display) -> int:
     check_output(options.out, ".textgrid", ".json", ".srt")
     from ..animator import Animator
     from ..audio import load_sound
@@ -186,7 +187,7 @@ def align(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def complete(options: argparse.Namespace, progress: Progress) -> int:
+def complete(options: argparse.Namespace, progress: Display) -> int:
     check_output(options.out, ".npz")
     from ..motion import VertexAnimation
     from ..results import load_key_vertices, load_keys, load_result, save_animation
@@ -225,7 +226,7 @@ def complete(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def carry(options: argparse.Namespace, progress: Progress) -> int:
+def carry(options: argparse.Namespace, progress: Display) -> int:
     check_output(options.out, ".npz")
     from ..finish.carry import carry as carried_over
     from ..results import load_animation, save_animation
@@ -244,7 +245,7 @@ def carry(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def check(options: argparse.Namespace, progress: Progress) -> int:
+def check(options: argparse.Namespace, progress: Display) -> int:
     if options.out is not None:
         check_output(options.out, ".json")
     from ..files import written_whole
@@ -269,7 +270,7 @@ def check(options: argparse.Namespace, progress: Progress) -> int:
     return 1 if report.violations else 0
 
 
-def export(options: argparse.Namespace, progress: Progress) -> int:
+def export(options: argparse.Namespace, progress: Display) -> int:
     from ..export import export_animation, exporter_for
     from ..results import load_result
 
@@ -279,19 +280,19 @@ def export(options: argparse.Namespace, progress: Progress) -> int:
     return 0
 
 
-def batch(options: argparse.Namespace, progress: Progress) -> int:
+def batch(options: argparse.Namespace, progress: Display) -> int:
     from .batch import command
 
     return command.batch(options, progress)
 
 
-def diff(options: argparse.Namespace, progress: Progress) -> int:
+def diff(options: argparse.Namespace, progress: Display) -> int:
     from .batch import command
 
     return command.diff(options, progress)
 
 
-def doctor(options: argparse.Namespace, progress: Progress) -> int:
+def doctor(options: argparse.Namespace, progress: Display) -> int:
     from .doctor import examine, format_report
 
     findings = examine()
@@ -360,7 +361,7 @@ def read_transcript(options: argparse.Namespace) -> str | None:
     return read_transcript(path)
 
 
-def warn_of_contacts(animation: Animation, out: Path, progress: Progress) -> None:
+def warn_of_contacts(animation: Animation, out: Path, progress: Display) -> None:
     """Tell of lips and teeth that should meet and do not."""
     from ..finish.report import contact_report
 
@@ -380,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Wrong options are told as JSON too.
-    progress = Progress("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
+    progress = Display("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
     if arguments is None:
         one_thread()
         # Farms end jobs with SIGTERM, closed terminals with SIGHUP: unwind, so that no half-written file stays.
@@ -389,7 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 signal.signal(kind, lambda *_: sys.exit(1))
     try:
         options = build_parser().parse_args(given)
-        progress = Progress(options.progress)
+        progress = Display(options.progress)
         return int(options.run(options, progress))
     except InputError as error:
         progress.error(str(error))
@@ -400,10 +401,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         progress.error(f"{error.filename or 'A file'} cannot be used ({error.strerror}); check path and free space.")
         return 1
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "start new thread" not in str(error):
-            raise
-        progress.error("Not enough memory; work on a shorter sound or leave out --vertices.")
+    except MemoryError:
+        progress.error(NO_MEMORY)
         return 1
     except KeyboardInterrupt:
         progress.error("interrupted; nothing was written.")
@@ -411,6 +410,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DETAILS):
             traceback.print_exc()
+        if "start new thread" in str(error):
+            progress.error(NO_MEMORY)
+            return 1
         progress.error(f"KMTalk met an error of its own ({told(error)}); set {DETAILS}=1 to see more, and report it.")
         return 1
 

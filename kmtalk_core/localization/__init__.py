@@ -15,7 +15,7 @@ from ..tongues import ANY_LANGUAGE, ENGLISH, check_language
 
 if TYPE_CHECKING:
     from ..audio import Sound  # reads files, which many do not who import from this package
-    from .child import Progress
+    from ..progress import Progress
     from .posterior import Script
     from .tools import Tools
 

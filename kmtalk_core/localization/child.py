@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KMTalkError
-
-Progress = Callable[[float, str], None]
-"""Called with the share of the work done, 0…1, and what is being done; it may raise Cancelled."""
+from ..progress import Progress
 
 
 class Children:

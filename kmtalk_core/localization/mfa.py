@@ -20,7 +20,7 @@ from ..audio import SAMPLE_RATE, Sound
 from ..errors import InputError, KMTalkError
 from ..leftovers import temporary_folder
 from ..phones import SILENCE, VOWELS, Alignment, Word
-from .child import Progress
+from ..progress import Progress
 from .g2p import pronunciations
 from .guarded import foreign_environment, run
 from .text import spoken_words

@@ -13,6 +13,7 @@ import numpy as np
 from ..audio import Sound
 from ..errors import shortened
 from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
+from ..progress import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
 from .g2p import pronunciations

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..audio import SAMPLE_RATE, Sound
 from ..phones import SILENCE, Alignment, Phone, Word
-from .child import Children, Progress, patiently
+from ..progress import Progress
+from .child import Children, patiently
 from .g2p import pronunciations
 from .posterior import doubtful_passages
 from .text import spoken_words

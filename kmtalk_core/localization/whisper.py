@@ -15,7 +15,7 @@ import numpy as np
 from ..audio import Sound
 from ..errors import InputError, KMTalkError
 from ..leftovers import temporary_folder
-from .child import Progress
+from ..progress import Progress
 from .guarded import foreign_environment, run
 from .tools import Recogniser, Tools, find_recognisers
 

@@ -13,8 +13,8 @@ from itertools import pairwise
 from ..audio import Sound
 from ..errors import KMTalkError
 from ..phones import Alignment
+from ..progress import Progress
 from ..tongues import ANY_LANGUAGE, LANGUAGES
-from .child import Progress
 from .mfa import Line, Utterance, align_all
 from .tools import Tools, find_mfa, find_recognisers
 from .whisper import NOTHING_HEARD, Transcript, transcribe, transcribe_all

@@ -22,7 +22,7 @@ PIECE = 12.0  # s handed to a network at once
 OVERLAP = 2.0  # s that neighbouring pieces share
 BEFORE = 0.5  # s of silence before speech that its first piece begins with
 
-Progress = Callable[[float], None]  # share done, 0…1; may raise Cancelled
+Share = Callable[[float], None]  # hears the share that is done, 0…1; may raise Cancelled
 
 
 class Completer(Protocol):
@@ -70,7 +70,7 @@ class Heard:
         return at_times(self.phone_log_posteriors, self.rate, times)
 
 
-def hear(backend: Backend, samples: Samples, rate: float, progress: Progress = lambda share: None) -> Heard:
+def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lambda share: None) -> Heard:
     """(n,) float32 samples at 16 kHz → features A, phone posteriors and prosody at `rate` Hz."""
     onset = find_onset(samples)
     samples = Preceded(onset.lead, samples)
@@ -139,7 +139,7 @@ def complete_motion(
     rate: float,
     keys: KeyMotions,
     times: np.ndarray,
-    progress: Progress = lambda share: None,
+    progress: Share = lambda share: None,
     zeros: Callable[[tuple[int, ...]], np.ndarray] = lambda shape: np.zeros(shape, np.float32),
     begin: float = 0.0,
     onset: float | None = None,

@@ -115,7 +115,7 @@ Request = Ping | Examine | Quit | Animate | Complete | Correct | BuildRig
 
 
 @dataclass(frozen=True)
-class Progress:
+class Advance:
     """`fraction` 0…1 of the request is done; `message` says what is being done."""
 
     event: ClassVar[str] = "progress"
@@ -157,10 +157,10 @@ class Alive:
     id: int
 
 
-Answer = Progress | Result | Failure | Alive
+Answer = Advance | Result | Failure | Alive
 
 _REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Examine, Quit, Animate, Complete, Correct, BuildRig)}
-_ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Progress, Result, Failure, Alive)}
+_ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Advance, Result, Failure, Alive)}
 
 
 def encode_request(number: int, request: Request) -> str:

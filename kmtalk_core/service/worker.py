@@ -26,8 +26,10 @@ import numpy as np
 from .. import __version__
 from ..errors import InputError, KMTalkError, storage_trouble
 from ..files import load_npz, save_npz
+from ..progress import Progress
 from ..results import load_animation, load_key_vertices, load_keys, load_vertex_animation, save_animation
 from .protocol import (
+    Advance,
     Alive,
     Animate,
     Answer,
@@ -37,7 +39,6 @@ from .protocol import (
     Examine,
     Failure,
     Ping,
-    Progress,
     Quit,
     Request,
     Result,
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
     from ..request import Request as Wish
     from ..rig.lip_line import LipLine
     from ..vertex_animator import VertexAnimator
-
-Report = Callable[[float, str], None]
 
 _backend = "auto"  # of the networks; the process has one for good
 
@@ -83,11 +82,11 @@ def main(backend: str = "auto") -> None:
             say(Result(number))
             return
         with _signs_of_life(lambda: say(Alive(number))):  # noqa: B023
-            answer = _answer(number, request, lambda fraction, text: say(Progress(number, fraction, text)))  # noqa: B023
+            answer = _answer(number, request, lambda fraction, text: say(Advance(number, fraction, text)))  # noqa: B023
         say(answer)
 
 
-def _answer(number: int, request: Request, report: Report) -> Result | Failure:
+def _answer(number: int, request: Request, report: Progress) -> Result | Failure:
     """Do the work; whatever goes wrong becomes one sentence."""
     try:
         return Result(number, serve(request, report))
@@ -127,7 +126,7 @@ def _signs_of_life(give: Callable[[], None], interval: float = 1.0) -> Iterator[
         thread.join()
 
 
-def serve(request: Request, report: Report) -> dict[str, Any]:
+def serve(request: Request, report: Progress) -> dict[str, Any]:
     """Do what `request` asks for; `report(fraction, message)` hears of the progress. Returns the result's details."""
     match request:
         case Animate():
@@ -147,7 +146,7 @@ def serve(request: Request, report: Report) -> dict[str, Any]:
     return {}
 
 
-def _animate(request: Animate, report: Report) -> dict[str, Any]:
+def _animate(request: Animate, report: Progress) -> dict[str, Any]:
     """Write the result of either motion space, fitted to the mesh; → the details."""
     from ..audio import load_sound
     from ..rig.mesh import load_mesh
@@ -189,7 +188,7 @@ def _as_far_as_they_fit(animator: Animator | VertexAnimator, sound: Sound, wish:
     return replace(wish, alignment=alignment, corrections=()), tuple(warnings)
 
 
-def _completed(request: Complete, report: Report) -> Animation | VertexAnimation:
+def _completed(request: Complete, report: Progress) -> Animation | VertexAnimation:
     from ..vertex_animator import VertexAnimator
 
     animator = _animator(request.checkpoint)
@@ -200,7 +199,7 @@ def _completed(request: Complete, report: Report) -> Animation | VertexAnimation
     return animator.complete(animation, load_keys(request.keys, animation.control_names), report)
 
 
-def _corrected(request: Correct, report: Report) -> Animation:
+def _corrected(request: Correct, report: Progress) -> Animation:
     from ..audio import load_sound
     from .requests import correction_of
 
@@ -234,7 +233,7 @@ def _lips_of(path: Path) -> LipLine | None:
         return None
 
 
-def _build_rig(request: BuildRig, report: Report) -> None:
+def _build_rig(request: BuildRig, report: Progress) -> None:
     from ..rig.articulation import build_rig
     from ..rig.mesh import load_mesh
 

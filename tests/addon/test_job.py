@@ -12,7 +12,7 @@ import pytest
 import kmtalk_core
 from kmtalk_addon.job import Job, Worker, start_code, worker_command
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.service.protocol import Animate, Ping, Progress, encode_answer, encode_request
+from kmtalk_core.service.protocol import Advance, Animate, Ping, encode_answer, encode_request
 
 CORE = str(Path(kmtalk_core.__file__).parents[1])
 
@@ -238,7 +238,7 @@ def test_the_worker_ends_when_its_input_closes():
 
 
 def test_messages_are_single_lines_of_ascii():
-    line = encode_answer(Progress(3, 0.25, "Größe\n"))
+    line = encode_answer(Advance(3, 0.25, "Größe\n"))
     assert "\n" not in line and line.isascii()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...settings import Settings, settings_of
 from ..arguments import add_setting, integer
-from ..progress import Progress
+from ..display import Display
 from .shard import shard
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def length(text: str) -> float:
     return value
 
 
-def diff(options: argparse.Namespace, progress: Progress) -> int:
+def diff(options: argparse.Namespace, progress: Display) -> int:
     """Run `diff`; returns its exit status."""
     from ..outputs import check_output
     from .diff import CHANGED, SAME, differences, summary_of, write_changes
@@ -89,7 +89,7 @@ def diff(options: argparse.Namespace, progress: Progress) -> int:
     return 1 if limit is not None and any(change.opening > limit for change in changes) else 0
 
 
-def batch(options: argparse.Namespace, progress: Progress) -> int:
+def batch(options: argparse.Namespace, progress: Display) -> int:
     """Run the command; returns its exit status."""
     from .checks import check_space, lines_that_cannot_work
     from .manifest import own_columns, read_manifest
@@ -128,7 +128,7 @@ def batch(options: argparse.Namespace, progress: Progress) -> int:
     return 1 if outcome.failed or doubtful(outcome, options.max_doubt, progress) else 0
 
 
-def doubtful(outcome: Outcome, limit: float | None, progress: Progress) -> int:
+def doubtful(outcome: Outcome, limit: float | None, progress: Display) -> int:
     """How many lines are above the limit of doubt; tells of them."""
     above = [report for report in outcome.reports if limit is not None and report.doubt > limit]
     if above:
@@ -144,7 +144,7 @@ def defaults_of(options: argparse.Namespace) -> dict[str, str]:
     return given | ({"vertices": "true"} if options.vertices else {})
 
 
-def tell_plan(lines: Sequence[Line], unable: dict[int, str], options: argparse.Namespace, progress: Progress) -> int:
+def tell_plan(lines: Sequence[Line], unable: dict[int, str], options: argparse.Namespace, progress: Display) -> int:
     """Say what would be done, on standard output, and what cannot be; the exit status is 1 for the latter."""
     from .run import plan
 
@@ -164,7 +164,7 @@ def tell_plan(lines: Sequence[Line], unable: dict[int, str], options: argparse.N
     return 1 if unable else 0
 
 
-def tell_failures(outcome: Outcome, progress: Progress) -> None:
+def tell_failures(outcome: Outcome, progress: Display) -> None:
     """Warn of the lines that failed, of the first ones one by one."""
     for report in outcome.failed[:LISTED]:
         progress.warning(f"{report.audio}: {report.error}")

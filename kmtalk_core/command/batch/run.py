@@ -15,6 +15,7 @@ from pathlib import Path
 from ...errors import Cancelled, KMTalkError, StorageError, storage_trouble
 from ...files import synchronise
 from ...leftovers import remove_leftovers
+from ...progress import Progress, silent_progress
 from ..stopping import Stop, stopped_by_signals
 from .dask_pool import DaskPool
 from .journal import NAME, Entry, Journal, gather, known_of_others
@@ -33,8 +34,6 @@ FLUSH = 0.5  # s after which what is known is written down, even if no line begi
 REPORT_EVERY = 2.0  # s between two writings of the report, more where that takes long
 REPORT_SHARE = 0.05  # of the time, at the most, is spent on writing it
 
-Progress = Callable[[float, str], None]
-
 
 def run_batch(
     lines: Sequence[Line],
@@ -42,7 +41,7 @@ def run_batch(
     *,
     resume: bool = False,
     workers: int | None = None,
-    progress: Progress = lambda fraction, message: None,
+    progress: Progress = silent_progress,
     unable: Mapping[int, str] | None = None,
     shard: Shard | None = None,
     scheduler: str | None = None,

@@ -14,7 +14,7 @@ BAR_WIDTH = 30  # characters
 BAR_INTERVAL = 0.1  # seconds between two updates
 
 
-class Progress:
+class Display:
     """What the user sees on stderr: a bar on a terminal, nothing when piped, JSON lines if asked for."""
 
     def __init__(self, kind: str) -> None:
