@@ -23,6 +23,7 @@ from .finish.splice import spliced
 from .localization import localize
 from .localization.corrections import corrected
 from .localization.keys import key_instants
+from .localization.unheard import unheard_voice
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded
@@ -231,6 +232,10 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
             tools=request.tools,
         )
         found = replace(found.from_time(heard.lead), duration=sound.duration)
+    if request.alignment is None or not request.corrections:  # what was corrected may be silent by intention
+        in_heard_time = found.later(heard.lead)
+        told = unheard_voice(in_heard_time, log_posteriors, heard.voiced, heard.rate)
+        found = replace(found, warnings=tuple(dict.fromkeys((*found.warnings, *told))))
     if not request.corrections:
         return found
     return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, request.language)

@@ -44,7 +44,7 @@ def pitch_contour(samples: Samples, rate: float, count: int) -> np.ndarray:
 
     Straight between voiced stretches, level before the first and after the last; all 0 where there is no voice.
     """
-    return contour([periodicity(samples, rate, k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])
+    return contour([periodicity(samples, rate, k, min(k + CHUNK, count)) for k in range(0, count, CHUNK)])[0]
 
 
 def periodicity(samples: Samples, rate: float, first: int, last: int) -> Periodicity:
@@ -56,23 +56,24 @@ def periodicity(samples: Samples, rate: float, first: int, last: int) -> Periodi
     return Periodicity(auto[:, 0], correlation.astype(np.float16))  # so exact that no half-tone changes
 
 
-def contour(found: Sequence[Periodicity]) -> np.ndarray:
-    """The pitch of consecutive frames, as `pitch_contour` gives it."""
+def contour(found: Sequence[Periodicity]) -> tuple[np.ndarray, np.ndarray]:
+    """The pitch of consecutive frames, as `pitch_contour` gives it, and which are voiced, (count,) bool."""
     power = np.concatenate([part.power for part in found])
     best, hertz = _likeliest(found, np.array([LOWEST, HIGHEST]))
     still = np.zeros(len(power), np.float32)
     loud = power > LOUD * np.percentile(power, 95)
     sure = loud & (best > SURE)
     if not sure.any():
-        return still
+        return still, sure
     middle = float(np.median(hertz[sure]))
     octave = 2.0 ** (np.array([-REACH, REACH]) / 12)
     best, hertz = _likeliest(found, np.clip(middle * octave, LOWEST, HIGHEST))
-    voiced = np.flatnonzero(loud & (best > VOICED))
-    if not len(voiced):
-        return still
-    semitones = 12 * np.log2(hertz[voiced] / np.median(hertz[voiced]))
-    return np.interp(np.arange(len(power)), voiced, _median_of_five(semitones)).astype(np.float32)
+    voiced = loud & (best > VOICED)
+    at = np.flatnonzero(voiced)
+    if not len(at):
+        return still, voiced
+    semitones = 12 * np.log2(hertz[at] / np.median(hertz[at]))
+    return np.interp(np.arange(len(power)), at, _median_of_five(semitones)).astype(np.float32), voiced
 
 
 def _likeliest(found: Sequence[Periodicity], limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -50,14 +50,15 @@ class Heard:
     """What the audio encoder makes of a sound, at `rate` Hz.
 
     `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 3) float16:
-    loudness relative to the speaker's own level, stress, and pitch in semitones above the speaker's median. Index i is
-    `lead` s (less than 1 / `rate`) before i / `rate` s of the sound; counted like the indices, there is something to
-    hear from `onset` s on.
+    loudness relative to the speaker's own level, stress, and pitch in semitones above the speaker's median; `voiced`
+    (N,) bool. Index i is `lead` s (less than 1 / `rate`) before i / `rate` s of the sound; counted like the indices,
+    there is something to hear from `onset` s on.
     """
 
     audio: np.ndarray
     phone_log_posteriors: np.ndarray
     prosody: np.ndarray
+    voiced: np.ndarray
     rate: float
     lead: float = 0.0
     onset: float = 0.0
@@ -99,8 +100,9 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
     if not all(np.isfinite(a).all() for a in arrays):
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
     audio, log_posteriors, prosody = arrays
-    prosody = np.column_stack([prosody, contour(voice).astype(np.float16)])
-    return Heard(audio, log_posteriors, prosody, rate, onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE)
+    pitch, voiced = contour(voice)
+    prosody = np.column_stack([prosody, pitch.astype(np.float16)])
+    return Heard(audio, log_posteriors, prosody, voiced, rate, onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE)
 
 
 def acquire_keys(
