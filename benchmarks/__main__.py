@@ -204,7 +204,7 @@ def new_blender_head():
     import bpy
 
     import kmtalk_addon
-    from demo.scene import head_object
+    from kmtalk_addon.example import head_object
     from kmtalk_core.files import load_npz
 
     if hasattr(bpy.types.Scene, "kmtalk"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kmtalk_core.assets import ASSETS
+from kmtalk_core.assets import SAMPLE_SPEECH
 from kmtalk_core.command.arguments import Parser
 from kmtalk_core.command.display import Display
 from kmtalk_core.errors import InputError, KMTalkError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .film import Moment, Picture
 
 OUTPUT = Path(__file__).parent.parent / "demo_output"
-SAMPLE = ASSETS / "sample_speech.flac"
 # Debian's names of what the bpy wheel needs of the system.
 BLENDER_LIBRARIES = "libx11-6 libxrender1 libxfixes3 libxi6 libxxf86vm1 libxkbcommon0 libsm6 libice6 libgl1 libegl1"
 
@@ -60,7 +59,8 @@ def make_demo(options: argparse.Namespace, progress: Display) -> None:
 
     audio, transcript, name = options.audio, options.transcript, "demo"
     if audio is None:
-        audio, transcript = SAMPLE, transcript or SAMPLE.with_suffix(".txt").read_text(encoding="utf-8")
+        audio = SAMPLE_SPEECH
+        transcript = transcript or SAMPLE_SPEECH.with_suffix(".txt").read_text(encoding="utf-8")
     elif audio.is_file():
         name = audio.stem
     else:

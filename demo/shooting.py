@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from kmtalk_addon import example as stage
+
 from . import bake, capture, film, light
-from . import scene as stage
 from .blend import Shot
 from .edit import Edit
 from .film import Played

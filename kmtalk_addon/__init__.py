@@ -26,6 +26,7 @@ if not compat.TOO_OLD:
         preferences,
         properties,
         session,
+        try_it,
         vertex_cache,
     )
 
@@ -35,6 +36,7 @@ if not compat.TOO_OLD:
         *environment.classes,
         *operators.classes,
         *line_operators.classes,
+        *try_it.classes,
         *panels.classes,
         *vertex_cache.classes,
     )

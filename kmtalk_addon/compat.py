@@ -35,6 +35,12 @@ def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     return chosen or context.scene
 
 
+def show_in_sequencer(context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+    """Let the sequencer show the strips of `scene`."""
+    if SEQUENCER_SCENE and context.workspace is not None:
+        context.workspace.sequencer_scene = scene
+
+
 def all_strips(scene: bpy.types.Scene) -> list[Any]:
     """The strips of `scene`, those in meta strips too."""
     editor = scene.sequence_editor

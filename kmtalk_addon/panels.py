@@ -33,6 +33,8 @@ class KMTalkPanel:
         layout.use_property_split = True
         layout.use_property_decorate = False
         strip, clip = _chosen_strip(context), _chosen_clip(context)
+        if strip is None and clip is None:
+            layout.operator("kmtalk.try_it", icon="PLAY")
         draw_sound(section(layout, "Sound", "PLAY_SOUND"), context, strip)
         draw_text(section(layout, "Text", "TEXT"), context, strip)
         draw_mesh(section(layout, "Mesh", "MESH_DATA"), context)

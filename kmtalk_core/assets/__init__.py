@@ -5,3 +5,4 @@ from pathlib import Path
 ASSETS = Path(__file__).parent
 COMPACT_CHECKPOINT = ASSETS / "kmtalk_compact.npz"
 DEMO_HEAD = ASSETS / "demo_head.npz"
+SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt beside it

@@ -1,4 +1,4 @@
-"""The demo's Blender scene: head object, materials, lights, backdrop, cameras and render settings.
+"""The example's Blender scene: demo head, materials, lights, backdrop, and cameras; also the demo's.
 
 Every function takes what it needs and touches nothing else: no side effects at import, the user's other objects stay.
 `build_scene` does everything at once; the pieces are there for those who bring their own scene.
@@ -34,7 +34,7 @@ def build_scene(
     size: tuple[int, int] = (540, 540),
     scene: bpy.types.Scene | None = None,
 ) -> bpy.types.Object:
-    """Add the head with lights, backdrop and a camera to `scene` (the current one by default) and set up its render.
+    """Add the head with lights, backdrop and a camera to `scene` (the current one by default).
 
     `head` holds the arrays of demo_head.npz; `size` is (width, height) in pixels. Returns the head's object.
     """
@@ -46,8 +46,16 @@ def build_scene(
     add_lights(collection)
     set_backdrop(scene)
     scene.camera = add_camera(collection, view, aspect=size[0] / size[1])
-    set_render(scene, size)
     return obj
+
+
+def show_head(head: bpy.types.Object) -> None:
+    """Let the 3-D views of all windows look through the camera, with materials, and select the head."""
+    head.select_set(True)
+    for screen in bpy.data.screens:
+        for space in (space for area in screen.areas for space in area.spaces if space.type == "VIEW_3D"):
+            space.shading.type = "MATERIAL"
+            space.region_3d.view_perspective = "CAMERA"
 
 
 def head_object(head: Mapping[str, np.ndarray], *, name: str = "KMTalk head") -> bpy.types.Object:
@@ -265,22 +273,3 @@ def add_camera(collection: bpy.types.Collection, view: View = "front", *, aspect
     obj.rotation_euler = (-away).to_track_quat("-Z", "Y").to_euler()
     collection.objects.link(obj)
     return obj
-
-
-def set_render(scene: bpy.types.Scene, size: tuple[int, int] = (540, 540), *, samples: int = 4) -> None:
-    """Cycles on the CPU, few samples and a denoiser: 2.6 s of processor time a frame at 540 x 540."""
-    scene.render.engine = "CYCLES"
-    scene.render.resolution_x, scene.render.resolution_y = size
-    scene.render.resolution_percentage = 100
-    scene.render.use_persistent_data = True
-    scene.view_settings.view_transform = "AgX"
-    scene.view_settings.look = "AgX - Medium High Contrast"
-    cycles = scene.cycles
-    cycles.device = "CPU"
-    cycles.samples = samples
-    cycles.use_adaptive_sampling = False
-    cycles.use_denoising, cycles.denoiser = True, "OPENIMAGEDENOISE"
-    cycles.denoising_prefilter, cycles.denoising_quality = "FAST", "FAST"
-    cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 2, 1, 1
-    cycles.transmission_bounces, cycles.volume_bounces = 0, 0
-    cycles.caustics_reflective = cycles.caustics_refractive = False
