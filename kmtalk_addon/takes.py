@@ -18,11 +18,12 @@ from typing import Any
 
 import bpy
 
+from kmtalk_core.archives import parsed
 from kmtalk_core.errors import InputError
 from kmtalk_core.motion import Animation
 from kmtalk_core.phones import Phone, Word
 from kmtalk_core.results import load_animation, unpack_finished
-from kmtalk_core.settings import Layers, Sliders, settings_of
+from kmtalk_core.settings import Layers, Sliders, known_fields, settings_of
 
 from . import clips, keyframes, shape_keys
 from .session import current
@@ -366,4 +367,7 @@ def _fill(items: bpy.types.CollectionProperty, segments: Sequence[Word | Phone])
 
 @lru_cache(maxsize=16)
 def _line(text: str) -> Line:
-    return Line(**json.loads(text))
+    try:
+        return Line(**known_fields(Line, parsed(text)))
+    except (TypeError, ValueError, AttributeError):
+        raise InputError("What this file remembers of the line is damaged; generate it again.") from None

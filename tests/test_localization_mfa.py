@@ -15,7 +15,7 @@ import pytest
 
 from kmtalk_core.audio import SAMPLE_RATE, Sound
 from kmtalk_core.errors import Cancelled, InputError, KMTalkError
-from kmtalk_core.localization.mfa import Line, Utterance, align, align_all, explained, spoken_by
+from kmtalk_core.localization.mfa import Spoken, Utterance, align, align_all, explained, spoken_by
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.localization.tools import Aligner, Tools, find_mfa, mfa_models
 from kmtalk_core.phones import CONSONANTS, VOWELS
@@ -175,7 +175,7 @@ def test_a_text_that_fits_badly_is_searched_with_a_wider_beam(mfa):
 
 def test_many_sounds_are_one_corpus(mfa):
     texts = ["big", "blue boat", "big blue boat big blue boat", "…"]
-    lines = [Line(lambda s=s: sound_of(s), said(text)) for s, text in zip((0.5, 1.0, 0.1, 1.0), texts, strict=True)]
+    lines = [Spoken(lambda s=s: sound_of(s), said(text)) for s, text in zip((0.5, 1.0, 0.1, 1.0), texts, strict=True)]
     told = []
     found = align_all(lines, mfa.tools, progress=lambda share, doing: told.append(share))
     assert [w.label for a in found[:2] for w in a.words] == ["big", "blue", "boat"]

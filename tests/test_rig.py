@@ -308,7 +308,7 @@ def test_a_bare_mask_without_eyeballs_and_inner_mouth_works_too(rigs, head):
     skin[a.vertex_of[a.outer]] = True
     mask = build_rig(Mesh(mesh.vertices, mesh.faces[skin[mesh.faces].all(1)]), find_landmarks(mesh))
     assert not mask.anatomy.parts
-    for row in contacts.contact_report(mask):
+    for row in contacts.contact_figures(mask):
         assert row.kept or row.unit != "mm", row
 
 

@@ -1,7 +1,7 @@
 """The finishing stage: completed speech motion → sliders → layers → contacts → controls and keys.
 
 Pure functions of what a result holds, without the networks, so that sliders act at once (`finish`). Keys that the
-animator has edited stay exactly as they are through all of it, and what completion made of them stays around them.
+user has edited stay exactly as they are through all of it, and what completion made of them stays around them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def slide(speech: np.ndarray, fps: float, sliders: Sliders) -> np.ndarray:
 
 
 def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.ndarray:
-    """The generated motion (T, C) before contacts and without the animator's edits."""
+    """The generated motion (T, C) before contacts and without the user's edits."""
     unfinished = animation.to_finish
     lead = animation.feature_lead  # of the sound as it was heard
     times, alignment = animation.times - sliders.offset + lead, animation.alignment.later(lead)
@@ -62,7 +62,7 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
 
 
 def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edited: np.ndarray) -> Animation:
-    """The result whose motion is `free` (T, C) with its contacts held; `edited` (m,) bool marks the animator's keys.
+    """The result whose motion is `free` (T, C) with its contacts held; `edited` (m,) bool marks the user's keys.
 
     Those stay as `keys` has them; all others are the motion at their frames.
     """

@@ -3,7 +3,7 @@
 The networks come within a millimetre or two, and sliders, expressions and completion between keys may part what was
 closed. So each contact is held at the very end for as long as speech holds it: the motion is blended into the nearest
 pose that makes it, and out again (JALI, Edwards et al. 2016: bilabials always close, labiodentals always touch). Keys
-that the animator has edited are not touched. Lips that the neutral pose leaves apart come together in pauses, too.
+that the user has edited are not touched. Lips that the neutral pose leaves apart come together in pauses, too.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def hold_contacts(
 ) -> np.ndarray:
     """`motion` (T, C) at `times` (T,) s with every contact of `alignment` held: (T, C).
 
-    Where the animator has edited keys (`edited` (m,) bool, at `key_times` (m,) s) the motion stays theirs. `strength`
+    Where the user has edited keys (`edited` (m,) bool, at `key_times` (m,) s) the motion stays theirs. `strength`
     0…1: below 1 contacts are only approached; `ramp`: s into and out of them.
     """
     out = motion.copy()
@@ -195,7 +195,7 @@ def freedom(
     theirs: Sequence[tuple[float, float, float, float]] = (),
     strength: float = 1.0,
 ) -> np.ndarray:
-    """(T,): 0 where one of `contacts` is held, 1 where none is near or the animator's keys govern."""
+    """(T,): 0 where one of `contacts` is held, 1 where none is near or the user's keys govern."""
     free = np.ones(len(times))
     for contact in contacts:
         begin = alignment.phones[contact.phone].start + offset
@@ -328,7 +328,7 @@ def _edited_groups(key_times: np.ndarray, edited: np.ndarray) -> list[tuple[floa
 
 
 def _governed(times: np.ndarray, contact: Contact, phone: tuple[float, float], group: tuple) -> np.ndarray:
-    """(N,) how far the animator's keys govern the motion within a contact: 1 at them, 0 at the untouched ones beside.
+    """(N,) how far the user's keys govern the motion within a contact: 1 at them, 0 at the untouched ones beside.
 
     Keys outside of the contact's phone leave its hold alone and only cut its ease off.
     """

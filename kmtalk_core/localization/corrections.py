@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..archives import parsed
 from ..errors import InputError, shortened
 from ..files import written_whole
 from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word
@@ -298,7 +299,7 @@ def load_corrections(path: str | os.PathLike[str], audio_sha256: str) -> tuple[C
     Raises InputError if it is no such file, or of another sound.
     """
     try:
-        content: Any = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        content: Any = parsed(Path(path).read_text(encoding="utf-8-sig"))
         made_for = content.get("audio_sha256")
         listed = [Correction(**entry) for entry in content["corrections"]]
     except OSError as error:

@@ -64,7 +64,7 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class Line:
+class Spoken:
     """One sound for MFA: how to get it (called once) and what is said in it, as one utterance or as several."""
 
     sound: Callable[[], Sound]
@@ -93,14 +93,14 @@ def align(
     remedy, where MFA or a model is missing or fails, and what `progress` raises to cancel.
     """
     tools = tools or Tools.from_environment()
-    found = align_all([Line(lambda: sound, tuple(utterances))], tools, language, progress)[0]
+    found = align_all([Spoken(lambda: sound, tuple(utterances))], tools, language, progress)[0]
     if isinstance(found, KMTalkError):
         raise found
     return found
 
 
 def align_all(
-    lines: Sequence[Line], tools: Tools, language: str = "en", progress: Progress | None = None
+    lines: Sequence[Spoken], tools: Tools, language: str = "en", progress: Progress | None = None
 ) -> list[Alignment | KMTalkError]:
     """The same for many sounds by one `mfa align`; what cannot be aligned has its error in the alignment's place."""
     if progress is not None:
@@ -118,7 +118,7 @@ class _Run:
         self._english = language in ("", "en")
         self._share = 0.05
 
-    def aligned(self, lines: Sequence[Line], folder: Path) -> list[Alignment | KMTalkError]:
+    def aligned(self, lines: Sequence[Spoken], folder: Path) -> list[Alignment | KMTalkError]:
         self._folder = folder
         for part in ("corpus", "aligned", "work"):
             (folder / part).mkdir()

@@ -15,7 +15,7 @@ from ..errors import KMTalkError
 from ..phones import Alignment
 from ..progress import Progress
 from ..tongues import ANY_LANGUAGE, LANGUAGES
-from .mfa import Line, Utterance, align_all
+from .mfa import Spoken, Utterance, align_all
 from .tools import Tools, find_mfa, find_recognisers
 from .whisper import NOTHING_HEARD, Transcript, transcribe, transcribe_all
 
@@ -83,12 +83,12 @@ def localize_many(
         )
         heard = dict(zip(silent, found, strict=True))
     results: dict[int, Alignment | KMTalkError] = {}
-    spoken: dict[int, Line] = {}
+    spoken: dict[int, Spoken] = {}
     for index, (sound, text) in enumerate(lines):
         if index not in heard:
-            spoken[index] = Line(sound, (Utterance(str(text), 0.0, 0.0),))
+            spoken[index] = Spoken(sound, (Utterance(str(text), 0.0, 0.0),))
         elif heard[index].words:
-            spoken[index] = Line(sound, utterances_of(heard[index]))
+            spoken[index] = Spoken(sound, utterances_of(heard[index]))
         else:
             results[index] = KMTalkError(NOTHING_HEARD)
     if spoken:

@@ -1,8 +1,8 @@
 """KMTalk as published (Xu et al., ECCV 2024): wav2vec 2.0 in, vertices out. Equations are named where they are.
 
-Sec. 3.2: A by the audio encoder (`speech`), I by localization (given here as `Keys`), K by `KeyPoser` (LKMA, eq. (1));
-trained with eq. (2) over the pseudo-complete sequence. Sec. 3.3: Y = CMC(A, K, I), eq. (3), with eq. (4) to (6).
-The completion module is the compact model's own, at the paper's size.
+Sec. 3.2: A by the audio encoder (`speech`), I by localization (given here as `Keys`), K by `VertexKeyMotionDecoder`
+(LKMA, eq. (1)); trained with eq. (2) over the pseudo-complete sequence. Sec. 3.3: Y = CMC(A, K, I), eq. (3), with
+eq. (4) to (6). The completion module is the compact model's own, at the paper's size.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Config:
         )
 
 
-class KeyPoser(nn.Module):
+class VertexKeyMotionDecoder(nn.Module):
     """The key motion-focused decoder (Sec. 3.2): A_k = (a_i1 … a_im) → K. A transformer decoder whose memory is A_k
     itself, as SelfTalk's, with attention that knows the distances in time."""
 
@@ -98,7 +98,7 @@ class KeyPoser(nn.Module):
         return self.out(self.norm(x))
 
 
-class Completion(MotionCompletion):
+class VertexMotionCompletion(MotionCompletion):
     """CMC, eq. (3), with the audio guidance of eq. (4) and (5) as an option (Table 3)."""
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -133,8 +133,8 @@ class VertexKMTalk(Method):
             self._encoder("cmc").backbone.feature_extractor = self._encoder("lkma").backbone.feature_extractor
         width = self._encoder("lkma").width
         self.audio = nn.ModuleDict({name: nn.Linear(width, c.network.d_model) for name in ("lkma", "cmc")})
-        self.lkma = KeyPoser(c.network)
-        self.cmc = Completion(c.network)
+        self.lkma = VertexKeyMotionDecoder(c.network)
+        self.cmc = VertexMotionCompletion(c.network)
         for decoder in (self.lkma, self.cmc):  # training starts from the neutral face, as SelfTalk's does
             nn.init.zeros_(decoder.out.weight)
             nn.init.zeros_(decoder.out.bias)

@@ -8,7 +8,7 @@ import time
 
 from ..errors import KMTalkError
 from .articulation import build_rig
-from .contacts import contact_report
+from .contacts import contact_figures
 from .mesh import load_mesh
 
 
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         start = time.perf_counter()
         rig = build_rig(mesh)
         seconds = time.perf_counter() - start
-        rows = contact_report(rig)
+        rows = contact_figures(rig)
     except KMTalkError as error:
         print(error, file=sys.stderr)
         return 2

@@ -127,7 +127,7 @@ def lip_to_upper_teeth(rig: Rig, points: np.ndarray) -> float | None:
     return float(distance.min())
 
 
-def contact_report(rig: Rig) -> list[Figure]:
+def contact_figures(rig: Rig) -> list[Figure]:
     """All figures of a rig, in the order in which they are printed."""
     rows = []
     for jaw in JAW_OPENINGS:

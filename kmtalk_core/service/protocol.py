@@ -43,7 +43,7 @@ class Animate(Settings):
 
     `as_strip`: read the sound as Blender's strips play it, where `start` counts from the first sample and nothing is
     heard of gaps; the result's `delay` (s) is what is to be added for times of the file. `fps` is the rate of the
-    frames per second of *sound*. The key motions come out on whole frames, where an animator wants them. `alignment` is
+    frames per second of *sound*. The key motions come out on whole frames, where a user wants them. `alignment` is
     the path of another tool's alignment that is used instead of localization; its times and those of subtitles count
     from the beginning of the file. The times of `corrections` (arguments of localization.corrections.Correction) count
     as `start` does; they are left out if the file has another checksum than `corrections_of`. `mesh` is the head, where

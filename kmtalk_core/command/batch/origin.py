@@ -54,7 +54,7 @@ def standing_of(out: Path, origin: str, known: Entry | None, resume: bool, expor
         right = known.state != "failed" and known.origin == origin and all(p.is_file() for p in exports)
         return Standing.SKIP if resume and right else Standing.MAKE
     if known is None or not known.sha256 or known.state == "working":
-        # Nobody wrote down what this is; what an animator has edited says so itself.
+        # Nobody wrote down what this is; what a user has edited says so itself.
         return Standing.KEEP if has_edited_keys(out) else Standing.MAKE
     return Standing.KEEP
 
@@ -70,7 +70,7 @@ def judged(line: Line, folder: Path, known: Entry | None, resume: bool, model: s
 
 
 def has_edited_keys(out: Path) -> bool:
-    """Whether a result says that an animator edited its keys."""
+    """Whether a result says that a user edited its keys."""
     try:
         return any(bool(edited.any()) for _, edited in read_arrays(out, {"key_edited"}))
     except (Unreadable, OSError):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...archives import parsed
 from ...errors import InputError
 from ...localization.transcript import decoded, transcript_beside
 
@@ -88,8 +89,8 @@ def _of_table(path: Path, text: str) -> list[Record]:
 
 def _of_json(path: Path, text: str) -> list[Record]:
     try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        found = parsed(text)
+    except ValueError as error:
         raise InputError(f"{path} is not readable JSON ({error}); correct it there.") from None
     if isinstance(found, dict):  # our own report, or a list under a name
         found = found.get("lines")
