@@ -1,17 +1,16 @@
 """Other languages: sounds by their articulation, words by espeak-ng, alignment without a model of the language."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from kmtalk_core.audio import Sound
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.localization import languages, localize
+from kmtalk_core.localization import espeak, languages, localize
 from kmtalk_core.localization.ipa import likeness, nearest, segments
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
 
-needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+EITHER = [espeak._bundled(), espeak._program()]  # the package's library, and the program
+needs_espeak = pytest.mark.skipif(not any(EITHER), reason="espeak-ng is not installed")
 
 WORDS = {
     "es": ("niño bebe", "N B"), "fr": ("pomme chat", "P SH"), "de": ("Mutter schön", "M SH"), "it": ("bambino", "B"),
@@ -86,12 +85,15 @@ def test_a_german_sentence_aligns():
 
 @needs_espeak
 def test_writing_that_cannot_be_read_is_told():
-    with pytest.raises(InputError, match="write Mandarin in pinyin"):
-        languages.foreign_script("你好", "cmn")
+    with pytest.raises(InputError, match="write Mandarin in pinyin, Japanese in kana"):
+        languages.foreign_script("漢字", "ja")
 
 
 def test_without_espeak_it_says_what_is_needed(monkeypatch):
-    monkeypatch.setattr(languages, "_program", lambda: None)
+    monkeypatch.setattr(espeak, "_program", lambda: None)
+    monkeypatch.setattr(espeak, "_bundled", lambda: None)
+    with pytest.raises(KMTalkError, match="install espeak-ng"):
+        espeak.where()
     with pytest.raises(KMTalkError, match="need espeak-ng; install it"):
         languages.foreign_script("Guten Tag", "de")
 
@@ -102,3 +104,38 @@ def test_any_language_uses_the_sound_alone():
     sound = Sound(np.full(16000, 0.1, np.float32), "", "")
     alignment = localize(sound, "whatever", posteriors=lambda _: (log, 50.0), language="any")
     assert alignment.source == "posterior" and alignment.words == ()
+
+
+@pytest.mark.skipif(not all(EITHER), reason="not both of espeak-ng's library and its program are installed")
+@pytest.mark.parametrize("language", WORDS)
+def test_the_library_says_what_the_program_says(language, monkeypatch):
+    words = WORDS[language][0].split()
+    first = languages.pronounced(words, language)
+    monkeypatch.setattr(espeak, "_bundled", lambda: None)
+    assert [len(word) for word in languages.pronounced(words, language)] == [len(word) for word in first]
+
+
+@needs_espeak
+def test_odd_words_are_no_harm():
+    words = ["25", "z.B.", "", "a" * 3000, "x'\"<b>", "😀", "\u200f", "1984", "-", "été"]
+    found = espeak.words_in_ipa(words, "fr")
+    assert len(found) == len(words) and found[0].replace("_", "").startswith("v")
+
+
+@pytest.mark.skipif(EITHER[0] is None, reason="the package espeakng-loader is not installed")
+def test_an_unknown_voice_and_a_dead_child_are_told(monkeypatch, tmp_path):
+    with pytest.raises(KMTalkError, match="has no voice qqq; install its complete data"):
+        espeak.words_in_ipa(["a"], "qqq")
+    (tmp_path / "child.py").write_text("import os\nos.abort()\n")
+    monkeypatch.setattr(espeak, "_CHILD", tmp_path / "child.py")
+    with pytest.raises(KMTalkError, match=r"espeak-ng ended with status -?[0-9]+; check"):
+        espeak.words_in_ipa(["a"], "fr")
+
+
+@pytest.mark.parametrize(
+    ("marked", "numbered"),
+    [("mā", "ma1"), ("nǐhǎo", "ni3hao3"), ("píngguǒ", "ping2guo3"), ("nǚrén", "nü3ren2"), ("Běijīng", "Bei3jing1"),
+     ("zhōngguó", "zhong1guo2"), ("fāngàn", "fan1gan4"), ("ma1 hao3", "ma1 hao3"), ("hello", "hello")],
+)  # fmt: skip
+def test_tones_become_numbers(marked, numbered):
+    assert languages._with_numbers(marked) == numbered

@@ -85,10 +85,10 @@ def mfa_finding() -> Finding:
 
 def espeak_finding() -> Finding:
     """Where espeak-ng is, which knows how the words of other languages are pronounced."""
-    from ..localization.languages import espeak_program
+    from ..localization.espeak import where
 
     try:
-        return Finding("espeak-ng", True, f"{espeak_program()}; for transcripts in other languages", optional=True)
+        return Finding("espeak-ng", True, f"{where()}; for transcripts in other languages", optional=True)
     except KMTalkError as error:
         return Finding("espeak-ng", False, "missing; for transcripts in other languages", str(error), optional=True)
 

@@ -6,26 +6,24 @@ that are articulated alike (`ipa`) are high in sum.
 
 from __future__ import annotations
 
-import functools
 import re
-import shutil
-import subprocess
+import unicodedata
 
 import numpy as np
 
-from ..errors import InputError, KMTalkError, shortened
+from ..errors import InputError, shortened
 from ..phones import PHONES, SILENCE
 from ..tongues import LANGUAGES
+from .espeak import words_in_ipa
 from .ipa import likeness, nearest, segments
 from .posterior import Script, subtitle_times
 from .transcript import subtitles
 from .unspoken import speaker_labels, without_directions, without_lists, without_markup, without_names, without_times
 
-ESPEAK = "espeak-ng"
-_VOICES = {"fr": "fr-fr"}  # where espeak-ng's code is another one
 _FOREIGN = re.compile(r"\([a-z-]+\)")  # espeak-ng's mark that it reads on in another language
+# A vowel with the mark of its tone, and what follows in its syllable.
+_TONE = re.compile("([aeiouüAEIOUÜ])([\u0304\u0301\u030c\u0300])([aeiouü]*(?:ng(?![aeiouü])|[nr](?![aeiouü]))?)")
 WEAK = 2  # sounds; words that have no more are often hardly said
-_TOGETHER = 500  # words handed to espeak-ng at once
 
 
 def foreign_script(transcript: str, language: str) -> Script:
@@ -73,58 +71,31 @@ def _said(text: str) -> str:
 def pronounced(words: list[str], language: str) -> list[tuple[str, ...]]:
     """The segments of each word; none where nothing is said."""
     distinct = list(dict.fromkeys(_bare(word) for word in words))
+    in_pinyin = language == "cmn" and not any(ord(c) > 0x2E80 for word in distinct for c in word)
     said: dict[str, tuple[str, ...]] = {}
-    for first in range(0, len(distinct), _TOGETHER):
-        some = distinct[first : first + _TOGETHER]
-        lines = _espeak("\n\n".join(some), language)
-        if len(lines) != len(some):  # numbers, say, may be read in several lines
-            lines = [" ".join(_espeak(word, language)) for word in some]
-        for word, line in zip(some, lines, strict=True):
-            if _FOREIGN.search(line) and not word.isascii():
-                hint = " (write Mandarin in pinyin, Japanese in kana)" if language in ("cmn", "ja") else ""
-                raise InputError(
-                    f"espeak-ng cannot read “{shortened(word)}” in {LANGUAGES[language]}; write it in letters that"
-                    f" it knows{hint}, or choose the language any."
-                )
-            sounds = [s for token in re.split(r"[_ ]+", _FOREIGN.sub("", line)) for s in segments(token)]
-            said[word] = tuple(sounds)
+    if in_pinyin:
+        lines = words_in_ipa([_with_numbers(word) for word in distinct], "cmn-latn-pinyin")
+    else:
+        lines = words_in_ipa(distinct, language)
+    for word, line in zip(distinct, lines, strict=True):
+        if _FOREIGN.search(line) and not word.isascii():
+            hint = " (write Mandarin in pinyin, Japanese in kana)" if language in ("cmn", "ja") else ""
+            raise InputError(
+                f"espeak-ng cannot read “{shortened(word)}” in {LANGUAGES[language]}; write it in letters that"
+                f" it knows{hint}, or choose the language any."
+            )
+        sounds = [s for token in re.split(r"[_ ]+", _FOREIGN.sub("", line)) for s in segments(token)]
+        said[word] = tuple(sounds)
     return [said[_bare(word)] for word in words]
+
+
+def _with_numbers(pinyin: str) -> str:
+    """Tones as numbers, nǐhǎo → ni3hao3: not all versions of espeak-ng know all of the marks."""
+    marked = unicodedata.normalize("NFD", pinyin).replace("u\u0308", "ü")
+    tones = {mark: str(number) for number, mark in enumerate("\u0304\u0301\u030c\u0300", 1)}
+    numbered = _TONE.sub(lambda match: f"{match[1]}{match[3]}{tones[match[2]]}", marked)
+    return unicodedata.normalize("NFC", numbered)
 
 
 def _bare(word: str) -> str:
     return word.strip('.,;:!?¡¿"“”„«»()…،؟।、。-–—')
-
-
-def _espeak(text: str, language: str) -> list[str]:
-    """The lines of IPA, sounds separated by "_", that espeak-ng writes for `text`; empty ones left out."""
-    program = espeak_program()
-    voice = _VOICES.get(language, language)
-    if language == "cmn" and not any(ord(c) > 0x2E80 for c in text):
-        voice = "cmn-latn-pinyin"
-    command = [program, "-q", "--ipa=1", "-b", "1", "-v", voice, "--stdin"]
-    try:
-        done = subprocess.run(
-            command, input=text.encode(), capture_output=True, check=False, timeout=120,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise KMTalkError(f"espeak-ng does not work ({error}); install it again, or choose the language any.") from None
-    if done.returncode:
-        raise KMTalkError(f"espeak-ng has no voice {voice}; install its complete data, or choose the language any.")
-    return [line.strip() for line in done.stdout.decode("utf-8", "replace").split("\n") if line.strip()]
-
-
-@functools.cache
-def _program() -> str | None:
-    return shutil.which(ESPEAK)
-
-
-def espeak_program() -> str:
-    """Where espeak-ng is; raises KMTalkError if it is not installed."""
-    program = _program()
-    if program is None:
-        raise KMTalkError(
-            "Transcripts in this language need espeak-ng; install it (https://github.com/espeak-ng/espeak-ng), import"
-            " an alignment, or choose the language any."
-        )
-    return program

@@ -47,12 +47,12 @@ def why_unreadable(path: Path) -> str:
 
 def why_no_languages() -> str:
     """A sentence if texts in other languages than English cannot be read out here, else ""."""
-    from ...localization.languages import espeak_program
+    from ...localization.espeak import where
 
     try:
-        espeak_program()
+        where()
     except KMTalkError as error:
-        return str(error)
+        return f"Texts in other languages than English need espeak-ng; {error}, or choose the language any."
     return ""
 
 
