@@ -13,6 +13,7 @@ import numpy as np
 
 from .audio import SAMPLE_RATE, Sound
 from .checkpoint import Checkpoint, load_checkpoint
+from .checks import STRONG
 from .completion import complete_through, recomplete
 from .easing import smoothly
 from .errors import InputError, KMTalkError
@@ -130,6 +131,8 @@ class Animator:
         if not len(keys.times):
             raise InputError("All key motions are gone; keep at least one, or generate again.")
         keys.check_near(animation.alignment.duration)
+        if (most := np.abs(keys.controls).max(initial=0.0)) > STRONG:
+            raise InputError(f"A key motion holds the value {most:g}; controls are 0 to 1.")
         if not set(SPEECH_CONTROLS) <= set(animation.control_names):
             raise InputError("This result lacks controls that the model moves; generate it again.")
         column = {name: index for index, name in enumerate(animation.control_names)}

@@ -38,8 +38,9 @@ class KeyMotions:
         far = self.times[(self.times < -OUTSIDE) | (self.times > duration + OUTSIDE)]
         if len(far):
             raise InputError(f"A key motion lies at {far[0]:g} s, far outside of the sound; move or delete it.")
-        if len(self.times) > DENSEST * (duration + 2 * OUTSIDE):
-            raise InputError(f"There are {len(self.times)} key motions, too many for {duration:.1f} s; delete some.")
+        crowd = round(2 * DENSEST)  # keys that take two seconds at least
+        if len(self.times) > crowd and (self.times[crowd:] - self.times[:-crowd]).min() < 2.0 - ON_FRAME:
+            raise InputError(f"The key motions are denser than {DENSEST:g} a second; delete some.")
 
     def later(self, frames: int, fps: float) -> KeyMotions:
         """The same by so many frames later; back again, their times are bit for bit what they were."""

@@ -140,6 +140,25 @@ def test_rerun_keeps_an_edit_exactly_and_leaves_far_spans_alone(shot, curves, al
     assert not np.array_equal(after.values[near & (frames != edited)], before["jawOpen"][0][near & (frames != edited)])
 
 
+def test_an_edit_taken_back_by_hand_brings_the_motion_back(shot, curves, alignment):
+    head, sound_strip = shot
+    sound_strip.kmtalk.alignment = str(alignment)
+    bpy.ops.kmtalk.generate()
+    before = {name: look.values.copy() for name, look in curves(head).items()}
+    keys = key_frames_on(jaw_of(curves, head))
+    for number in (len(keys) // 2, 2):
+        point_at(jaw_of(curves, head).curve, keys[number]).co[1] = 0.654321
+        bpy.ops.kmtalk.complete()
+    assert not np.array_equal(jaw_of(curves, head).values, before["jawOpen"])
+    frames = jaw_of(curves, head).frames
+    for number in (len(keys) // 2, 2):
+        value = before["jawOpen"][frames == keys[number]][0]
+        point_at(jaw_of(curves, head).curve, keys[number]).co[1] = value
+        bpy.ops.kmtalk.complete()
+    for name, look in curves(head).items():
+        np.testing.assert_array_equal(look.values, before[name])
+
+
 def test_rerun_without_an_edit_changes_nothing(shot, curves):
     head, _ = shot
     bpy.ops.kmtalk.generate()
