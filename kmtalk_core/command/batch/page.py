@@ -15,6 +15,7 @@ from .report import COLUMNS, Outcome, Report
 
 TEMPLATE, PLACE = ASSETS / "report.html", "/*DATA*/"
 CELLS = (*COLUMNS, "own", "preview", "sound")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def write_page(outcome: Outcome, path: Path, title: str) -> None:
@@ -27,15 +28,14 @@ def page_data(reports: Sequence[Report], summary: str, title: str, folder: Path)
     """What the page shows, as JSON that may stand in HTML."""
     about = {"title": title, "summary": f"{summary}.", "digits": DIGITS, "columns": CELLS}
     rows = ",\n".join(_row(report, folder) for report in reports)
-    text = f'{json.dumps(about, ensure_ascii=False)[:-1]}, "rows": [\n{rows}\n]}}'
+    text = f'{_encode(about)[:-1]}, "rows": [\n{rows}\n]}}'
     # Only these characters could end the script, or begin something else in it.
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _row(report: Report, folder: Path) -> str:
-    cells = [json.dumps(_short(getattr(report, name)), ensure_ascii=False) for name in COLUMNS]
-    own = json.dumps(dict(report.own), ensure_ascii=False)
-    return f"[{','.join([*cells, own, report.preview or 'null', json.dumps(_address(report.audio, folder))])}]"
+    cells = _encode([*(_short(getattr(report, name)) for name in COLUMNS), dict(report.own)])
+    return f"{cells[:-1]},{report.preview or 'null'},{_encode(_address(report.audio, folder))}]"
 
 
 def _short(cell: object) -> object:
