@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz
+from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
@@ -65,7 +64,7 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     given["transcript"] = options.transcript or what_is_said(strip).text
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
-    with _folder() as folder, sound_file(strip) as audio:
+    with temporary_folder() as folder, sound_file(strip) as audio:
         rig = shape_keys.needs_rig(obj)
         if rig:
             shape_keys.save_mesh(obj, folder / "mesh.npz")
@@ -106,7 +105,7 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
 
     If the strip was moved, the animation follows it. An empty `strip_name` means the active or only strip.
     """
-    with _folder() as folder:
+    with temporary_folder() as folder:
         edited = _edited(takes.find_clip(scene, strip_name, obj))
         yield from _completed(edited, folder)
         result = (folder / "out.npz").read_bytes()
@@ -128,7 +127,7 @@ def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, opti
     if not pending:
         raise InputError("No word or phone has been changed; change a text or a time first.")
     about = Subject.of(scene, strip, obj, line)
-    with _folder() as folder, sound_file(strip) as audio:
+    with temporary_folder() as folder, sound_file(strip) as audio:
         edited = _edited(clip)
         yield from _completed(edited, folder)
         yield Correct(
@@ -321,9 +320,3 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     lie = clips.lie_of(take)
     summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {clip.obj.name}"
     return Outcome(summary, (*warnings, *follow.standing(clip)))
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="kmtalk-") as folder:
-        yield Path(folder)

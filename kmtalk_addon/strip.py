@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import bpy
 
 from kmtalk_core.errors import InputError
+from kmtalk_core.leftovers import temporary_folder
 
 from . import compat
 
@@ -165,8 +165,8 @@ def sound_file(strip: Any) -> Iterator[str]:
             )
         yield str(path)
         return
-    with tempfile.TemporaryDirectory(prefix="kmtalk-") as folder:
-        unpacked = Path(folder) / f"packed{path.suffix}"
+    with temporary_folder() as folder:
+        unpacked = folder / f"packed{path.suffix}"
         unpacked.write_bytes(packed.data)
         yield str(unpacked)
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +22,7 @@ from bpy.props import StringProperty
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.export import write_pc2
 from kmtalk_core.files import save_npz, written_whole
+from kmtalk_core.leftovers import remove_leftovers, temporary_folder
 from kmtalk_core.motion import VertexAnimation
 from kmtalk_core.results import load_vertex_animation
 from kmtalk_core.rig.mesh import triangles_of
@@ -86,8 +86,7 @@ def generate(
         raise InputError("No checkpoint is chosen; choose one that was trained on vertices.")
     line = read_line(scene, strip)
     about = Subject.of(scene, strip, obj, line)
-    with tempfile.TemporaryDirectory(prefix="kmtalk-") as temporary, sound_file(strip) as audio:
-        folder = Path(temporary)
+    with temporary_folder() as folder, sound_file(strip) as audio:
         save_npz({"vertices": shape_keys.rest_positions(obj), "faces": _triangles(obj)}, folder / "mesh.npz", False)
         details = yield Animate(
             audio=audio,
@@ -120,8 +119,7 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
     before = _loaded(_place(line.result, ".npz"))
     frames, poses = read_keys(obj, strip_name, line, before)
     uid, name = obj.session_uid, obj.name
-    with tempfile.TemporaryDirectory(prefix="kmtalk-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         times = (np.array(frames) - line.first_frame) / line.fps
         save_npz({"key_times": times, "key_vertices": poses}, folder / "keys.npz", False)
         yield Complete(
@@ -254,6 +252,7 @@ def _files(obj: bpy.types.Object, strip: str) -> tuple[str, str]:
     digits = hashlib.sha256(f"{obj.name}\0{strip}".encode()).hexdigest()[:8]
     stem = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', f'{obj.name}-{strip}')[:80]}-{digits}"
     _folder_of_file().mkdir(exist_ok=True)
+    remove_leftovers(_folder_of_file())
     return f"{stem}.npz", f"{stem}.pc2"
 
 
