@@ -42,6 +42,7 @@ class Journey:
             ("tests inside", self.tests_inside),
             ("command line", self.command_line),
             ("window", self.window),
+            ("trouble in a window", self.trouble),
             ("uninstall", self.uninstall),
         ]
         if quick:
@@ -172,6 +173,13 @@ class Journey:
         return (
             f"generated, edited, cancelled, checked, made an environment; {len(list(self.logs.glob('*.png')))} pictures"
         )
+
+    def trouble(self) -> str:
+        """What users do in a window while KMTalk works."""
+        script = self.tests / "blender_tests" / "in_window.sh"
+        said = self.start(["sh", script, self.tests / "blender_tests" / "in_window_trouble.py"])
+        expect("The window works." in said and "Traceback" not in said, said[-800:])
+        return f"survived {said.count(': survived ')} things done while it worked"
 
     def uninstall(self) -> str:
         self.run("--command", "extension", "remove", "user_default.kmtalk")
