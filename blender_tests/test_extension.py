@@ -49,6 +49,38 @@ def test_generate_edit_and_run_again(kmtalk, head, strip, jaw):
     assert abs(head.data.shape_keys.key_blocks["jawOpen"].value - 0.625) < 1e-6
 
 
+def test_a_sound_that_begins_after_the_picture_is_animated_where_it_is_heard(kmtalk, head, strip, jaw, core, tmp_path):
+    kmtalk.api.generate(head)
+    plain = jaw(head)
+    strip.sound.filepath = late_video(tmp_path / "late.mkv", core / "assets" / "sample_speech.flac", 1.5)
+    kmtalk.api.generate(head)
+    late = jaw(head)
+    assert late.frames == plain.frames
+    assert max(abs(a - b) for a, b in zip(late.values, plain.values, strict=True)) < 0.05
+
+
+def late_video(path: Path, sound: Path, delay: float) -> str:
+    """A video whose sound, without loss, begins `delay` s after its picture."""
+    from fractions import Fraction
+
+    import av
+    import numpy as np
+
+    with av.open(str(sound)) as given, av.open(str(path), "w") as out:
+        rate = given.streams.audio[0].rate
+        picture = out.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        voice = out.add_stream("flac", rate=rate, layout="mono")
+        image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        image.pts, image.time_base = 0, Fraction(1, 25)
+        out.mux([*picture.encode(image), *picture.encode(None)])
+        for frame in given.decode(audio=0):
+            frame.time_base = Fraction(1, rate)
+            frame.pts = (frame.pts or 0) + round(delay * rate)
+            out.mux(voice.encode(frame))
+        out.mux(voice.encode(None))
+    return str(path)
+
+
 def test_the_operators_do_the_same(kmtalk, head, strip, jaw):
     bpy.context.scene.kmtalk.mesh = head
     assert bpy.ops.kmtalk.generate() == {"FINISHED"}

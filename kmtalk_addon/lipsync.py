@@ -22,7 +22,7 @@ from . import clips, corrections, follow, keyframes, live, shape_keys, takes
 from .hindrances import hindrances
 from .job import Steps
 from .session import current
-from .strip import Line, read_line, sound_file, what_is_said
+from .strip import Line, read_line, remarks, sound_file, what_is_said
 from .subject import Subject
 from .takes import Clip, ClipRef, find_take, read_take  # noqa: F401 (asked for here by scripts)
 
@@ -90,7 +90,8 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     line = replace(line, strip=strip.name)
     untouched = takes.settings_on(strip) == asked  # else somebody has moved a slider meanwhile
     parts = options.parts if options.parts is not None else takes.parts_on(strip)
-    outcome = apply(about.scene(), obj, strip, line, animation, result, tuple(details["warnings"]), built, parts)
+    warnings = (*details["warnings"], *remarks(strip, line))
+    outcome = apply(about.scene(), obj, strip, line, animation, result, warnings, built, parts)
     with current.fill_in():
         strip.kmtalk.parts = set(parts)
     if untouched:

@@ -144,6 +144,16 @@ def origin_of(scene: bpy.types.Scene, strip: Any) -> float:
     return at.left - int(at.offset) - at.trim + compat.sound_delay(strip) * scene_rate(scene)
 
 
+def remarks(strip: Any, line: Line) -> tuple[str, ...]:
+    """What a user should know of how `strip` was read."""
+    if compat.speed_changes(strip) is None and line.speed != 1.0:
+        return (
+            f"This Blender does not tell whether {strip.name} changes its speed, so one speed of {line.speed:.2f} was"
+            " taken; if it changes, give it one speed, or use Blender 4.5 or newer.",
+        )
+    return ()
+
+
 def what_plays(scene: bpy.types.Scene, strip: Any) -> tuple[Any, ...]:
     """Whatever decides what `strip` plays and how fast, but not when: the same as long as nobody has changed it."""
     at, origin = compat.handles(strip), origin_of(scene, strip)

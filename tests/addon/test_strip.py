@@ -2,6 +2,7 @@
 
 import shutil
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -153,6 +154,14 @@ def test_a_strip_of_several_speeds_is_refused_in_a_sentence(add_strip):
         bpy.ops.sequencer.retiming_key_add(timeline_frame=80)
     with pytest.raises(InputError, match="changes its speed"):
         place(sound_strip)
+
+
+def test_where_blender_hides_changes_of_speed_it_is_told(add_strip, monkeypatch):
+    sound_strip = add_strip()
+    monkeypatch.setattr(compat, "speed_changes", lambda strip: None)  # as in Blender 4.2 to 4.4
+    assert strip.remarks(sound_strip, place(sound_strip)) == ()
+    line = replace(place(sound_strip), speed=1.5)
+    assert "one speed of 1.50 was taken" in strip.remarks(sound_strip, line)[0]
 
 
 def test_packed_sounds_are_unpacked_for_the_while(add_strip, sound):
