@@ -142,7 +142,7 @@ class LocalizerSettings(_Checked):
     language: str = _setting(
         "en",
         "Language",
-        "Language of the text; all but English need espeak-ng on this computer",
+        "Language of the text; all but English are read out by espeak-ng",
         choices=LANGUAGE_CHOICES,
     )
 

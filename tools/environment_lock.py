@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "kmtalk_core" / "assets" / "environment.lock"
-CORE = ("numpy>=2", "scipy", "av<19", "onnxruntime", "pocketsphinx")
+CORE = ("numpy>=2", "scipy", "av<19", "onnxruntime", "espeakng-loader", "pocketsphinx")
 OF_TORCH = ("filelock", "typing_extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools")
 SPEECH = ("transformers", "faster-whisper")
 ONLY = {"pocketsphinx": ("3.11", "3.13")}  # Pythons of Blender's; it is optional

@@ -42,6 +42,8 @@ def licences(wheels: Iterable[Path]) -> dict[str, bytes]:
         for path, text in contents.items():
             if TEXTS.search(path) and not path.endswith(".py"):
                 files[f"licenses/{name}/{path.split('/')[-1]}"] = text
+        if "text" in entry:  # that of KMTalk itself
+            files[f"licenses/{name}/{entry['text']}"] = (ROOT / entry["text"]).read_bytes()
         if not any(path.startswith(f"licenses/{name}/") for path in files):
             raise BuildError(f"{wheel.name} brings no text of its licence; add it.")
     files |= {

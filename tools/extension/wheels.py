@@ -26,7 +26,7 @@ PYTHONS = ("3.11", "3.13")  # of the official builds: 4.2 to 5.0, and from 5.1 o
 OTHER_PYTHONS = ("3.14",)  # of Linux distributions: in the lock, but only bundled if asked for
 
 # What the worker imports beside numpy, which Blender has; versions come from requirements.lock.
-PACKAGES = ("av", "onnxruntime", "pocketsphinx", "scipy")
+PACKAGES = ("av", "espeakng_loader", "onnxruntime", "pocketsphinx", "scipy")
 # Blender 4.2 brings numpy 1.24, for which newer versions of scipy don't load; one version shares most of its files.
 SCIPY = "1.15.3"
 NOT_MADE = {("pocketsphinx", "3.14")}
@@ -45,6 +45,8 @@ UNUSED = re.compile(
     r"/tests?/|\.(?:pyi|pxd|pyx|pxi|h|hpp|c|cpp|f|a|lib)$"
     # What the Python module holds once more, for programs in C.
     r"|^onnxruntime/capi/(?:libonnxruntime\.|onnxruntime\.dll$)"
+    # The same library under two more names, and Python that nothing here asks for.
+    r"|^espeakng_loader/(?:libespeak-ng\.(?:so\.|1)|__init__\.py$)"
 )
 # Modules whose file name does not say for which Python they are, so that two would collide; their endings do, then.
 BARE = re.compile(r"^(onnxruntime/capi/onnxruntime_pybind11_state)\.(so|pyd)$")
