@@ -23,6 +23,7 @@ from .files import load_npz, save_npz
 
 FORMAT = 2
 MANY_ARRAYS = 1  # the format before: an array for each weight, graphs still to be optimised
+NEUTRAL = "neutral"  # the way of speaking that is used unless another is wanted
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ class Checkpoint:
     def name(self) -> str:
         """What OUT.npz calls the model: its name and the start of its checksum."""
         return f"{self.config['name']}-{self.sha256[:12]}"
+
+    def style(self, name: str = NEUTRAL) -> np.ndarray | None:
+        """(S,) float32: the code of a shipped way of speaking (`conditioning.STYLE`); None where there is one only.
+
+        Raises InputError for an unknown name.
+        """
+        styles = self.config.get("styles")
+        if not styles:
+            return None
+        if name not in styles:
+            raise InputError(f"There is no style {name!r}; choose one of {', '.join(styles)}.")
+        return np.array(styles[name], np.float32)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> str:

@@ -1,4 +1,4 @@
-"""What LKMA is told about the phones around each key instant."""
+"""What the networks are told beside the sound: the phones around each key instant, and the way of speaking."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ UNKNOWN = -1  # a phone that is not told
 TYPICAL_DURATION = 0.1  # s: durations are given as the natural logarithm of their ratio to this
 LONGEST_LOG = 2.5
 TIMING = 4  # numbers of timing for each instant
+# What the networks are told about the way of speaking. The first five are natural logarithms of gains, in standard
+# deviations between speakers (`STYLE_SPREAD`): how far jaw and lips open, articulatory precision, how much of the
+# opening is the jaw's, how round and how spread the lips get. `captured`: 1 as captured people move, 0 as rules do.
+STYLE = ("amplitude", "effort", "jaw", "rounding", "spreading", "captured")
+STYLE_SPREAD = {"amplitude": 0.14, "effort": 0.10, "jaw": 0.10, "rounding": 0.35, "spreading": 0.35}
 
 
 def phone_context(alignment: Alignment, instants: KeyInstants) -> tuple[np.ndarray, np.ndarray]:

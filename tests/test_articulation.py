@@ -127,7 +127,7 @@ def test_rounding_starts_over_the_consonants_before():
     _, spread = curves(speech("S T R IY:0.2", 0.06, pause=0.5))
     pucker = controls[:, COLUMN["mouthPucker"]]
     early = np.argmin(np.abs(times - 0.59))  # in the t, 90 ms before the vowel
-    assert pucker[early] > 0.1
+    assert pucker[early] > 0.3 * pucker.max()
     assert pucker[early] > spread[early, COLUMN["mouthPucker"]] + 0.02
 
 
@@ -255,7 +255,7 @@ def test_the_right_side_opens_more():
 def test_sibilants_keep_the_jaw_up_until_they_end():
     times, controls = curves(speech("S:0.1 OW:0.2"))
     jaw = controls[:, COLUMN["jawOpen"]]
-    assert jaw[np.argmin(np.abs(times - 0.6))] < 0.35 * jaw.max()
+    assert jaw[np.argmin(np.abs(times - 0.6))] < 0.4 * jaw.max()  # as people: their jaw is slower than the literature's
     before_t = curves(speech("T:0.1 OW:0.2"))[1][:, COLUMN["jawOpen"]]
     assert jaw[np.argmin(np.abs(times - 0.6))] < 0.6 * before_t[np.argmin(np.abs(times - 0.6))]
 

@@ -67,7 +67,9 @@ def test_lips_that_are_parted_at_rest_seal(head):
     for jaw in contacts.JAW_OPENINGS:
         gap, overlap = contacts.lip_gap(parted, contacts.posed(parted, contacts.bilabial(jaw)))
         assert gap < 0.5 and overlap < 0.5
-    assert not contact_report(result(spoken("AA P AA F AA M")), mouth_of(parted, mesh.faces)).violations
+    mouth = mouth_of(parted, mesh.faces)
+    said = finish(result(spoken("AA P AA F AA M")), lip_line=lip_line(mouth))
+    assert not contact_report(said, mouth).violations
 
 
 @pytest.mark.skipif(not FLAME.is_file(), reason="the FLAME sample (../shared/data/mesh) is not here")
@@ -75,7 +77,7 @@ def test_contacts_hold_on_flame_whose_lips_are_parted_at_rest():
     mesh = load_mesh(FLAME)
     mouth = mouth_of(build_rig(mesh), mesh.faces)
     assert mouth.rest.min() > 1.5 and mouth.teeth is None
-    report = contact_report(result(spoken("AA P AA F AA M"), wild=True), mouth)
+    report = contact_report(finish(result(spoken("AA P AA F AA M"), wild=True), lip_line=lip_line(mouth)), mouth)
     assert report.measured and report.contacts == 3 and not report.violations
 
 

@@ -49,6 +49,9 @@ weight_decay = 0.0
 rec_weight = 1.0
 vel_weight = 1.0
 lip_weight = 1.0
+mouth_weight = 1.0
+contact_weight = 1.0
+captured_share = 0.4
 withheld = 0.1
 confused = 0.1
 misheard = 0.5
@@ -62,9 +65,14 @@ weight_decay = 0.0
 rec_weight = 1.0
 vel_weight = 1.0
 lip_weight = 1.0
+mouth_weight = 1.0
+contact_weight = 1.0
+captured_share = 0.4
 misheard = 0.5
 key_noise = 0.02
 edits = 0.5
+[styles]
+neutral = { captured = 1.0 }
 """
 LABELS = ("SIL", "HH", "AH", "M", "AA", "P", "UW", "SIL")
 
@@ -119,7 +127,8 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(corpus, tmp_path, monke
         return KMTalk(KMTalkConfig(d_model=16, heads=2, encoder_layers=1, key_layers=1, decoder_layers=1))
 
     options = {"batch": 2, "learning_rate": 1e-3, "warmup": 1, "weight_decay": 0.0, "withheld": 0.5, "confused": 0.1}
-    options |= {"rec_weight": 1.0, "vel_weight": 1.0, "lip_weight": 1.0, "steps": 6}
+    options |= {"rec_weight": 1.0, "vel_weight": 1.0, "lip_weight": 1.0, "mouth_weight": 1.0}
+    options |= {"contact_weight": 1.0, "steps": 6}
     sampler = MotionSampler(training, encode_all(model(), training), 0.8, styles=False, misheard=0.5)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir(), parts.mkdir()

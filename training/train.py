@@ -39,6 +39,7 @@ def _compact_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--out", type=Path, default=COMPACT_CHECKPOINT, help="the finished checkpoint")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="the others are restored")
+    parser.add_argument("--start-from", type=Path, help="go on from the networks of this checkpoint")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.set_defaults(run_it=_train_compact)
     return parser
@@ -47,7 +48,7 @@ def _compact_parser() -> argparse.ArgumentParser:
 def _train_compact(options: argparse.Namespace) -> int:
     from .compact.training import train
 
-    digest = train(options.config, options.corpus, options.run, options.out, tuple(options.stages))
+    digest = train(options.config, options.corpus, options.run, options.out, tuple(options.stages), options.start_from)
     print(f"wrote {options.out} (sha256 {digest})", file=sys.stderr)
     return 0
 

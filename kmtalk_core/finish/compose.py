@@ -21,7 +21,7 @@ from .head import head_motion
 from .rhythm import find_rhythm
 from .upper_face import upper_face
 
-STILL = 0.2  # s before and after speech in which the mouth gets ready and comes to rest; beyond, no noise moves it
+STILL = 0.3  # s before and after speech in which the mouth gets ready and comes to rest; beyond, no noise moves it
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])

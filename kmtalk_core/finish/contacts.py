@@ -14,6 +14,7 @@ from itertools import groupby
 
 import numpy as np
 
+from ..easing import smoothstep
 from ..localization.keys import KeyInstants
 from ..motion import KeyMotions
 from ..phones import BILABIALS, SILENCE, Alignment
@@ -23,7 +24,12 @@ from ..settings import Sliders
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 REST = "rest"  # and of lips that lie together while nothing is said
-RAMP = 0.06  # s into a contact and out of it
+RAMP = 0.09  # s into a contact and out of it
+SHUT = 0.045  # s that lips stay shut for p, b, m at least: two frames of film
+# Lips that rest apart are not closed at once: captured people draw breath 0.3 to 0.6 s before they speak, and the
+# last sound settles.
+BREATH, SETTLE = 0.60, 0.12  # s
+OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
 SHORTEST = 1 / 36  # s of each hold at least: slow frames show nearly what fast ones do
@@ -55,7 +61,7 @@ RIG_PARTING = {
     "mouthFunnel": 8.0, "mouthLowerDownLeft": 2.6, "mouthLowerDownRight": 2.6, "mouthUpperUpLeft": 2.1,
     "mouthUpperUpRight": 2.1,
 }  # fmt: skip
-PRESS_LATE = 5  # lips meet before they press: the power of the ease with which they do
+SOFT_PRESS, HARD_PRESS = 0.14, 0.3  # mouthPress of a closure, and the most of it: more is a smirk on many heads
 WEAK_MM = 2.0  # shapes that move less do not close a mouth
 USUAL_OPENING = 8.0  # mm, of open vowels
 
@@ -104,16 +110,27 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, 
 
     `offset`: s that the motion is later than the sound; `ramp`: s into and out of a contact.
     """
-    found = []
-    for index, phone in enumerate(alignment.phones):
-        if phone.label not in HOLD:
-            continue
+    found: list[Contact] = []
+    held = [index for index, phone in enumerate(alignment.phones) if phone.label in HOLD]
+    spans = []
+    for index in held:
+        phone = alignment.phones[index]
         low, high = (phone.start + share * (phone.end - phone.start) + offset for share in HOLD[phone.label])
         more = max((SHORTEST - (high - low)) / 2, 0.0)
-        low, high = low - more, high + more
-        nearest = times[np.abs(times - (low + high) / 2).argmin()] if len(times) < 2 else _nearest(times, low, high)
-        kind = LIPS if phone.label in BILABIALS else TEETH
-        found.append(Contact(kind, index, min(low, nearest), max(high, nearest), ramp, ramp))
+        spans.append([low - more, high + more])
+    for place, (index, (low, high)) in enumerate(zip(held, spans, strict=True)):
+        kind = LIPS if alignment.phones[index].label in BILABIALS else TEETH
+        if kind == LIPS:
+            middle, half = (low + high) / 2, max(high - low, SHUT) / 2
+            # A lip that is at the teeth right before or after comes first: this closure is as short as it has to be.
+            floor, ceiling = (_beside(times, spans, held, alignment, place + side, side) for side in (-1, 1))
+            low, high = min(max(middle - half, floor), low), max(min(middle + half, ceiling), high)
+            first, last = (float(np.clip(t, floor, ceiling)) for t in _frames_of(times, low, high, kind))
+            single = _frames_of(times, low, high, TEETH)[0]
+            first, last = min(first, single), max(last, single)
+        else:
+            first, last = _frames_of(times, low, high, kind)
+        found.append(Contact(kind, index, min(low, first), max(high, last), ramp, ramp))
     # Where two kinds are next to each other, neither reaches into the other's hold.
     apart = []
     for index, contact in enumerate(found):
@@ -126,10 +143,35 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, 
     return apart
 
 
-def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
+def _stretches(alignment: Alignment, offset: float) -> list[Contact]:
+    """The stretches of speech between pauses, in which the motion says how near the lips are."""
+    found = []
+    for silent, run in groupby(range(len(alignment.phones)), key=lambda i: alignment.phones[i].label == SILENCE):
+        members = list(run)
+        if not silent and alignment.source != "uniform":
+            start, end = alignment.phones[members[0]].start, alignment.phones[members[-1]].end
+            found.append(Contact(REST, members[0], start + offset, end + offset, RAMP, RAMP, members[-1]))
+    return found
+
+
+def _beside(
+    times: np.ndarray, spans: list[list[float]], held: list[int], alignment: Alignment, place: int, side: int
+) -> float:
+    """Up to where a closure may reach, s: one frame away from the hold of a touch beside it."""
+    if not 0 <= place < len(spans) or alignment.phones[held[place]].label in BILABIALS or len(times) < 2:
+        return side * np.inf
+    frame = _frames_of(times, *spans[place], TEETH)[0]
+    edge = min(spans[place][0], frame) if side > 0 else max(spans[place][1], frame)
+    return edge - side * float(times[1] - times[0])
+
+
+def find_rests(
+    alignment: Alignment, offset: float = 0.0, ramp: float = RAMP, settle: float = 0.0, breath: float = 0.0
+) -> list[Contact]:
     """The pauses in which the lips can come together and part again, ascending; the motion goes on beyond its ends.
 
-    None where no phones were looked for.
+    Not before `settle` s after the last sound, nor in the last `breath` s before the next. None where no phones were
+    looked for.
     """
     found: list[Contact] = []
     if alignment.source == "uniform":
@@ -140,16 +182,21 @@ def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) ->
         first, last = members[0], members[-1]
         if not silent:
             continue
-        start = phones[first].start + offset + ramp if first else -np.inf
-        end = phones[last].end + offset - ramp if last < len(phones) - 1 else np.inf
+        start = phones[first].start + offset + max(ramp, settle) if first else -np.inf
+        end = phones[last].end + offset - max(ramp, breath) if last < len(phones) - 1 else np.inf
         if start <= end:
             found.append(Contact(REST, first, start, end, ramp, ramp, last))
     return found
 
 
-def _nearest(times: np.ndarray, low: float, high: float) -> float:
-    frame = np.clip(np.rint((low + high) / 2 / (times[1] - times[0])), 0, len(times) - 1)
-    return float(times[int(frame)])
+def _frames_of(times: np.ndarray, low: float, high: float, kind: str) -> tuple[float, float]:
+    """The times of the frame that is nearest to the middle of `low`…`high` s, of the two nearest for closures."""
+    if len(times) < 2:
+        return float(times[0]), float(times[0])
+    place = (low + high) / 2 / (times[1] - times[0])
+    near = np.floor([place, place + 1]) if kind == LIPS else np.rint([place, place])
+    first, last = times[np.clip(near, 0, len(times) - 1).astype(np.int64)]
+    return float(first), float(last)
 
 
 def hold_contacts(
@@ -173,10 +220,13 @@ def hold_contacts(
     theirs = _edited_groups(key_times, edited)
     press = (lips or LipLine()).resting_press
     if press:
-        free = freedom(times, find_rests(alignment, offset, ramp), alignment, offset, theirs, strength)
-        pressing = [list(control_names).index(name) for name in PRESSING]
-        resting = np.maximum(out[:, pressing], np.float32(press))
-        out[:, pressing] += (1 - free).astype(np.float32)[:, None] * (resting - out[:, pressing])
+        rests = find_rests(alignment, offset, ramp, SETTLE, BREATH)
+        free = freedom(times, rests, alignment, offset, theirs, strength)
+        spoken = freedom(times, _stretches(alignment, offset), alignment, offset, theirs, strength)
+        apart = lips_apart(out, control_names)
+        together = np.maximum(1 - free, (1 - spoken) * (1 - smoothstep(apart / OPEN_MM)))
+        resting = resting_pose(out, control_names, lips or LipLine())
+        out += together.astype(np.float32)[:, None] * (resting - out)
     contacts = find_contacts(alignment, times, offset, ramp)
     for kind in (TEETH, LIPS):
         free = freedom(times, [c for c in contacts if c.kind == kind], alignment, offset, theirs, strength)
@@ -221,8 +271,8 @@ def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_
     distance d left, the way is d e / (e + (1 - e) d / D): a raised cosine e for the distance D, less for a smaller one.
     """
     column = {name: index for index, name in enumerate(control_names)}
-    pressing, tucking = [column[name] for name in PRESSING], [column["mouthRollLower"]]
-    opening = [c for c in range(motion.shape[1]) if c not in (*pressing, *tucking)]
+    tucking = [column["mouthRollLower"]]
+    opening = [c for c in range(motion.shape[1]) if c not in tucking]
     apart = np.abs(_opening(motion, column) - _opening(pose, column)) / USUAL_OPENING
     untucked = np.abs(pose[:, tucking[0]] - motion[:, tucking[0]])
     held = free <= 0
@@ -230,7 +280,6 @@ def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_
     weights: tuple[tuple[list[int], np.ndarray], ...] = (
         (opening, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
         (tucking, (1 - free) * untucked / np.maximum(free + (1 - free) * untucked, 1e-9)),
-        (pressing, (1 - free) ** PRESS_LATE),
     )
     for columns, weight in weights:
         weight = np.where(held, 1.0, weight).astype(np.float32)[:, None]
@@ -269,6 +318,23 @@ def lip_from_teeth(motion: np.ndarray, control_names: Sequence[str]) -> np.ndarr
     return np.hypot(tucked, low + RIG_PARTING["mouthLowerDownLeft"] * 2 * motion[:, column["mouthLowerDownLeft"]])
 
 
+def resting_pose(motion: np.ndarray, control_names: Sequence[str], lips: LipLine) -> np.ndarray:
+    """`motion` (n, C) with lips together that the neutral pose leaves apart: pressed a little, closed for the rest."""
+    column = {name: index for index, name in enumerate(control_names)}
+    out = motion.copy()
+    press = min(lips.resting_press, HARD_PRESS)
+    for name in PRESSING:
+        out[:, column[name]] = np.maximum(out[:, column[name]], press)
+    closing = -lips.opening.get("mouthClose", 0.0)
+    left = max(lips.rest + press * sum(lips.opening.get(name, 0.0) for name in PRESSING), 0.0)
+    if closing > WEAK_MM:
+        out[:, column["mouthClose"]] = np.maximum(out[:, column["mouthClose"]], min(left / closing, 1.0))
+    else:  # nothing but pressing brings these lips together
+        for name in PRESSING:
+            out[:, column[name]] = np.maximum(out[:, column[name]], lips.resting_press)
+    return out
+
+
 def contact_pose(
     motion: np.ndarray, control_names: Sequence[str], kind: str, lips: LipLine | None = None
 ) -> np.ndarray:
@@ -291,23 +357,25 @@ def contact_pose(
         out[:, column["mouthRollLower"]] = np.minimum(TUCK + forward / ROLL_MM, 1.0)
         return out
     limit(dict.fromkeys(PARTING, 0.0) | IN_CLOSURE)
+    closing, dropping = -lips.opening.get("mouthClose", 0.0), lips.opening.get("jawOpen", 0.0)
+    soft = min(max(SOFT_PRESS, lips.resting_press), HARD_PRESS) if closing > WEAK_MM else 1.0
     for name in PRESSING:
-        out[:, column[name]] = 1.0
+        out[:, column[name]] = np.clip(out[:, column[name]], soft, max(soft, HARD_PRESS))
     out[:, column["mouthClose"]] = 0.0
     shutting = [name for name, mm in lips.opening.items() if mm < 0 and name not in ("mouthClose", *PRESSING)]
-    opened = np.full(len(out), lips.rest)
+    pressed = sum(lips.opening.get(name, 0.0) * out[:, column[name]] for name in PRESSING)
+    opened = np.maximum(lips.rest + pressed, 0.0)
     shut = np.zeros(len(out))
     for name, mm in lips.opening.items():
         if name in shutting:
             shut -= mm * out[:, column[name]]
-        else:
+        elif name not in PRESSING:
             opened += mm * out[:, column[name]]
     # Lips that are shut further than they are open would get into each other.
     share = np.clip(opened / np.maximum(shut, 1e-9), 0.0, 1.0)
     for name in shutting:
         out[:, column[name]] *= share
     left = np.maximum(opened - share * shut, 0.0)
-    closing, dropping = -lips.opening.get("mouthClose", 0.0), lips.opening.get("jawOpen", 0.0)
     if closing > WEAK_MM:
         out[:, column["mouthClose"]] = np.minimum(left / closing, 1.0)
         left = np.where(left < closing, 0.0, left - closing)

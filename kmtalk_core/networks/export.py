@@ -42,22 +42,25 @@ def _export(model: KMTalk, name: str) -> Graph:
     key_of[0, ::3] = torch.arange(m)
     times, key_times = (torch.arange(n) / 30.0)[None], (torch.arange(m) / 10.0)[None]
     module: nn.Module
-    arguments: tuple[torch.Tensor, ...]
-    shapes: tuple[dict[int, torch.export.Dim], ...]
+    arguments: tuple[torch.Tensor | None, ...]
+    shapes: tuple[dict[int, torch.export.Dim] | None, ...]
+    style = (torch.zeros(1, c.style_dim),) if c.style_dim else ()
+    unshaped, named = ({},) * len(style), ["style"] * len(style)
     if name == "encoder":
         module, arguments, shapes = model.encoder, (torch.randn(1, 301, c.mels),), ({1: frames},)
         inputs, outputs = ["mel"], ["audio", "phone_logits", "prosody"]
     elif name == "lkma":
         module = model.lkma
         phones = torch.randint(-1, c.phones, (1, m, 3))
-        arguments = (torch.randn(1, m, c.d_model), phones, torch.randn(1, m, TIMING), key_times)
-        shapes = ({1: keys}, {1: keys}, {1: keys}, {1: keys})
-        inputs, outputs = ["audio_at_keys", "phones", "timing", "key_times"], ["keys"]
+        arguments = (torch.randn(1, m, c.d_model), phones, torch.randn(1, m, TIMING), key_times, None, *style)
+        shapes = ({1: keys}, {1: keys}, {1: keys}, {1: keys}, None, *unshaped)
+        inputs, outputs = ["audio_at_keys", "phones", "timing", "key_times", *named], ["keys"]
     else:
         module = model.cmc
-        arguments = (torch.randn(1, n, c.d_model), torch.randn(1, m, c.motion_dim), key_times, times, key_of)
-        shapes = ({1: frames}, {1: keys}, {1: keys}, {1: frames}, {1: frames})
-        inputs, outputs = ["audio", "keys", "key_times", "times", "key_of"], ["motion"]
+        poses = torch.randn(1, m, c.motion_dim)
+        arguments = (torch.randn(1, n, c.d_model), poses, key_times, times, key_of, None, None, *style)
+        shapes = ({1: frames}, {1: keys}, {1: keys}, {1: frames}, {1: frames}, None, None, *unshaped)
+        inputs, outputs = ["audio", "keys", "key_times", "times", "key_of", *named], ["motion"]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -37,6 +37,7 @@ class KMTalkConfig:
     kernel: int = 9
     phones: int = 40
     motion_dim: int = 35
+    style_dim: int = 0  # numbers that tell the way of speaking (`conditioning.STYLE`); 0: one way only
     dropout: float = 0.0
 
     def to_dict(self) -> dict[str, float]:
@@ -64,6 +65,20 @@ class Dimensions(Protocol):
     def dropout(self) -> float: ...
 
 
+STYLE_SCALE = 4.0  # so that the few weights of the style learn as fast as the rest
+
+
+class StyleCode(nn.Module):
+    """The way of speaking, (B, style_dim), as what is added to every position: (B, 1, d), or 0 where there is none."""
+
+    def __init__(self, style_dim: int, d_model: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(style_dim, d_model, bias=False) if style_dim else None
+
+    def forward(self, style: Tensor | None) -> Tensor | float:
+        return 0.0 if self.project is None or style is None else self.project(STYLE_SCALE * style).unsqueeze(1)
+
+
 class KeyMotionDecoder(nn.Module):
     """The key motion-focused decoder of LKMA (paper Sec. 3.2): A_k at the key instants → K, eq. (1).
 
@@ -78,6 +93,7 @@ class KeyMotionDecoder(nn.Module):
         # Index 0 is "unknown", so that labels can be withheld; phone p is p + 1. Before, at and after the instant.
         self.phones = nn.ModuleList(nn.Embedding(config.phones + 1, d) for _ in range(3))
         self.timing = nn.Linear(TIMING, d)
+        self.style = StyleCode(config.style_dim, d)
         self.encoding = TimeEncoding(d)
         self.layers = nn.ModuleList(
             EncoderLayer(d, config.heads, config.feed_forward_multiple, config.dropout)
@@ -87,10 +103,19 @@ class KeyMotionDecoder(nn.Module):
         self.out = nn.Linear(d, config.motion_dim)
 
     def forward(
-        self, audio_at_keys: Tensor, phones: Tensor, timing: Tensor, key_times: Tensor, mask: Tensor | None = None
+        self,
+        audio_at_keys: Tensor,
+        phones: Tensor,
+        timing: Tensor,
+        key_times: Tensor,
+        mask: Tensor | None = None,
+        style: Tensor | None = None,
     ) -> Tensor:
-        """A_k (B, m, d), phones (B, m, 3) int64 with -1 for unknown, timing (B, m, 4), times (B, m) → K (B, m, C)."""
-        x = self.audio(audio_at_keys) + self.timing(timing) + self.encoding(key_times)
+        """A_k (B, m, d), phones (B, m, 3) int64 with -1 for unknown, timing (B, m, 4), times (B, m) → K (B, m, C).
+
+        `style` (B, style_dim), None: all zeros.
+        """
+        x = self.audio(audio_at_keys) + self.timing(timing) + self.encoding(key_times) + self.style(style)
         for place, embedding in enumerate(self.phones):
             x = x + embedding(phones[:, :, place] + 1)
         for layer in self.layers:
@@ -139,11 +164,12 @@ class MotionFlowEncoder(nn.Module):
 class MotionCompletion(nn.Module):
     """Cross-modal motion completion, CMC (paper Sec. 3.3): Y = CMC(A, K, I), eq. (3)."""
 
-    def __init__(self, config: Dimensions) -> None:
+    def __init__(self, config: Dimensions, style_dim: int = 0) -> None:
         super().__init__()
         d = config.d_model
         self.flow = MotionFlowEncoder(config)
         self.gate = nn.Linear(2 * d, d)
+        self.style = StyleCode(style_dim, d)
         self.encoding = TimeEncoding(d)
         self.layers = nn.ModuleList(
             EncoderLayer(d, config.heads, config.feed_forward_multiple, config.dropout)
@@ -161,10 +187,14 @@ class MotionCompletion(nn.Module):
         key_of: Tensor,
         mask: Tensor | None = None,
         key_mask: Tensor | None = None,
+        style: Tensor | None = None,
     ) -> Tensor:
-        """A (B, N, d) at `times` (B, N), K (B, m, C) at `key_times` (B, m), `key_of` (B, N) → Y (B, N, C)."""
+        """A (B, N, d) at `times` (B, N), K (B, m, C) at `key_times` (B, m), `key_of` (B, N) → Y (B, N, C).
+
+        `style` (B, style_dim), None: all zeros.
+        """
         flow = self.flow(keys, key_times, times, key_of, mask, key_mask)
-        z = self.fused(audio, flow) + self.encoding(times)
+        z = self.fused(audio, flow) + self.encoding(times) + self.style(style)
         for layer in self.layers:
             z = layer(z, times, mask)
         return self.out(self.norm(z))
@@ -192,7 +222,7 @@ class KMTalk(nn.Module):
             config.dropout,
         )
         self.lkma = KeyMotionDecoder(config)
-        self.cmc = MotionCompletion(config)
+        self.cmc = MotionCompletion(config, config.style_dim)
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint) -> KMTalk:

@@ -17,6 +17,7 @@ class OnnxBackend:
         self._encoder = _session(checkpoint.graphs["encoder"], checkpoint)
         self._lkma = _session(checkpoint.graphs["lkma"], checkpoint)
         self._cmc = _session(checkpoint.graphs["cmc"], checkpoint)
+        self._neutral = checkpoint.style()
 
     def encode(self, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(n, mels) log-mel at 100 Hz → A (⌈n/2⌉, d), phone logits (⌈n/2⌉, phones), prosody (⌈n/2⌉, 2)."""
@@ -24,10 +25,15 @@ class OnnxBackend:
         return audio[0], logits[0], prosody[0]
 
     def key_motions(
-        self, audio_at_keys: np.ndarray, phones: np.ndarray, timing: np.ndarray, key_times: np.ndarray
+        self,
+        audio_at_keys: np.ndarray,
+        phones: np.ndarray,
+        timing: np.ndarray,
+        key_times: np.ndarray,
+        style: np.ndarray | None = None,
     ) -> np.ndarray:
-        """A_k (m, d), phones (m, 3) int64, timing (m, 4), times (m,) s → K (m, C)."""
-        feed = {
+        """A_k (m, d), phones (m, 3) int64, timing (m, 4), times (m,) s, style (S,) or the neutral one → K (m, C)."""
+        feed = self._styled(style) | {
             "audio_at_keys": audio_at_keys[None].astype(np.float32),
             "phones": phones[None].astype(np.int64),
             "timing": timing[None].astype(np.float32),
@@ -36,10 +42,16 @@ class OnnxBackend:
         return self._lkma.run(None, feed)[0][0]
 
     def complete(
-        self, audio: np.ndarray, keys: np.ndarray, key_times: np.ndarray, times: np.ndarray, key_of: np.ndarray
+        self,
+        audio: np.ndarray,
+        keys: np.ndarray,
+        key_times: np.ndarray,
+        times: np.ndarray,
+        key_of: np.ndarray,
+        style: np.ndarray | None = None,
     ) -> np.ndarray:
         """A (N, d) at `times` (N,) s, K (m, C) at `key_times` (m,) s, `key_of` (N,) int (-1: none) → Y (N, C)."""
-        feed = {
+        feed = self._styled(style) | {
             "audio": audio[None].astype(np.float32),
             "keys": keys[None].astype(np.float32),
             "key_times": key_times[None].astype(np.float32),
@@ -47,6 +59,11 @@ class OnnxBackend:
             "key_of": key_of[None].astype(np.int64),
         }
         return self._cmc.run(None, feed)[0][0]
+
+    def _styled(self, style: np.ndarray | None) -> dict[str, np.ndarray]:
+        if self._neutral is None:
+            return {}
+        return {"style": np.asarray(self._neutral if style is None else style, np.float32)[None]}
 
 
 def _session(graph: Graph, checkpoint: Checkpoint) -> onnxruntime.InferenceSession:

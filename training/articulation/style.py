@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from kmtalk_core.conditioning import STYLE, STYLE_SPREAD
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,22 @@ class Style:
     @classmethod
     def random(cls, rng: np.random.Generator) -> Style:
         """A plausible speaker for training variety; the mean is the neutral one."""
-        gain = np.exp(np.clip(rng.normal(size=5), -2, 2) * (0.14, 0.10, 0.10, 0.15, 0.20))
-        amplitude, effort, jaw, rounding, spreading = gain.tolist()
+        amplitude, effort, jaw, rounding, spreading = gains(np.clip(rng.normal(size=5), -2, 2))
         asymmetry, variation, seed = rng.uniform(0.0, 0.10), rng.uniform(0.5, 1.5), int(rng.integers(2**31))
         return cls(amplitude, effort, jaw, rounding, spreading, asymmetry, variation, seed)
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, float]) -> Style:
+        """The speaker with such `numbers` of `conditioning.STYLE`, in standard deviations; 0 for those not named."""
+        deviations = np.array([numbers.get(name, 0.0) for name in STYLE[:-1]])
+        return cls(*gains(deviations))
+
+    def code(self, captured: float) -> np.ndarray:
+        """(S,) float32: this style as the networks are told it (`conditioning.STYLE`)."""
+        spread = [np.log(getattr(self, name)) / STYLE_SPREAD[name] for name in STYLE[:-1]]
+        return np.array([*spread, captured], np.float32)
+
+
+def gains(deviations: np.ndarray) -> list[float]:
+    """The gains of amplitude, effort, jaw, rounding and spreading, so many standard deviations (5,) from neutral."""
+    return np.exp(deviations * [STYLE_SPREAD[name] for name in STYLE[:-1]]).tolist()

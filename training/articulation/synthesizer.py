@@ -19,34 +19,28 @@ from .targets import (
     ARTICULATORS,
     COLUMNS,
     DIPHTHONGS,
-    DOMINANCE,
     FIRST_SHARE,
+    FITTED,
     HOLD_SHARE,
     ROUNDED,
     ROUNDED_LEAD,
     ROWS,
     SIBILANT_HOLD,
     SIBILANTS,
-    STRESS_GAIN,
     SYNERGIES,
-    TARGETS,
     TEETH_PARTED,
     TIME_CONSTANT,
     TIP_AT_REST,
     TIP_CONTACT,
     TIP_PER_JAW,
+    Rules,
 )
 
 SHORT_PAUSE, LONG_PAUSE = 0.05, 0.30  # s; over this range a pause grows from little influence to a closed mouth
 PAUSE_FLOOR = 0.08  # dominance of the shortest pause
-LOUDNESS_EXPONENT = 0.8  # of the loudness on the opening
 FORGOTTEN = 16.0  # time constants after which a phone counts no more (1e-7 of it is left)
 OUTSIDE = 1e3  # s of silence around the sound
-RAMP = 0.095  # s from parted lips to contact, and back
-# Of a contact: s of the phone that the flat ends of the ramps cover, and s of full contact at least. With these ends
-# the lips are shut from the phone's start to its end or burst, for 45 ms at least (B93, LG); f, v only touch.
-SEAL_SLACK, SEAL_HOLD = 0.07, 0.015
-TOUCH_SLACK, TOUCH_HOLD = 0.12, 0.01
+TOUCH_SLACK, TOUCH_HOLD = 0.12, 0.01  # as `seal_slack` and `seal_hold` of the rules: f, v only touch
 RELEASE_SHARE = {"P": 0.3, "B": 0.1}  # of the phone that is burst and aspiration, with the lips apart again
 # Lips that are closed in a pause stay so into a p, b, m after it, from so many s before it, and after a final m.
 PAUSE_SEAL = 0.12
@@ -80,6 +74,7 @@ def synthesize(
     loudness: np.ndarray | None = None,
     stress: Sequence[int] | np.ndarray | None = None,
     style: Style | None = None,
+    rules: Rules = FITTED,
 ) -> np.ndarray:
     """Control curves (T, 35) float32, 0…1 in the order of SPEECH_CONTROLS, at `times` (T,) s, ascending.
 
@@ -99,12 +94,12 @@ def synthesize(
         raise InputError("The stress needs one value for each phone; give 0 for consonants and silence.")
     rng = np.random.default_rng(style.seed)
     drift = _drifts(times, rng) * style.variation
-    segments = _segments(alignment, stress)
-    curves = _blend(segments, times, style, rng)
+    segments = _segments(alignment, stress, rules)
+    curves = _blend(segments, times, style, rng, rules)
 
     opening = style.amplitude * (1 + 0.04 * drift[0])
     if loudness is not None:
-        opening = opening * np.asarray(loudness) ** LOUDNESS_EXPONENT
+        opening = opening * np.asarray(loudness) ** rules.loudness_exponent
     curves["jawOpen"] *= opening * style.jaw
     for name in ARTICULATORS["lips"]:
         curves[name] *= opening / style.jaw
@@ -118,16 +113,16 @@ def synthesize(
     curves["tongueTipUp"] *= (TIP_AT_REST + TIP_PER_JAW * curves["jawOpen"]) / TIP_CONTACT
     curves["tongueOut"] *= 1 - np.exp(-((curves["jawOpen"] / TEETH_PARTED) ** 2))
 
-    _close_lips(curves, times, alignment)
+    _close_lips(curves, times, alignment, rules)
     _vary(curves, drift[1:], style)
     return _by_side(curves, drift, rng, style)
 
 
-def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None) -> Segments:
+def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None, rules: Rules) -> Segments:
     """Merge equal neighbours (JALI), split diphthongs, and place silence around the sound."""
     merged: list[tuple[str, float, float, float]] = []
     for i, phone in enumerate(alignment.phones):
-        gain = STRESS_GAIN[stress[i]] if stress is not None and phone.label in VOWELS else 1.0
+        gain = rules.stress_gain[stress[i]] if stress is not None and phone.label in VOWELS else 1.0
         if merged and merged[-1][0] == phone.label:
             _, start, _, gain = merged.pop()
         else:
@@ -149,7 +144,8 @@ def _segments(alignment: Alignment, stress: Sequence[int] | np.ndarray | None) -
     row, starts, ends, gains, rounded = (np.array(column) for column in zip(*parts, strict=True))
     pause = np.clip((ends - starts - SHORT_PAUSE) / (LONG_PAUSE - SHORT_PAUSE), PAUSE_FLOOR, 1.0)
     room = HOLD_SHARE * np.append((ends - starts)[1:], 0.0)  # of the phone after it, whatever its length
-    held = np.where(np.isin(row, [ROWS[label] for label in SIBILANTS]), np.minimum(SIBILANT_HOLD, room), 0.0)
+    hold = SIBILANT_HOLD * rules.time_constant["jaw"] / TIME_CONSTANT["jaw"]  # a slower jaw begins later
+    held = np.where(np.isin(row, [ROWS[label] for label in SIBILANTS]), np.minimum(hold, room), 0.0)
     return Segments(row, starts, ends, gains, np.where(row == ROWS[SILENCE], pause, gains), rounded, held)
 
 
@@ -161,27 +157,31 @@ def _pairs(times: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.nd
     return np.arange(offsets[-1]) - offsets[events] + first[events], events, offsets
 
 
-def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _blend(
+    s: Segments, times: np.ndarray, style: Style, rng: np.random.Generator, rules: Rules
+) -> dict[str, np.ndarray]:
     """Dominance-weighted mean of the targets, articulator by articulator: column name → (T,).
 
     The dominance of a phone rises and falls exponentially on both sides of it, as in the paper, but with round corners
     (a difference of logistic functions): equal dominances add up to 1 everywhere, and a short phone weighs less than a
     long one, which is undershoot. How fast one phone gives way to the next doesn't depend on their dominances.
     """
-    longest = FORGOTTEN * max(TIME_CONSTANT.values()) / style.effort + ROUNDED_LEAD + SIBILANT_HOLD
+    longest = FORGOTTEN * max(rules.time_constant.values()) / style.effort + ROUNDED_LEAD + s.held.max()
+    longest += max(abs(lead) for lead in rules.lead.values())
     frames, events, offsets = _pairs(times, s.start - longest, s.end + longest)
     later = np.concatenate([[0.0], s.held[:-1]])  # the phone after a sibilant lowers the jaw later
     since_start, since_end = times[frames] - s.start[events], times[frames] - s.end[events]
     spread = np.clip(rng.normal(size=(len(s.row), len(COLUMNS))), -2, 2) * PHONE_SPREAD * style.variation
-    targets = TARGETS[s.row] * (1 + spread)
+    targets = rules.targets[s.row] * (1 + spread)
     curves: dict[str, np.ndarray] = {}
     column = 0
     for articulator, (name, columns) in enumerate(ARTICULATORS.items()):
-        constant = TIME_CONSTANT[name] / style.effort
-        lead = ROUNDED_LEAD * s.rounded[events] if name == "shape" else 0.0
+        constant = rules.time_constant[name] / style.effort
+        early = rules.lead[name]
+        lead = early + (ROUNDED_LEAD * s.rounded[events] if name == "shape" else 0.0)
         lag, hold = (later[events], s.held[events]) if name == "jaw" else (0.0, 0.0)
-        present = expit((since_start + lead - lag) / constant) - expit((since_end - hold) / constant)
-        weight = present * (DOMINANCE[s.row, articulator] * s.weight)[events]
+        present = expit((since_start + lead - lag) / constant) - expit((since_end + early - hold) / constant)
+        weight = present * (rules.dominance[s.row, articulator] * s.weight)[events]
         goal = targets[:, column : column + len(columns)]
         if name in ("jaw", "lips"):
             goal = goal * s.gain[:, None]
@@ -192,7 +192,9 @@ def _blend(s: Segments, times: np.ndarray, style: Style, rng: np.random.Generato
     return curves
 
 
-def _gate(times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack: float, hold: float) -> np.ndarray:
+def _gate(
+    times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack: float, hold: float, ramp: float
+) -> np.ndarray:
     """Closedness (T,) in 0…1: 1 in the middle of the phones of `labels`, with raised cosines before and after."""
     contacts = []
     runs = [(key, list(run)) for key, run in groupby(alignment.phones, key=lambda phone: phone.label in labels)]
@@ -207,10 +209,10 @@ def _gate(times: np.ndarray, alignment: Alignment, labels: frozenset[str], slack
             last = phones[-1].end + after if phones[-1].label == "M" and after else (middle + half).max()
             contacts.append((first, last))
     starts, ends = np.array(contacts).reshape(-1, 2).T
-    frames, events, _ = _pairs(times, starts - RAMP, ends + RAMP)
+    frames, events, _ = _pairs(times, starts - ramp, ends + ramp)
     distance = np.maximum(np.maximum(starts[events] - times[frames], times[frames] - ends[events]), 0.0)
     opened = np.ones(len(times))
-    np.multiply.at(opened, frames, 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / RAMP, 1.0)))
+    np.multiply.at(opened, frames, 0.5 - 0.5 * np.cos(np.pi * np.minimum(distance / ramp, 1.0)))
     return 1 - opened
 
 
@@ -219,15 +221,15 @@ def _pause(phone: Phone) -> float:
     return min(PAUSE_SEAL, (phone.end - phone.start) / 2) if phone.label == SILENCE else 0.0
 
 
-def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Alignment) -> None:
+def _close_lips(curves: dict[str, np.ndarray], times: np.ndarray, alignment: Alignment, rules: Rules) -> None:
     """Let p, b, m seal and f, v touch, whatever the jaw and the neighbours do.
 
     mouthClose equal to jawOpen seals the lips at any opening of the jaw (ARKit), so the slow jaw may stay half open
     (LG). Everything else that parts the lips fades out, the funnel too; the pucker may stay through p, b, m. After
     contact the lower lip goes on upwards and pushes the upper one (LG96).
     """
-    seal = _gate(times, alignment, BILABIALS, SEAL_SLACK, SEAL_HOLD)
-    touch = _gate(times, alignment, LABIODENTALS, TOUCH_SLACK, TOUCH_HOLD)
+    seal = _gate(times, alignment, BILABIALS, rules.seal_slack, rules.seal_hold, rules.ramp)
+    touch = _gate(times, alignment, LABIODENTALS, TOUCH_SLACK, TOUCH_HOLD, rules.ramp)
     parted = 1 - seal
     for name in ("mouthUpperUp", "tongueOut", "noseSneer"):
         curves[name] *= parted

@@ -25,6 +25,11 @@ more open than t, d, n, these more than s, sh. docs/articulation.md compares eac
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import numpy as np
 
 from kmtalk_core.phones import PHONES, SILENCE
@@ -125,6 +130,81 @@ SYNERGIES = (
 ROWS = {label: row for row, label in enumerate(TABLE)}
 TARGETS = np.array([row[: len(COLUMNS)] for row in TABLE.values()])  # (rows, columns)
 DOMINANCE = np.array([row[len(COLUMNS) :] for row in TABLE.values()])  # (rows, articulators)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Everything about the rules that can be fitted to people.
+
+    `targets` (rows, columns) and `dominance` (rows, articulators) of `ROWS`; `time_constant` and `lead` of each
+    articulator, s: how fast it goes, and how much earlier than the sound; `loudness_exponent` of the loudness on the
+    opening; `stress_gain` (4,) by the dictionary's digit; `ramp` s from parted lips to contact and back, `seal_slack`
+    s of the phone that the flat ends of the ramps cover, `seal_hold` s of full contact at least. `person`: how the
+    people that they were fitted to differ from the neutral speaker, as numbers of `conditioning.STYLE`.
+    """
+
+    targets: np.ndarray
+    dominance: np.ndarray
+    time_constant: Mapping[str, float]
+    lead: Mapping[str, float]
+    loudness_exponent: float
+    stress_gain: np.ndarray
+    ramp: float
+    seal_slack: float
+    seal_hold: float
+    person: Mapping[str, float] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write `path` (.json), rounded to what can be told apart."""
+        rows = {
+            label: {
+                "targets": dict(zip(COLUMNS, np.round(self.targets[row], 3).tolist(), strict=True)),
+                "dominance": dict(zip(ARTICULATORS, np.round(self.dominance[row], 2).tolist(), strict=True)),
+            }
+            for label, row in ROWS.items()
+        }
+        numbers = {
+            "time_constant": {k: round(v, 4) for k, v in self.time_constant.items()},
+            "lead": {k: round(v, 4) for k, v in self.lead.items()},
+            "loudness_exponent": round(self.loudness_exponent, 3),
+            "stress_gain": np.round(self.stress_gain, 3).tolist(),
+            "ramp": round(self.ramp, 4),
+            "seal_slack": round(self.seal_slack, 4),
+            "seal_hold": round(self.seal_hold, 4),
+            "person": dict(self.person),
+        }
+        lines = ",\n".join(f" {json.dumps(label)}: {json.dumps(row)}" for label, row in rows.items())
+        path.write_text(
+            json.dumps(numbers, indent=1)[:-2] + ',\n "phones": {\n' + lines + "\n }\n}\n", encoding="utf-8"
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Rules:
+        """The rules that `save` wrote."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        phones = found.pop("phones")
+        return cls(
+            targets=np.array([[phones[label]["targets"][name] for name in COLUMNS] for label in ROWS]),
+            dominance=np.array([[phones[label]["dominance"][name] for name in ARTICULATORS] for label in ROWS]),
+            **{**found, "stress_gain": np.array(found["stress_gain"])},
+        )
+
+
+# The values of the literature, above, and those that `fit` found on captured people, which training uses.
+LITERATURE = Rules(
+    targets=TARGETS,
+    dominance=DOMINANCE,
+    time_constant=TIME_CONSTANT,
+    lead=dict.fromkeys(ARTICULATORS, 0.0),
+    loudness_exponent=0.8,
+    stress_gain=STRESS_GAIN,
+    ramp=0.095,
+    # With these flat ends the lips are shut from the phone's start to its end or burst, for 45 ms at least (B93, LG).
+    seal_slack=0.07,
+    seal_hold=0.015,
+)
+FITTED_FILE = Path(__file__).parent / "fitted.json"
+FITTED = Rules.load(FITTED_FILE) if FITTED_FILE.exists() else LITERATURE
 
 if set(PHONES) - set(TABLE) - set(DIPHTHONGS):
     raise AssertionError("The table of articulatory targets lacks a phone.")

@@ -182,18 +182,35 @@ def _bounded(rows: np.ndarray, goal: np.ndarray, usable: np.ndarray, fps: float)
     return x * scale
 
 
+def rig_measures(names: Sequence[str]) -> np.ndarray:
+    """(C, 6) mm that each control of `names` at 1 adds to what people see of a mouth.
+
+    Opening, width, height of the chin, of the upper and of the lower lip, and how far the lips come forward.
+    """
+    moves = _lip_moves(tuple(names))
+    lips, chin = moves[:, :20], moves[:, 20, 1]
+    upper, lower = ([k - 48 for k in row] for row in (UPPER, LOWER))
+    height = lips[:, :, 1]
+    forward = (lips[:, 51 - 48, 2] + lips[:, 57 - 48, 2]) / 2
+    high, low = height[:, upper].mean(1), height[:, lower].mean(1)
+    return np.column_stack([high - low, lips[:, 6, 0] - lips[:, 0, 0], chin, high, low, forward])
+
+
+@lru_cache(maxsize=2)
+def _lip_moves(names: tuple[str, ...]) -> np.ndarray:
+    """(C, 21, 3) mm: what each control does at 1 to the lips' landmarks and the chin, on a head of human opening."""
+    rig = build_rig(load_mesh(DEMO_HEAD))
+    a = rig.anatomy
+    marks = a.vertex_of[a.marks][[*range(48, 68), 8]]
+    moves = a.frame.vectors_to_frame(rig.shapes[[rig.control_names.index(name) for name in names]][:, marks])
+    moves[:, :20, 1] *= HUMAN_OPENING
+    return moves
+
+
 @lru_cache(maxsize=1)
 def _rig_rows() -> tuple[np.ndarray, np.ndarray]:
     """What each solved control does at 1, in mm, to opening, width, chin and lip points (C, R); their weights (R,)."""
-    rig = build_rig(load_mesh(DEMO_HEAD))
-    a = rig.anatomy
-    marks = a.vertex_of[a.marks]
-    shapes = a.frame.vectors_to_frame(rig.shapes[[rig.control_names.index(name) for name in SOLVED]][:, marks])
-    lips = shapes[:, 48:68] * (1.0, HUMAN_OPENING, 1.0)
-    upper, lower = (lips[:, [k - 48 for k in row], 1] for row in (UPPER, LOWER))
-    opening = (upper - lower).mean(1)
-    width = lips[:, 6, 0] - lips[:, 0, 0]
-    chin = shapes[:, 8, 1]
-    rows = np.column_stack([opening, width, chin, lips.reshape(len(lips), -1)])
+    measures, moves = rig_measures(SOLVED), _lip_moves(SOLVED)
+    rows = np.column_stack([measures[:, :3], moves[:, :20].reshape(len(moves), -1)])
     per_point = np.tile([POINT_WEIGHT, POINT_WEIGHT, DEPTH_WEIGHT], 20)
     return rows, np.concatenate([[OPENING_WEIGHT, WIDTH_WEIGHT, CHIN_WEIGHT], per_point])

@@ -13,10 +13,12 @@ from kmtalk_core.files import load_npz
 from kmtalk_core.phones import PHONE_INDEX, VOWELS, Alignment, Phone
 
 from ..articulation import loudness_curve
+from ..capture.motion import CapturedMotion
 
 FEATURE_RATE = 50.0  # Hz: the audio encoder's output
 VALIDATION_SHARE = 33  # one speaker in so many is kept for validation
 STRESS = np.array([0.0, 1.0, 0.5, np.nan])  # by the CMU dictionary's digit: none, primary, secondary; last: unknown
+HELD_OUT = "held-out"  # the folder of captured utterances that are kept for judging
 SYNTHETIC_SOURCES = frozenset({"espeak", "flite", "festival", "noise"})
 
 
@@ -33,6 +35,7 @@ class Utterance:
     prosody: np.ndarray  # (N, 2) float16: loudness factor - 1; STRESS of the vowel, NaN where nobody knows it
     alignment: Alignment
     stress: np.ndarray  # (P,) int 0, 1, 2 as in the CMU dictionary; secondary where nobody knows it
+    captured: CapturedMotion | None = None  # how the speaker's own face moved
 
     @property
     def duration(self) -> float:
@@ -41,11 +44,11 @@ class Utterance:
 
 def read_corpus(folder: Path) -> tuple[list[Utterance], list[Utterance]]:
     """All utterances below `folder`, as (training, validation); validation is by speaker."""
-    files = sorted(folder.glob("*/*.npz"))
+    files = sorted(file for file in folder.glob("*/*.npz") if file.parent.name != HELD_OUT)
     if not files:
         raise InputError(f"There is no corpus in {folder}; make one with `python -m training.corpus --out {folder}`.")
     utterances = [read_utterance(path) for path in files]
-    speakers = sorted({_person(u) for u in utterances if u.real})
+    speakers = sorted({_person(u) for u in utterances if u.real and u.captured is None})
     held = set(speakers[::VALIDATION_SHARE])
     return [u for u in utterances if _person(u) not in held], [u for u in utterances if _person(u) in held]
 
@@ -84,16 +87,28 @@ def read_utterance(path: Path) -> Utterance:
         prosody=prosody.astype(np.float16),
         alignment=alignment,
         stress=np.where(z["stress"] < 0, 2, z["stress"]).astype(np.int64),
+        captured=CapturedMotion.of(z) if "controls" in z else None,
     )
 
 
 class CropSampler:
-    """Random crops of `seconds`, from real and synthetic speech by `real_share`, longer utterances more often."""
+    """Random crops of `seconds`, longer utterances more often.
 
-    def __init__(self, utterances: list[Utterance], seconds: float, real_share: float) -> None:
+    The share `captured_share` comes from captured people, `real_share` of the rest from other real speech.
+    """
+
+    def __init__(
+        self, utterances: list[Utterance], seconds: float, real_share: float, captured_share: float = 0.0
+    ) -> None:
         self.frames = round(seconds * FEATURE_RATE)
-        self._groups = [g for g in ([u for u in utterances if u.real], [u for u in utterances if not u.real]) if g]
-        self._odds = np.array([real_share, 1 - real_share] if len(self._groups) == 2 else [1.0])
+        captured = [u for u in utterances if u.captured is not None]
+        others = [u for u in utterances if u.captured is None]
+        groups = (captured, [u for u in others if u.real], [u for u in others if not u.real])
+        rest = 1 - captured_share
+        shares = (captured_share, rest * real_share, rest * (1 - real_share))
+        there = [(group, share) for group, share in zip(groups, shares, strict=True) if group and share > 0]
+        self._groups = [group for group, _ in there]
+        self._odds = np.array([share for _, share in there]) / sum(share for _, share in there)
         self._weights = [np.array([u.duration for u in g]) / sum(u.duration for u in g) for g in self._groups]
 
     def draw(self, rng: np.random.Generator) -> tuple[Utterance, int]:

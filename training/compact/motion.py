@@ -6,7 +6,7 @@ at many frame rates, with many selections of key instants, and for CMC in many s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from kmtalk_core.phones import Alignment, Phone
 from kmtalk_core.runtime.inference import at_times
 
 from ..articulation import Style, synthesize
+from ..articulation.targets import FITTED
+from ..capture.motion import in_manner, with_seen
 from .data import FEATURE_RATE, CropSampler, Utterance
 from .loop import Schedule, train_stage
 from .losses import completion_loss, key_motion_loss, lip_matrix
@@ -33,6 +35,10 @@ REAL_SHARE = 0.5  # of the crops that come from real speech
 THINNED = 0.2  # share of crops from which a random part of the keys is dropped
 LATEST_START = 10.0  # s: crops are placed at random times, so that time encodings of long pieces are known
 LEAST_WEIGHT = 0.3  # weight of frames whose phone label is least certain
+PLAIN = 0.4  # share of crops in the neutral manner
+OWN = 0.5  # share of captured crops in the person's own manner
+PERSON = Style.of(FITTED.person)  # the manner of the captured people, as far as it is known
+BLENDED = 0.3  # share of captured crops whose motion lies between the rules' and the person's
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Batch:
     key_mask: np.ndarray  # (B, m) bool
     phones: np.ndarray  # (B, m, 3) int
     timing: np.ndarray  # (B, m, 4)
+    style: np.ndarray  # (B, S) as `conditioning.STYLE`
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,23 @@ class Encoded:
 class MotionSampler:
     """Draws batches of `utterances`; `encoded` has each of them by name.
 
+    Where an utterance has captured motion, what a camera sees is the person's; the tongue, and everything else, is the
+    rules'. `captured` is the share of such crops. With `styles` the manner of speaking varies, and is told.
+
     In the share `misheard` of the crops, key instants and phones are those that the encoder hears, as in use without
     a transcript: the motion to learn stays that of the phones that were said.
     """
 
     def __init__(
-        self, utterances: list[Utterance], encoded: dict[str, Encoded], seconds: float, styles: bool, misheard: float
+        self,
+        utterances: list[Utterance],
+        encoded: dict[str, Encoded],
+        seconds: float,
+        styles: bool,
+        misheard: float,
+        captured: float = 0.0,
     ) -> None:
-        self._crops = CropSampler(utterances, seconds, REAL_SHARE)
+        self._crops = CropSampler(utterances, seconds, REAL_SHARE, captured)
         self._encoded, self._seconds, self._styles, self._misheard = encoded, seconds, styles, misheard
 
     def draw(self, size: int, rng: np.random.Generator) -> Batch:
@@ -96,6 +112,7 @@ class MotionSampler:
             key_mask=np.arange(m)[None] < key_counts,
             phones=padded("phones", m),
             timing=padded("timing", m),
+            style=np.stack([row["style"] for row in rows]),
         )
 
     def _row(self, fps: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -110,14 +127,24 @@ class MotionSampler:
         times = start + np.arange(int(np.floor(duration * fps + 1e-6)) + 1) / fps
         feature_times = np.arange(len(u.prosody)) / FEATURE_RATE
         loudness = 1.0 + np.interp(times, feature_times, u.prosody[:, 0].astype(np.float64))
-        style = Style.random(rng) if self._styles else Style()
+        style = Style.random(rng) if self._styles and rng.random() > PLAIN else Style()
+        if u.captured is not None:  # nobody knows how they would articulate with more or less effort
+            style = PERSON if not self._styles or rng.random() < OWN else replace(style, effort=1.0)
         motion = synthesize(u.alignment, times, loudness=loudness, stress=u.stress, style=style)
         phones, timing = phone_context(crop, instants)
         certain = np.interp(times, feature_times, u.weights.astype(np.float64))
+        share = 0.0
+        if u.captured is not None:
+            seen, certain = u.captured.at(times)
+            share = rng.random() if rng.random() < BLENDED else 1.0
+            rounding, spreading = style.rounding / PERSON.rounding, style.spreading / PERSON.spreading
+            seen = in_manner(seen, style.amplitude, style.jaw, rounding, spreading)
+            motion = with_seen(motion, seen, share)
         return {
             "audio": at_times(self._encoded[u.name].audio, FEATURE_RATE, times),
             "motion": motion,
-            "weights": np.maximum(certain, LEAST_WEIGHT).astype(np.float32),
+            "style": style.code(share),
+            "weights": (certain if share else np.maximum(certain, LEAST_WEIGHT)).astype(np.float32),
             "key_frames": np.minimum(np.rint(instants.times * fps).astype(np.int64), len(times) - 1),
             "phones": phones,
             "timing": timing,
@@ -172,6 +199,7 @@ def train_lkma(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], r
             torch.from_numpy(timing),
             at_frames(torch.from_numpy(batch.times).float().unsqueeze(-1), frames).squeeze(-1),
             torch.from_numpy(batch.key_mask),
+            torch.from_numpy(batch.style),
         )
         return key_motion_loss(keys, frames, motion, batch, lips, options)
 
@@ -195,6 +223,7 @@ def train_cmc(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], ru
             torch.from_numpy(key_of),
             torch.from_numpy(batch.mask),
             torch.from_numpy(batch.key_mask),
+            torch.from_numpy(batch.style),
         )
         return completion_loss(completed, target, batch, lips, options)
 
