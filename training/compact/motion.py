@@ -29,7 +29,7 @@ from .data import FEATURE_RATE, CropSampler, Utterance
 from .loop import Schedule, train_stage
 from .losses import completion_loss, key_motion_loss, lip_matrix
 
-FRAME_RATES = (24.0, 25.0, 30.0, 30.0, 48.0, 60.0)  # Hz, one drawn per batch
+FRAME_RATES = (24.0, 25.0, 25.0, 25.0, 25.0, 30.0, 60.0)  # Hz, one drawn per batch; 25 is what is asked for in use
 KEY_RULES = ("apexes", "apexes", "boundaries", "both")
 REAL_SHARE = 0.5  # of the crops that come from real speech
 THINNED = 0.2  # share of crops from which a random part of the keys is dropped
