@@ -168,7 +168,7 @@ class Journey:
     def window(self) -> str:
         """The buttons, pressed in a window."""
         script = self.tests / "blender_tests" / "in_window.sh"
-        said = self.start(["sh", script, self.tests / "blender_tests" / "in_window.py"])
+        said = self.start(["sh", script, self.tests / "blender_tests" / "in_window.py", str(LIMIT)], limit=2 * LIMIT)
         expect("The window works." in said and "Traceback" not in said, said[-800:])
         return (
             f"generated, edited, cancelled, checked, made an environment; {len(list(self.logs.glob('*.png')))} pictures"
@@ -177,7 +177,8 @@ class Journey:
     def trouble(self) -> str:
         """What users do in a window while KMTalk works."""
         script = self.tests / "blender_tests" / "in_window.sh"
-        said = self.start(["sh", script, self.tests / "blender_tests" / "in_window_trouble.py"])
+        story = self.tests / "blender_tests" / "in_window_trouble.py"
+        said = self.start(["sh", script, story, str(2 * LIMIT)], limit=3 * LIMIT)
         expect("The window works." in said and "Traceback" not in said, said[-800:])
         return f"survived {said.count(': survived ')} things done while it worked"
 
@@ -223,12 +224,17 @@ bpy.ops.wm.save_as_mainfile(filepath=str(pathlib.Path({name!r}).resolve()))
         return self.start(["blender", *arguments], status=status, **settings)
 
     def start(
-        self, command: Sequence[str | Path], folders: Sequence[Path] = (), status: int = 0, **settings: str
+        self,
+        command: Sequence[str | Path],
+        folders: Sequence[Path] = (),
+        status: int = 0,
+        limit: float = LIMIT,
+        **settings: str,
     ) -> str:
-        """Run a program in the root; Failed if its exit status is another than `status`."""
+        """Run a program in the root, for `limit` s at most; Failed if its exit status is another than `status`."""
         command = self.command(command, folders, **settings)
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=LIMIT,
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=limit,
             stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
         log = self.logs / f"{time.time():.2f}.log"

@@ -174,7 +174,7 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
             sentence(column, context, missing)
     if error_to_show(context):
         box = column.box().row(align=True)
-        sentence(box, context, current.error, "ERROR", margin=4.2)
+        sentence(box, context, current.error, "ERROR", margin=5.8)
         box.operator("kmtalk.dismiss", text="", icon="X", emboss=False)
 
 

@@ -9,7 +9,7 @@ import blf
 import bpy
 
 UNIT = 20  # pixels of a button's height at a scale of 1
-MARGIN = 2.2  # units that a sidebar keeps free of text
+MARGIN = 3.4  # units of a sidebar's width that are not for text: its tabs, and the air around
 
 
 def sentence(
@@ -21,7 +21,7 @@ def sentence(
     """
     scale = context.preferences.system.ui_scale
     points = context.preferences.ui_styles[0].widget.points
-    room = _width(context.region) - (margin + (icon != "NONE")) * UNIT * scale
+    room = _width(context.region) - (margin + 1.2 * (icon != "NONE")) * UNIT * scale
     column = layout.column(align=True)
     column.scale_y = 0.8
     column.active = icon != "NONE"
