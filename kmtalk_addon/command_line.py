@@ -84,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--all", action="store_true", help="with every sound strip, one after the other")
     text = sub.add_mutually_exclusive_group()
     text.add_argument("--transcript", metavar="TEXT", help="what is said (what the strip says)")
-    text.add_argument("--transcript-file", type=Path, metavar="F", help="text, .srt or .vtt file with what is said")
+    text.add_argument("--transcript-file", type=Path, metavar="F", help="text or subtitles with what is said")
     sub.add_argument("--alignment", type=Path, metavar="F", help="phones or words with times: TextGrid, JSON, …")
     for setting in settings_of(LineSettings):
         arguments.add_setting(sub, setting, with_default=False)

@@ -53,7 +53,7 @@ def build_parser() -> Parser:
         sub.add_argument("audio", type=Path, metavar="AUDIO", help="sound or video file with speech")
         text = sub.add_mutually_exclusive_group()
         text.add_argument("--transcript", metavar="TEXT", help="what is said")
-        text.add_argument("--transcript-file", type=Path, metavar="F", help="text, .srt or .vtt file with what is said")
+        text.add_argument("--transcript-file", type=Path, metavar="F", help="text or subtitles with what is said")
         text.add_argument(
             "--transcript-beside", action="store_true", help="use the .txt, .srt, .vtt or .lab of the sound's name"
         )
