@@ -37,7 +37,7 @@ def foreign_script(transcript: str, language: str) -> Script:
         (word, (start, end))
         for text, start, end in texts
         for word in _said(text).split()
-        if any(c.isalnum() for c in word)
+        if any(c.isalnum() or c in "€$£¥₹%&+" for c in word)
     ]
     words = [word for word, _ in listed]
     spoken = pronounced(words, language)
