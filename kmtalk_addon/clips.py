@@ -79,8 +79,9 @@ def forget(keys: bpy.types.Key) -> None:
     face = keys.kmtalk
     for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known"):
         face.property_unset(name)
-    if HOLDS in keys:
-        del keys[HOLDS]
+    for name in ("kmtalk", HOLDS):  # before 5.0, properties of add-ons are custom properties too
+        if name in keys:
+            del keys[name]
 
 
 def own_strips(keys: bpy.types.Key | None) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:

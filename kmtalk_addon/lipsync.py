@@ -12,6 +12,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz
+from kmtalk_core.finish.carry import carry
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import save_animation
@@ -32,13 +33,14 @@ class Options(LineSettings):
     """How to animate a line: all its settings, and as in `kmtalk_core.service.protocol.Animate` what follows.
 
     None as `transcript` means what the strip says: its text, name, or the file beside the sound; None as `parts`
-    (keyframes.PARTS) those that the strip says.
+    (keyframes.PARTS) those that the strip says; `keep_keys`: edited key motions of the line are carried over.
     """
 
     transcript: str | None = None
     alignment: str | None = None
     tools: Mapping[str, Any] = field(default_factory=dict)
     parts: frozenset[str] | None = None
+    keep_keys: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,15 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     """Animate the shape keys of `obj` with what `strip` plays, at its place in time.
 
     Shape keys are built if the mesh has none for speech. The line's take is replaced if nobody has edited it; else the
-    result is a new take. What the user has corrected in the strip's words and phones counts, applied already or not.
+    result is a new take, with the edits of the former one if `options.keep_keys`. What the user has corrected in the
+    strip's words and phones counts, applied already or not.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
     line = read_line(scene, strip)
     about, asked = Subject.of(scene, strip, obj, line), takes.settings_on(strip)
     corrected = corrections.with_pending(strip, obj)
-    given = {f.name: getattr(options, f.name) for f in fields(options) if f.name != "parts"}
+    given = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in ("parts", "keep_keys")}
     given["transcript"] = options.transcript or what_is_said(strip).text
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
@@ -84,13 +87,16 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
             **given,
         )
         result = (folder / "out.npz").read_bytes()
+        carried = ()
+        if options.keep_keys:
+            result, carried = yield from _with_edits_kept(about, result, folder)
         animation = takes.loaded(result)
         strip, line, obj = about.strip(), replace(about.line_now(), delay=details["delay"]), about.head()
         built = shape_keys.load_shapes(shape_keys.check_mesh(obj), folder / "rig.npz") if rig else None
     line = replace(line, strip=strip.name)
     untouched = takes.settings_on(strip) == asked  # else somebody has moved a slider meanwhile
     parts = options.parts if options.parts is not None else takes.parts_on(strip)
-    warnings = (*details["warnings"], *remarks(strip, line))
+    warnings = (*details["warnings"], *remarks(strip, line), *carried)
     outcome = apply(about.scene(), obj, strip, line, animation, result, warnings, built, parts)
     with current.fill_in():
         strip.kmtalk.parts = set(parts)
@@ -99,6 +105,37 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     if corrected.listed:
         corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
     return outcome
+
+
+def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[tuple[bytes, tuple[str, ...]]]:
+    """The result, completed with what the animator has edited in the line's take so far, and what could not be kept."""
+    kept: tuple[bytes, tuple[str, ...]] = result, ()
+    seen: keyframes.Snapshot | None = None
+    while (clip := _edited_line(about)) is not None:
+        now = keyframes.snapshot(clip.action)
+        if seen is not None and not keyframes.changes(seen, now):
+            break  # nothing was edited while it was completed
+        new = takes.loaded(result)
+        carried = carry(live.as_left(clip).on(takes.read_take(clip.take)[1]), new)
+        told = tuple(f"Not kept: {lost}; what it belongs to is said no more." for lost in carried.lost)
+        kept, seen = (result, told), now
+        if not carried.count:
+            break
+        (folder / "new.npz").write_bytes(result)
+        _save_keys(carried.keys, new.control_names, folder / "keys.npz")
+        yield Complete(str(folder / "new.npz"), str(folder / "keys.npz"), str(folder / "kept.npz"))
+        kept = (folder / "kept.npz").read_bytes(), told
+    return kept
+
+
+def _edited_line(about: Subject) -> Clip | None:
+    """The line of a strip if it has been edited, and can be carried over."""
+    obj, strip = about.head(), about.strip()
+    actions = [a for a in takes.lines_on(clips.keys_of(obj)) if clips.take_of(a).line_id == (strip.kmtalk.id or None)]
+    if not actions:
+        return None
+    clip = Clip(about.scene(), obj, actions[0])
+    return clip if takes.read_take(clip.take)[1].unfinished is not None and is_edited(clip) else None
 
 
 def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> Steps[Outcome]:
@@ -281,16 +318,13 @@ def _as_worn(base: Animation, settings: tuple[Sliders, Layers] | None) -> Animat
 def _completed(edited: _Edited, folder: Path) -> Steps[None]:
     """Leaves the line, completed through its keys, as out.npz in `folder`."""
     save_animation(edited.before, folder / "before.npz", compressed=False)
-    save_npz(
-        {
-            "key_times": edited.keys.times,
-            "key_controls": edited.keys.controls,
-            "control_names": np.array(edited.before.control_names, dtype=str),
-        },
-        folder / "keys.npz",
-        compressed=False,
-    )
+    _save_keys(edited.keys, edited.before.control_names, folder / "keys.npz")
     yield Complete(str(folder / "before.npz"), str(folder / "keys.npz"), str(folder / "out.npz"))
+
+
+def _save_keys(keys: KeyMotions, names: tuple[str, ...], path: Path) -> None:
+    arrays = {"key_times": keys.times, "key_controls": keys.controls, "control_names": np.array(names, dtype=str)}
+    save_npz(arrays, path, compressed=False)
 
 
 def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tuple[str, ...]) -> Outcome:

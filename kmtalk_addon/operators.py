@@ -30,6 +30,7 @@ def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.O
     settings, said = context.scene.kmtalk, strip.kmtalk
     return lipsync.Options(
         alignment=bpy.path.abspath(said.alignment) or None,
+        keep_keys=settings.keep_keys,
         tools=tools(context),
         **takes.values_on(settings, LocalizerSettings, KeySettings),
         **takes.values_on(said, Sliders, Layers),

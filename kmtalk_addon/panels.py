@@ -156,6 +156,7 @@ def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
             body.prop(settings, name)
         if settings.localizer.startswith("whisper"):
             sentence(body, context, "Which model: in the add-on's preferences")
+        body.prop(settings, "keep_keys")
         if strip is not None:
             body.prop(strip.kmtalk, "alignment")
 

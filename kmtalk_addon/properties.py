@@ -62,6 +62,11 @@ class KMTalkSettings(bpy.types.PropertyGroup):
         type=bpy.types.Object,
         poll=lambda _, obj: obj.type == "MESH",
     )
+    keep_keys: BoolProperty(
+        name="Keep My Keys",
+        description="Generating again carries edited key motions over, by words and phones; off: the new take has none",
+        default=True,
+    )
     follow: BoolProperty(
         name="Follow Strips",
         description="Lines follow by themselves when their sound strips are moved, cut, retimed or duplicated",

@@ -154,7 +154,8 @@ def test_writing_again_replaces_this_line_only(head, add_strip, made, curves):
     apply(head, add_strip(frame=200, name="B", channel=2), made, seed=2)
     b = keyframes.own_action(head)
     jaw = curves(head, b)["jawOpen"].curve
-    extreme = jaw.keyframe_points.insert(20, 0.5, keyframe_type="EXTREME")
+    extreme = jaw.keyframe_points.insert(20, 0.5)
+    extreme.type = "EXTREME"
     extreme.handle_left_type = extreme.handle_right_type = "FREE"
     extreme.handle_right = (23, 0.9)
     handle = tuple(point_at(jaw, 20).handle_right)

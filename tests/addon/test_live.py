@@ -138,6 +138,37 @@ def test_keys_that_the_animator_has_edited_stay_through_sliders_and_completion(s
     assert key_frames_on(look) == keys
 
 
+def test_generating_again_keeps_edited_keys_by_words_in_a_new_take(shot, curves):
+    head, strip, take = shot
+    keys = key_frames_on(curves(head)["jawOpen"])
+    edited = next(k for k in keys if k > 50 + take.words[2].start * 24 + 1)  # in "mouth"
+    edit(curves, head, edited, 0.77)
+    strip.kmtalk.transcript = TRANSCRIPT.replace("moves", "proves")
+    strip.kmtalk.head = 0.5
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert [t.title for t in api.takes(head)] == ["Take 1", "Take 2"] and api.takes(head)[1].edited
+    look = curves(head)["jawOpen"]
+    at = np.flatnonzero(np.isclose(look.values, 0.77, atol=1e-6))
+    assert len(at) == 1 and abs(look.frames[at[0]] - edited) <= 2 and look.types[at[0]] == "KEYFRAME"
+    bpy.context.scene.kmtalk.keep_keys = False
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    assert not np.isclose(curves(head)["jawOpen"].values, 0.77, atol=1e-6).any() and not api.takes(head)[2].edited
+
+
+def test_an_edit_taken_back_brings_the_motion_back(shot, curves):
+    head, _, _ = shot
+    before = values(curves, head)
+    frame = key_frames_on(curves(head)["jawOpen"])[6]
+    was = before["jawOpen"][frames_of(curves(head)["jawOpen"], frame)][0]
+    edit(curves, head, frame, 0.9)
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    assert not np.array_equal(values(curves, head)["jawOpen"], before["jawOpen"])
+    edit(curves, head, frame, was)
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    for name, look in values(curves, head).items():
+        np.testing.assert_array_equal(look, before[name])
+
+
 def test_the_offset_moves_key_motions_and_comes_back(shot, curves):
     head, strip, _ = shot
     before = curves(head)["jawOpen"]
