@@ -20,15 +20,16 @@ from .errors import InputError, KMTalkError
 from .features import MEL_RATE
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
+from .finish.salience import telling_keys
 from .finish.splice import spliced
 from .localization import localize
 from .localization.corrections import corrected
-from .localization.keys import key_instants
+from .localization.keys import KeyInstants, key_instants
 from .localization.unheard import unheard_voice
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded
-from .phones import Alignment
+from .phones import BILABIALS, LABIODENTALS, Alignment
 from .progress import Progress, section, silent_progress
 from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
@@ -82,11 +83,9 @@ class Animator:
         times = frame_times(alignment.duration, request.fps)
         rule = "apexes" if request.key_rule == "auto" else request.key_rule
         progress(0.7, "posing key motions")
-        speech = self._spoken(
-            heard, alignment, rule, request.key_density, times, _part(progress, 0.75, 1.0, COMPLETING)
-        )
-        shown = key_instants(alignment, rule, request.fps, density=request.key_density).times
-        unposed = KeyMotions(shown, np.zeros((len(shown), len(ALL_CONTROLS)), np.float32))
+        speech = self._spoken(heard, alignment, rule, times, _part(progress, 0.75, 1.0, COMPLETING))
+        instants = key_instants(alignment, rule, request.fps)
+        unposed = KeyMotions(instants.times, np.zeros((len(instants.times), len(ALL_CONTROLS)), np.float32))
         keys = unposed.later(round(request.offset * request.fps), request.fps)
         still, none_edited = np.zeros((len(times), len(ALL_CONTROLS)), np.float32), np.zeros(len(keys.times), bool)
         bare = Animation(
@@ -109,7 +108,7 @@ class Animator:
         )
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
-        return with_contacts(bare, free, keys, none_edited)
+        return _with_few_keys(with_contacts(bare, free, keys, none_edited), instants, request.key_density)
 
     def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
         """Re-run completion with edited `keys` (m', C) over the same controls.
@@ -192,7 +191,6 @@ class Animator:
         heard: Heard,
         alignment: Alignment,
         rule: str,
-        density: float,
         times: np.ndarray,
         tell: Callable[[float], None],
     ) -> np.ndarray:
@@ -204,7 +202,7 @@ class Animator:
         wait = -heard.onset % (1 / MOTION_RATE)  # so that one of these frames is where speech begins
         onset, lead = heard.onset + wait, heard.lead + wait
         alignment = alignment.later(lead)
-        instants = key_instants(alignment, rule, MOTION_RATE, density=density)
+        instants = key_instants(alignment, rule, MOTION_RATE)
         spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants, wait, onset)
         spoken = seal_lips(spoken, alignment, instants)
 
@@ -213,6 +211,16 @@ class Animator:
 
         motion = complete_through(spoken, frame_times(alignment.duration, MOTION_RATE), complete)
         return np.clip(smoothly(motion, (times + lead) * MOTION_RATE), 0.0, 1.0).astype(np.float32)
+
+
+def _with_few_keys(animation: Animation, instants: KeyInstants, density: float) -> Animation:
+    """The same motion with the share `density` of its key motions, those that are seen most."""
+    phones = animation.alignment.phones
+    contact = np.array([phones[i].label in BILABIALS | LABIODENTALS for i in instants.phone_index], bool)
+    keys = animation.keys
+    few = telling_keys(keys.times, keys.controls, animation.control_names, contact, density)
+    unfinished = replace(animation.to_finish, edited=np.zeros(len(few), bool))
+    return replace(animation, keys=KeyMotions(keys.times[few], keys.controls[few]), unfinished=unfinished)
 
 
 def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -> Alignment:

@@ -153,9 +153,9 @@ class KeySettings(_Checked):
 
     key_rule: str = _setting("auto", "Key rule", "Which instants become key motions", choices=KEY_RULES)
     key_density: float = _setting(
-        1.0,
+        0.35,
         "Key density",
-        "Share of these key motions to keep: less is easier to edit, more is truer to the speech",
+        "Share of these instants that become key motions; fewer are easier to edit, and the motion stays the same",
         high=1.0,
     )
 

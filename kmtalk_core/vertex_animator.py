@@ -96,8 +96,9 @@ class VertexAnimator:
             alignment = replace(alignment, warnings=(*alignment.warnings, told))
         times = frame_times(alignment.duration, request.fps)
         rule = self._rule if request.key_rule == "auto" else request.key_rule
-        instants = key_instants(alignment, rule, request.fps, density=request.key_density)
-        frames = nearest_frames(instants.times, request.fps)
+        instants = key_instants(alignment, rule, request.fps)
+        shown = key_instants(alignment, rule, request.fps, density=request.key_density).times
+        frames = nearest_frames(shown, request.fps)
         part = section(progress, 0.3, 1.0)
         features = np.zeros((1, 0), np.float32)
         if self._networks.completes:
@@ -122,7 +123,7 @@ class VertexAnimator:
             vertices=vertices,
             faces=faces,
             template=template.astype(np.float32),
-            key_times=instants.times,
+            key_times=shown,
             key_vertices=poses,
             transform=transform,
             origin=origin_of(request),

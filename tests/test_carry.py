@@ -42,12 +42,12 @@ def recordings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one(animator, recordings):
-    return animator.animate(recordings[0], Request(transcript=TEXT))
+    return animator.animate(recordings[0], Request(transcript=TEXT, key_density=1.0))
 
 
 @pytest.fixture(scope="module")
 def two(animator, recordings):
-    return animator.animate(recordings[1], Request(transcript=TEXT))
+    return animator.animate(recordings[1], Request(transcript=TEXT, key_density=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,9 @@ def test_another_recording_gets_them_at_the_same_words(edited, one, two, animato
 
 
 def test_what_is_said_no_more_is_named(edited, recordings, animator):
-    other = animator.animate(recordings[0], Request(transcript="Hello! My elephant moves by itself now."))
+    other = animator.animate(
+        recordings[0], Request(transcript="Hello! My elephant moves by itself now.", key_density=1.0)
+    )
     carried = carry(edited, other)
     assert len(carried.lost) == 1 and "“mouth" in carried.lost[0] and carried.count == 2
 
