@@ -20,7 +20,7 @@ from .errors import InputError, KMTalkError
 from .features import MEL_RATE
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
-from .finish.salience import telling_keys
+from .finish.salience import telling_frames
 from .finish.splice import spliced
 from .localization import localize
 from .localization.corrections import corrected
@@ -214,13 +214,21 @@ class Animator:
 
 
 def _with_few_keys(animation: Animation, instants: KeyInstants, density: float) -> Animation:
-    """The same motion with the share `density` of its key motions, those that are seen most."""
-    phones = animation.alignment.phones
+    """The same motion with fewer key motions, the share `density` of the `instants`, on the frames that tell most."""
+    phones, keys, frames = animation.alignment.phones, animation.keys, animation.key_frames
+    count = max(round(density * len(frames)), 2)
+    if count >= len(frames):
+        return animation
     contact = np.array([phones[i].label in BILABIALS | LABIODENTALS for i in instants.phone_index], bool)
-    keys = animation.keys
-    few = telling_keys(keys.times, keys.controls, animation.control_names, contact, density)
-    unfinished = replace(animation.to_finish, edited=np.zeros(len(few), bool))
-    return replace(animation, keys=KeyMotions(keys.times[few], keys.controls[few]), unfinished=unfinished)
+    inside = (frames >= 0) & (frames < len(animation.times))
+    few = telling_frames(
+        animation.controls, animation.control_names, animation.fps, frames[contact & inside], count - (~inside).sum()
+    )
+    times = np.concatenate([few / animation.fps, keys.times[~inside]])  # an offset may have pushed some beyond the ends
+    poses = np.concatenate([animation.controls[few], keys.controls[~inside]])
+    order = np.argsort(times)
+    unfinished = replace(animation.to_finish, edited=np.zeros(len(times), bool))
+    return replace(animation, keys=KeyMotions(times[order], poses[order]), unfinished=unfinished)
 
 
 def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -> Alignment:

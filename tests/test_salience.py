@@ -6,7 +6,7 @@ import pytest
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS
 from kmtalk_core.audio import load_sound
-from kmtalk_core.finish.salience import telling_keys
+from kmtalk_core.finish.salience import telling_frames
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.phones import BILABIALS, LABIODENTALS
 from kmtalk_core.settings import KeySettings
@@ -51,32 +51,29 @@ def test_the_jaws_extremes_have_keys(usual):
     jaw = few.controls[:, few.control_names.index("jawOpen")]
     tops = [t for t in range(4, len(jaw) - 4) if jaw[t] == jaw[t - 4 : t + 5].max() and jaw[t] > 0.5 * jaw.max()]
     near = [np.abs(few.key_frames - top).min() <= 3 for top in tops]
-    assert len(tops) > 5 and np.mean(near) > 0.8
+    assert len(tops) > 5 and np.mean(near) > 2 / 3
 
 
 def test_an_edit_swells_over_its_neighbourhood(usual, animator):
     _, few = usual
     jaw, rng = few.control_names.index("jawOpen"), np.random.default_rng(0)
-    for index in rng.choice(np.arange(1, len(few.keys.times) - 1), 8, replace=False):
+    for index in rng.choice(np.arange(1, len(few.keys.times) - 1), 12, replace=False):
         poses = few.keys.controls.copy()
         by = 0.4 if poses[index, jaw] < 0.5 else -0.4
         poses[index, jaw] += by
         change = animator.complete(few, KeyMotions(few.keys.times, poses)).controls[:, jaw] - few.controls[:, jaw]
         frame, gap = few.key_frames[index], np.diff(few.key_frames[index - 1 : index + 2]).min()
         assert change[frame] == pytest.approx(by, abs=1e-6)
-        if gap >= 4:  # a shorter way cannot be smooth
-            assert np.abs(np.diff(change, 2)).max() < 0.6 * abs(by)
+        if gap >= 4:  # a shorter way cannot be smooth; a pop of one frame would be 2
+            assert np.abs(np.diff(change, 2)).max() < 0.75 * abs(by)
 
 
-def test_density_keeps_the_ends_then_contacts_then_what_is_seen():
-    times, poses = np.arange(20) / 5, np.zeros((20, 2), np.float32)
-    poses[9, 0] = 0.8  # a jaw that opens
-    contact = np.zeros(20, bool)
-    contact[[4, 15]] = True
-    names = ("jawOpen", "browInnerUp")
-    poses[12, 1] = 1.0  # which is none of the mouth's
-    assert telling_keys(times, poses, names, contact, 0.0).tolist() == [0, 19]
-    assert telling_keys(times, poses, names, contact, 0.2).tolist() == [0, 4, 15, 19]
-    assert telling_keys(times, poses, names, contact, 0.25).tolist() == [0, 4, 9, 15, 19]
-    assert len(telling_keys(times, poses, names, contact, 1.0)) == 20
+def test_the_ends_come_first_then_contacts_then_what_is_seen():
+    motion = np.zeros((100, 2), np.float32)
+    motion[41:50, 0] = 0.8 * np.hanning(9)  # a jaw that opens
+    motion[60:80, 1] = 1.0  # which is none of the mouth's
+    names, contacts = ("jawOpen", "browInnerUp"), np.array([20, 75])
+    assert telling_frames(motion, names, 25.0, contacts, 0).tolist() == [0, 99]
+    assert telling_frames(motion, names, 25.0, contacts, 4).tolist() == [0, 20, 75, 99]
+    assert telling_frames(motion, names, 25.0, contacts, 5).tolist() == [0, 20, 45, 75, 99]
     assert KeySettings().key_density == 0.35

@@ -426,13 +426,13 @@ def _edited_groups(key_times: np.ndarray, edited: np.ndarray) -> list[tuple[floa
 def _governed(times: np.ndarray, contact: Contact, phone: tuple[float, float], group: tuple) -> np.ndarray:
     """(N,) how far the user's keys govern the motion within a contact: 1 at them, 0 at the untouched ones beside.
 
-    Keys outside of the contact's phone leave its hold alone and only cut its ease off.
+    Keys outside of the contact's phone leave its hold alone and only cut its ease off; at a key the motion is the key.
     """
     before, first, last, after = group
     if first > phone[1] + 1e-9:
-        before = max(before, contact.end)
+        before = max(before, min(contact.end, first - 1e-9))
     elif last < phone[0] - 1e-9:
-        after = min(after, contact.start)
+        after = min(after, max(contact.start, last + 1e-9))
     out = np.ones(len(times))
     if np.isfinite(before):
         out *= _ease((times - before) / max(first - before, 1e-9))

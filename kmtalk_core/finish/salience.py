@@ -1,8 +1,8 @@
 """Which key motions an animator is given: few, where the face shows them.
 
-The motion is completed from all key instants of a rule; how many of them become key motions changes nothing in it.
-First come the ends and every contact of the lips, then the instants at which the motion departs most from what goes
-smoothly between those chosen so far: the extremes of jaw and rounding that one sees in the curves.
+The motion is completed from all key instants of a rule; which frames become key motions changes nothing in it. First
+come the ends and every contact of the lips, then the frames on which the motion departs most from what goes smoothly
+between those chosen so far: the extremes of jaw and rounding that one sees in the curves.
 """
 
 from __future__ import annotations
@@ -25,38 +25,34 @@ SEEN = {
     "mouthLowerDownLeft": 0.5,
     "mouthUpperUpLeft": 0.5,
 }
-APART = 0.1  # s between key motions that are no contacts; closer ones are one movement
+APART = 0.07  # s between key motions that are no contacts; closer ones are one movement
 
 
-def telling_keys(
-    times: np.ndarray, poses: np.ndarray, names: tuple[str, ...], contact: np.ndarray, density: float
+def telling_frames(
+    motion: np.ndarray, names: tuple[str, ...], fps: float, contacts: np.ndarray, count: int
 ) -> np.ndarray:
-    """(n,) ascending indices of the key motions to show, the share `density` (0…1) of all and at least the two ends.
+    """(n,) ascending frames of `motion` (T, C), over the controls `names`, that tell most of it.
 
-    `times` (m,) s, ascending, `poses` (m, C) over the controls `names`, `contact` (m,) bool: whether the lips, or the
-    lip and the teeth, meet there.
+    `count` of them, and at least the two ends. `contacts` (k,): the frames on which the lips, or the lip and the teeth,
+    meet.
     """
-    count = min(max(round(density * len(times)), 2), len(times))
-    if count == len(times):
-        return np.arange(len(times))
-    seen = np.stack([poses[:, names.index(n)] * w for n, w in SEEN.items() if n in names] or [np.zeros(len(times))], 1)
-    chosen = {0, len(times) - 1}
-    for candidates, apart in ((np.flatnonzero(contact), 0.0), (np.arange(len(times)), APART)):
-        _choose(chosen, candidates, times, seen, count, apart)
+    last = len(motion) - 1
+    seen = np.stack([motion[:, names.index(n)] * w for n, w in SEEN.items() if n in names] or [np.zeros(last + 1)], 1)
+    chosen = {0, last}
+    for candidates, apart in ((np.unique(contacts), 1), (np.arange(last + 1), max(1, round(APART * fps)))):
+        _choose(chosen, candidates, seen, count, apart)
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def _choose(
-    chosen: set[int], candidates: np.ndarray, times: np.ndarray, seen: np.ndarray, count: int, apart: float
-) -> None:
+def _choose(chosen: set[int], candidates: np.ndarray, seen: np.ndarray, count: int, apart: int) -> None:
     """Add candidates to those chosen, one after the other the one that is missed most, until there are `count`."""
     queue: list[tuple[float, int, int, int]] = []
 
     def look(low: int, high: int) -> None:
-        between = candidates[(candidates > low) & (candidates < high)]
-        between = between[(times[between] - times[low] >= apart) & (times[high] - times[between] >= apart)]
+        first, end = np.searchsorted(candidates, [low + apart, high - apart + 1])
+        between = candidates[first:end]
         if len(between):
-            share = smoothstep((times[between] - times[low]) / (times[high] - times[low]))[:, None]
+            share = smoothstep((between - low) / (high - low))[:, None]
             missed = np.abs(seen[between] - (seen[low] + (seen[high] - seen[low]) * share)).max(1)
             best = int(missed.argmax())
             heapq.heappush(queue, (-float(missed[best]), low, int(between[best]), high))
@@ -64,7 +60,7 @@ def _choose(
     for low, high in pairwise(sorted(chosen)):
         look(low, high)
     while queue and len(chosen) < count:
-        _, low, index, high = heapq.heappop(queue)
-        chosen.add(index)
-        look(low, index)
-        look(index, high)
+        _, low, frame, high = heapq.heappop(queue)
+        chosen.add(frame)
+        look(low, frame)
+        look(frame, high)
