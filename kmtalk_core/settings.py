@@ -153,7 +153,7 @@ class KeySettings(_Checked):
 
     key_rule: str = _setting("auto", "Key rule", "Which instants become key motions", choices=KEY_RULES)
     key_density: float = _setting(
-        0.35,
+        0.375,
         "Key density",
         "Share of these instants that become key motions; fewer are easier to edit, and the motion stays the same",
         high=1.0,

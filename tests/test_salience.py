@@ -76,4 +76,4 @@ def test_the_ends_come_first_then_contacts_then_what_is_seen():
     assert telling_frames(motion, names, 25.0, contacts, 0).tolist() == [0, 99]
     assert telling_frames(motion, names, 25.0, contacts, 4).tolist() == [0, 20, 75, 99]
     assert telling_frames(motion, names, 25.0, contacts, 5).tolist() == [0, 20, 45, 75, 99]
-    assert KeySettings().key_density == 0.35
+    assert KeySettings().key_density == 0.375

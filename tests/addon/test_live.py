@@ -141,7 +141,8 @@ def test_keys_that_the_animator_has_edited_stay_through_sliders_and_completion(s
 def test_generating_again_keeps_edited_keys_by_words_in_a_new_take(shot, curves):
     head, strip, take = shot
     keys = key_frames_on(curves(head)["jawOpen"])
-    edited = next(k for k in keys if k > 50 + take.words[2].start * 24 + 1)  # in "mouth"
+    said = [(50 + word.start * 24, 50 + word.end * 24) for word in take.words if word.name != "moves"]
+    edited = next(k for k in keys if any(start + 1 < k < end - 1 for start, end in said))
     edit(curves, head, edited, 0.77)
     strip.kmtalk.transcript = TRANSCRIPT.replace("moves", "proves")
     strip.kmtalk.head = 0.5

@@ -49,6 +49,7 @@ def shot(head, add_strip):
     """A head and a strip at frame 50, with its alignment fixed so that every run has the same phones."""
     sound_strip = add_strip(frame=50)
     bpy.context.view_layer.objects.active = head
+    bpy.context.scene.kmtalk.key_density = 1.0
     return head, sound_strip
 
 
@@ -286,6 +287,7 @@ def test_tools_of_the_preferences_are_what_the_core_knows(blender):
 def test_properties_are_the_settings_of_the_core(shot):
     """Name, default, range and choices, of every one."""
     _, sound_strip = shot
+    bpy.context.scene.kmtalk.property_unset("key_density")
     for group, kinds in (
         (bpy.context.scene.kmtalk, (LocalizerSettings, KeySettings)), (sound_strip.kmtalk, (Sliders, Layers))
     ):  # fmt: skip
