@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import wave
 
 import numpy as np
 import pytest
@@ -135,3 +136,44 @@ def test_another_length_is_compared_where_both_last(tmp_path):
     save_animation(speaking(seconds=0.9), tmp_path / "b.npz")
     (change,) = differences(tmp_path / "a.npz", tmp_path / "b.npz")
     assert change.duration == pytest.approx(-0.3) and change.opening > 0.5
+
+
+def test_edits_survive_a_line_that_changes(tmp_path):
+    """With the real model: an edited key is carried to the other text's result, and the former one stays."""
+    from kmtalk_core.animator import Animator
+    from kmtalk_core.assets import ASSETS
+    from kmtalk_core.audio import load_sound
+    from kmtalk_core.results import load_animation
+
+    sound = tmp_path / "line.wav"
+    samples = load_sound(ASSETS / "sample_speech.flac", duration=3.0).samples
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    line = {"audio": sound.name, "transcript": "Hello! My mouth moves by itself now."}
+
+    def batch(*options, **changes):
+        (tmp_path / "m.json").write_text(json.dumps([line | changes]))
+        assert (
+            main(["batch", str(tmp_path / "m.json"), "--out", str(tmp_path / "out"), "--workers", "1", *options]) == 0
+        )
+        return json.loads((tmp_path / "out" / "report.json").read_text())["lines"][0]
+
+    assert batch()["status"] == "done"
+    out = tmp_path / "out" / "line.npz"
+    made = load_animation(out)
+    keys = made.keys
+    jaw, key = made.control_names.index("jawOpen"), len(keys.times) // 2
+    poses = keys.controls.copy()
+    poses[key, jaw] = 0.77
+    save_animation(Animator().complete(made, KeyMotions(keys.times, poses)), out)
+    edited = out.read_bytes()
+    assert batch("--resume")["status"] == "kept" and batch()["status"] == "kept" and out.read_bytes() == edited
+    row = batch("--resume", transcript="Hello! My mouth moves by itself now", jaw=0.9)
+    assert row["status"] == "carried" and "Edits carried over: 1;" in row["warnings"]
+    assert (tmp_path / "out" / "line.before1.npz").read_bytes() == edited
+    assert np.isclose(load_animation(out).keys.controls[:, jaw], 0.77, atol=1e-4).any()
+    again = out.read_bytes()
+    assert batch("--resume", transcript="Hello! My mouth moves by itself now", jaw=0.9)["status"] == "skipped"
+    assert batch(transcript="Hello! My mouth moves by itself now", jaw=0.9)["status"] == "kept"
+    assert out.read_bytes() == again

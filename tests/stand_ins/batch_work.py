@@ -40,7 +40,7 @@ def content(line):
     return hashlib.sha256(line.audio.read_bytes() + str(line.seed).encode()).digest() * 4096
 
 
-def animate(job, animator, tell):
+def animate(job, animator, tell, edited=False):
     line = job.line
     tell(1.5)
     go_wrong(job, line.transcript or "")

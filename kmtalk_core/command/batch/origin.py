@@ -19,11 +19,14 @@ from .line import Line
 
 
 class Standing(Enum):
-    """What is to be done for a line: make its result, skip it as it is right, or keep what was edited by hand."""
+    """What is to be done for a line: make its result, skip it as it is right, keep what was edited by hand, or make it
+    anew and carry the edits over, since the line has changed.
+    """
 
     MAKE = "make"
     SKIP = "skip"
     KEEP = "keep"
+    CARRY = "carry"
 
 
 def origin_of(line: Line, model: str) -> str:
@@ -49,14 +52,15 @@ def standing_of(out: Path, origin: str, known: Entry | None, resume: bool, expor
     """
     if not out.is_file():
         return Standing.MAKE
-    if known is not None and known.sha256 == sha256_of(out):
-        # "working" is what an earlier run had in mind; it did not come to it.
-        right = known.state != "failed" and known.origin == origin and all(p.is_file() for p in exports)
-        return Standing.SKIP if resume and right else Standing.MAKE
-    if known is None or not known.sha256 or known.state == "working":
-        # Nobody wrote down what this is; what a user has edited says so itself.
-        return Standing.KEEP if has_edited_keys(out) else Standing.MAKE
-    return Standing.KEEP
+    own = known is not None and known.sha256 == sha256_of(out)  # as this program left it
+    same = known is not None and known.origin == origin
+    if own and same and resume and known is not None and known.state != "failed" and all(p.is_file() for p in exports):
+        return Standing.SKIP
+    by_hand = has_edited_keys(out)
+    # Where nobody wrote down what a result is, it says itself whether an animator edited it.
+    if not by_hand and (own or known is None or not known.sha256 or known.state == "working"):
+        return Standing.MAKE
+    return Standing.CARRY if by_hand and known is not None and known.origin and not same else Standing.KEEP
 
 
 def judged(line: Line, folder: Path, known: Entry | None, resume: bool, model: str) -> Standing:

@@ -13,8 +13,7 @@ from typing import Any
 from ...files import save_text
 from .line import TOLD, Line
 
-STATUSES = ("done", "skipped", "kept", "failed", "waiting", "left")
-MADE = ("done", "skipped", "kept")  # those that have a result
+STATUSES = ("done", "skipped", "carried", "kept", "failed", "waiting", "left")
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Report:
     """What became of one line.
 
     `status`: done; skipped, as nothing that it is made from has changed; kept, as its result was edited by hand;
+    carried, as it was edited and its line has changed since: it was made anew with these edits;
     failed; waiting, where the batch was stopped before; left, a result whose line is no longer in the manifest.
     `seconds`: the time its work took; `attempts`: how often it was begun, above 1 where its worker died;
     `contacts`: the p, b, m, f, v whose lips or teeth must meet; `missed_contacts`: those that do not (`kmtalk check`

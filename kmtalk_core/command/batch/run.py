@@ -221,7 +221,7 @@ class _Run:
             report = Report.of_line(job.line, "failed", error=ended.trouble, attempts=ended.attempts)
             return Made(report, failure_of(job, report))
         made: Made = ended.result
-        if ended.attempts == 1 or made.report.status not in ("done", "failed"):
+        if ended.attempts == 1 or made.report.status not in ("done", "carried", "failed"):
             return made
         report = replace(made.report, attempts=ended.attempts)
         return replace(made, report=report, entry=made.entry and replace(made.entry, report=report.as_dict()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, KMTalkError, StorageError
+from ...files import written_whole
 from ...settings import Settings, settings_of
 from .journal import Entry
 from .line import Line
@@ -72,9 +74,9 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
         origin = origin_of(line, animator.model)
         exports = [job.folder / name for name in line.outputs[1:]]
         standing = standing_of(job.folder / line.out, origin, job.known, job.resume, exports)
-        if standing is not Standing.MAKE:
+        if standing in (Standing.SKIP, Standing.KEEP):
             return standing_report(job, origin, standing)
-        report = replace(animate(job, animator, tell), seconds=time.perf_counter() - start)
+        report = replace(animate(job, animator, tell, standing is Standing.CARRY), seconds=time.perf_counter() - start)
         report = replace(report, times_real_time=report.duration / report.seconds)
         if job.known is not None and job.known.report and (before := job.known.report.get("preview")):
             millimetres, words = change_between(before, report.preview)
@@ -108,21 +110,25 @@ def standing_report(job: Job, origin: str, standing: Standing) -> Made:
         report = replace(report, **figures)
     if standing is Standing.KEEP:
         changed = known is not None and bool(known.origin) and known.origin != origin
-        why = "Its result was edited by hand" + (", and its line has changed since" if changed else "")
+        why = "Its result was edited by hand" + ", and its line has changed since" * changed
         report = replace(report, status="kept", warnings=f"{why}; move it away to have it made anew.")
     return Made(report)
 
 
-def animate(job: Job, animator: Animator, tell: Tell) -> Report:
-    """Make the result of a line and write it; raises KMTalkError."""
+def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> Report:
+    """Make the result of a line and write it; raises KMTalkError.
+
+    Where the one that is there was `edited`, its edits are carried over, and it is kept under another name.
+    """
     from ...audio import load_sound
     from ...export import export_animation
+    from ...finish.carry import carry
     from ...finish.report import contact_report
     from ...localization.corrections import load_corrections
     from ...localization.importers import load_alignment
     from ...localization.transcript import read_transcript
     from ...request import Request
-    from ...results import save_animation
+    from ...results import load_animation, save_animation
     from ..heads import load_head, with_vertices
 
     line, out = job.line, job.folder / job.line.out
@@ -140,25 +146,45 @@ def animate(job: Job, animator: Animator, tell: Tell) -> Report:
     )
     head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
     animation = animator.animate(sound, request)
+    carried = carry(load_animation(out), animation) if edited else None
+    if carried is not None:
+        animation = animator.complete(animation, carried.keys)
     if head:
         animation = with_vertices(animation, head, lambda fraction, message: None)
     if stamps_of(line) != before:
         raise InputError("Its files were changed while they were read; run the batch again with --resume.")
     out.parent.mkdir(parents=True, exist_ok=True)
+    former = keep_former(out) if edited else None
     save_animation(animation, out)
     for name in line.outputs[1:]:
         export_animation(animation, job.folder / name)
     contacts = contact_report(animation)
     words = animation.alignment.words
+    told = [*sound.warnings, *animation.alignment.warnings]
+    if carried is not None and former is not None:
+        told.append(f"Edits carried over: {carried.count}; the former result is {former.name}.")
+        told += [f"Not carried: {lost}; what it belongs to is said no more." for lost in carried.lost]
     return Report.of_line(
         line,
-        "done",
+        "carried" if edited else "done",
         duration=animation.alignment.duration,
         keys=len(animation.keys.times),
         contacts=contacts.contacts,
         missed_contacts=len(contacts.violations),
         confidence=sum(word.confidence for word in words) / len(words) if words else 1.0,
         localizer=animation.alignment.source,
-        warnings=" ".join(dict.fromkeys((*sound.warnings, *animation.alignment.warnings))),
+        warnings=" ".join(dict.fromkeys(told)),
         preview=preview_of(animation, sound, contacts),
     )
+
+
+def keep_former(out: Path) -> Path:
+    """Copy a result that was edited to a name of its own beside it, "NAME.before1.npz", and return that."""
+    number = 1
+    while (former := out.with_name(f"{out.stem}.before{number}.npz")).exists():
+        if sha256_of(former) == sha256_of(out):  # a run that was killed came as far as this
+            return former
+        number += 1
+    with written_whole(former, durable=True) as partial:
+        shutil.copyfile(out, partial)
+    return former
