@@ -1,15 +1,20 @@
 """Samples in half the room: 16 bits each, with a scale of their own for every 10 ms.
 
-So a whisper keeps its detail beside a shout, an hour of sound needs 117 MB, and 16-bit recordings stay exact.
+So a whisper keeps its detail beside a shout, and 16-bit recordings stay exact. Long sounds wait on the disk: an hour of
+them is 117 MB, which most of the work has no use for.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from tempfile import SpooledTemporaryFile
+from threading import Lock
 
 import numpy as np
 
 BLOCK = 160  # samples that share a scale
+IN_MEMORY = 32 * 1024**2  # bytes, 17 minutes of sound; more waits on the disk
 _STEPS = 32767
 
 
@@ -20,7 +25,10 @@ class Packed:
 
     def __init__(self, blocks: Iterable[np.ndarray] = ()) -> None:
         """`blocks`: (k,) float32 each; all but the last hold a multiple of BLOCK samples."""
-        self._steps, self._scales, self._count = bytearray(), bytearray(), 0
+        # It closes and removes itself with the last reference.
+        self._steps = SpooledTemporaryFile(IN_MEMORY, prefix="kmtalk-sound-")  # noqa: SIM115
+        self._scales, self._count = bytearray(), 0
+        self._one_at_a_time = Lock()
         for block in blocks:
             self.append(block)
 
@@ -34,7 +42,8 @@ class Packed:
         _, power = np.frexp(np.abs(padded).max(axis=1))
         scale = np.ldexp(np.float32(1.0), np.maximum(power, -100) - 15).astype(np.float32)
         steps = np.clip(np.rint(padded / scale[:, None]), -_STEPS, _STEPS)
-        self._steps += steps.astype(np.int16).reshape(-1)[: len(block)].tobytes()
+        self._steps.seek(0, os.SEEK_END)
+        self._steps.write(steps.astype(np.int16).reshape(-1)[: len(block)].tobytes())
         self._scales += scale.tobytes()
         self._count += len(block)
 
@@ -53,7 +62,9 @@ class Packed:
             return np.zeros(0, np.float32)
         low, high = first // BLOCK, -(-last // BLOCK)
         steps = np.zeros((high - low, BLOCK), np.float32)
-        stored = np.frombuffer(self._steps, np.int16)[low * BLOCK : high * BLOCK]
+        with self._one_at_a_time:
+            self._steps.seek(2 * low * BLOCK)
+            stored = np.frombuffer(self._steps.read(2 * (high - low) * BLOCK), np.int16)
         steps.reshape(-1)[: len(stored)] = stored
         steps *= np.frombuffer(self._scales, np.float32)[low:high, None]
         return steps.reshape(-1)[first - low * BLOCK : last - low * BLOCK]

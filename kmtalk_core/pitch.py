@@ -53,7 +53,7 @@ def periodicity(samples: Samples, rate: float, first: int, last: int) -> Periodi
     spectrum = np.fft.rfft(frames * _window(), FFT)
     auto = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, FFT)[:, : LONGEST + 2]
     correlation = auto / np.maximum(auto[:, :1], 1e-12) / _window_correlation()[: LONGEST + 2]
-    return Periodicity(auto[:, 0], correlation.astype(np.float16))  # so exact that no half-tone changes
+    return Periodicity(auto[:, 0].copy(), correlation.astype(np.float16))  # so exact that no semitone changes
 
 
 def contour(found: Sequence[Periodicity]) -> tuple[np.ndarray, np.ndarray]:

@@ -43,3 +43,12 @@ def test_levelling_does_not_depend_on_how_the_sound_comes():
     assert len(levelled[0]) == len(samples) and abs(levelled[0].mean()) < 1e-3
     assert np.abs(levelled[0] - levelled[1]).max() < 1e-4
     assert np.abs(levelled[0] - levelled[2]).max() < 1e-4
+
+
+def test_long_sounds_wait_on_the_disk(monkeypatch):
+    monkeypatch.setattr("kmtalk_core.packed.IN_MEMORY", 1000)
+    samples = np.random.default_rng(0).standard_normal(10 * BLOCK + 7).astype(np.float32)
+    packed = Packed([samples[: 4 * BLOCK]])
+    assert np.abs(packed[100:300] - samples[100:300]).max() < 1e-3
+    packed.append(samples[4 * BLOCK :])
+    assert packed._steps._rolled and np.abs(np.asarray(packed) - samples).max() < 1e-3
