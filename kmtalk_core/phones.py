@@ -97,7 +97,7 @@ class Alignment:
         if not covered:
             covered.append(Phone(SILENCE, 0.0, duration))
         inside = [
-            replace(w, start=max(w.start, 0.0), end=min(w.end, duration))
+            Word(w.label, max(w.start, 0.0), min(w.end, duration), w.confidence)
             for w in words
             if w.start < duration and w.end > 0.0
         ]
@@ -113,11 +113,11 @@ class Alignment:
 
     def later(self, by: float) -> Alignment:
         """The same, `by` s later; the first phone begins at 0 all the same."""
-        phones = [replace(p, start=p.start + by, end=p.end + by) for p in self.phones]
+        phones = [Phone(p.label, p.start + by, p.end + by) for p in self.phones]
         return replace(
             self,
-            phones=(replace(phones[0], start=0.0), *phones[1:]),
-            words=tuple(replace(w, start=w.start + by, end=w.end + by) for w in self.words),
+            phones=(Phone(phones[0].label, 0.0, phones[0].end), *phones[1:]),
+            words=tuple(Word(w.label, w.start + by, w.end + by, w.confidence) for w in self.words),
             duration=self.duration + by,
         )
 
@@ -125,7 +125,7 @@ class Alignment:
         """The part from `start` seconds on, its times counted from there."""
         return Alignment.from_segments(
             (Phone(p.label, p.start - start, p.end - start) for p in self.phones),
-            (replace(w, start=w.start - start, end=w.end - start) for w in self.words),
+            (Word(w.label, w.start - start, w.end - start, w.confidence) for w in self.words),
             max(self.duration - start, 0.0),
             self.source,
             self.warnings,

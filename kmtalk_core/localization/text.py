@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from ..errors import shortened
 from .numerals import (
@@ -137,6 +138,7 @@ def spoken_words(transcript: str) -> tuple[SpokenWord, ...]:
     return spoken_text(transcript).words
 
 
+@lru_cache(maxsize=1)  # checking a text and aligning it ask for the same
 def spoken_text(transcript: str) -> SpokenText:
     """A transcript, or the text of SubRip or WebVTT subtitles, as it is spoken."""
     cues = subtitles(transcript)
