@@ -16,7 +16,8 @@ from .picture import Surface
 POSES = 14  # how many are measured
 MODES = 6
 RIDGE = 0.6  # how strongly a mode must show to count, in rounds of noise
-SMOOTHING = {True: (6, 3, 2), False: (1, 1, 1)}  # rounds in red, green and blue: red spreads furthest under skin
+SMOOTHING = {True: (6, 3, 2), False: (3, 3, 3)}  # rounds in red, green and blue: red spreads furthest under skin
+DARKEST = 0.3  # of its mean, what the light on a vertex falls to: nothing in an open mouth turns black
 CLOUD = 1500  # vertices that stand for all in the components
 SEED = 1
 
@@ -31,7 +32,8 @@ class Light:
 
     def at(self, pose: int) -> np.ndarray:
         """(V, 3) what falls on the surface: what a white matt one would send back."""
-        return np.maximum(self.mean + np.tensordot(self.weights[pose], self.modes, 1), 0).astype(np.float32)
+        light = self.mean + np.tensordot(self.weights[pose], self.modes, 1)
+        return np.maximum(light, DARKEST * np.maximum(self.mean, 0)).astype(np.float32)
 
 
 def components(motion: np.ndarray) -> np.ndarray:

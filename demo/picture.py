@@ -128,7 +128,8 @@ class Studio:
         surface, size = self.surface, background.shape[0]
         normals = surface.normals(points)
         lit = surface.albedo * light[surface.vertex] + surface.emission
-        lit += self._gleam(points, normals, light, camera)[surface.vertex]
+        reached = self._reached(points, normals, light)
+        lit += (self._gleam(points, normals, camera) * reached[:, None])[surface.vertex]
         screen = camera.project(points, size)[surface.vertex]
         seen = rasterise(screen[surface.triangles], (size, size))
         shown = self.tones(lit)
@@ -136,24 +137,31 @@ class Studio:
         coated = np.flatnonzero(surface.coat[seen.triangle] > 0)
         if len(coated):
             part = Samples(seen.place[coated], seen.triangle[coated], seen.weights[coated])
-            colours[coated] = self._coated(part, points, normals, lit, camera)
+            colours[coated] = self._coated(part, points, normals, reached, lit, camera)
         return np.clip(resolve(colours, seen.place, background) * 255 + 0.5, 0, 255).astype(np.uint8)
 
-    def _gleam(self, points: np.ndarray, normals: np.ndarray, light: np.ndarray, camera: Camera) -> np.ndarray:
-        """(V, 3) what rough surfaces reflect of the lamps (GGX) and of the world, less where little light gets."""
+    def _reached(self, points: np.ndarray, normals: np.ndarray, light: np.ndarray) -> np.ndarray:
+        """(V,) the share 0..1 of the light that is not kept off by something in between."""
+        free = np.broadcast_to(self.world, points.shape).copy()
+        for lamp in self.lamps:
+            if lamp.diffuse:
+                way, strength = lamp.reaching(points)
+                turned = np.maximum((normals * way).sum(1), 0)
+                free += (strength * turned)[:, None] * lamp.power / np.pi
+        return np.clip(light.sum(1) / np.maximum(free.sum(1), 1e-6), 0, 1).astype(np.float32)
+
+    def _gleam(self, points: np.ndarray, normals: np.ndarray, camera: Camera) -> np.ndarray:
+        """(V, 3) what rough surfaces reflect of the lamps (GGX) and of the world, if nothing is in between."""
         surface = self.surface
         view = camera.place - points
         view /= np.linalg.norm(view, axis=1, keepdims=True)
         facing = np.clip((normals * view).sum(1), 0.05, 1)
-        free = np.broadcast_to(self.world, points.shape).copy()
-        out = np.zeros(points.shape, np.float32)
+        out = _fresnel(surface.specular, facing, surface.roughness)[:, None] * self.world
         for lamp in self.lamps:
-            way, strength = lamp.reaching(points)
-            turned = np.maximum((normals * way).sum(1), 0)
-            if lamp.diffuse:
-                free += (strength * turned)[:, None] * lamp.power / np.pi
             if not lamp.glossy:
                 continue
+            way, strength = lamp.reaching(points)
+            turned = np.maximum((normals * way).sum(1), 0)
             half = way + view
             half /= np.linalg.norm(half, axis=1, keepdims=True)
             along = np.clip((way * half).sum(1), 0.05, 1)
@@ -161,12 +169,16 @@ class Studio:
             peak = np.maximum((normals * half).sum(1), 0) ** 2 * (width - 1) + 1
             mirrored = width / (4 * np.pi * peak**2 * along**2) * _fresnel(surface.specular, along)
             out += (strength * turned * mirrored)[:, None] * lamp.power
-        out += _fresnel(surface.specular, facing, surface.roughness)[:, None] * self.world
-        reached = np.clip(light.sum(1) / np.maximum(free.sum(1), 1e-6), 0, 1)
-        return out * reached[:, None]
+        return out
 
     def _coated(
-        self, seen: Samples, points: np.ndarray, normals: np.ndarray, lit: np.ndarray, camera: Camera
+        self,
+        seen: Samples,
+        points: np.ndarray,
+        normals: np.ndarray,
+        reached: np.ndarray,
+        lit: np.ndarray,
+        camera: Camera,
     ) -> np.ndarray:
         """(N, 3) samples under a clear coat, in which the lamps mirror themselves."""
         corners = self.surface.triangles[seen.triangle]
@@ -180,7 +192,8 @@ class Studio:
         view /= np.linalg.norm(view, axis=1, keepdims=True)
         facing = (normal * view).sum(1)
         mirror = 2 * facing[:, None] * normal - view
-        weight = self.surface.coat[seen.triangle] * _fresnel(np.float32(0.04), np.clip(facing, 0, 1))
+        clear = (reached[vertices] * seen.weights).sum(1)
+        weight = clear * self.surface.coat[seen.triangle] * _fresnel(np.float32(0.04), np.clip(facing, 0, 1))
         gleam = np.broadcast_to(self.world * 0.5, light.shape).copy()
         for lamp in self.lamps:
             if not lamp.glossy:

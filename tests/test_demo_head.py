@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from demo.raster import rasterise
 from kmtalk_core.files import load_npz
 from tools.demo_head.assemble import demo_head
 
@@ -212,3 +213,19 @@ def test_the_generator_makes_this_file(head):
             np.testing.assert_allclose(array, head[name], atol=1e-6)  # m; the last bits differ between machines
         else:
             np.testing.assert_array_equal(array, head[name])
+
+
+@pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (0, -30), (35, 0), (60, 0), (90, 0), (90, 25), (120, 0)])
+def test_no_surface_is_seen_from_behind(head, yaw, pitch):
+    """Where a part pokes through another or a strip folds, its back is nearest: dark or white shards in a picture."""
+    faces = head["faces"]
+    triangles = np.vstack([faces[:, :3], faces[faces[:, 3] >= 0][:, [0, 2, 3]]])
+    turn, tilt = np.radians((yaw, pitch))
+    away = np.array([np.sin(turn) * np.cos(tilt), np.sin(tilt), np.cos(turn) * np.cos(tilt)])
+    right = np.array([np.cos(turn), 0, -np.sin(turn)])
+    points = head["vertices"] - np.array([0, -0.02, 0.02])
+    screen = np.stack([points @ right, -points @ np.cross(away, right), 1 + points @ away], axis=1)
+    screen = (screen * (2500, 2500, 1) + (400, 400, 0)).astype(np.float32)
+    seen = rasterise(screen[np.vstack([triangles, triangles[:, ::-1]])], (800, 800))
+    backs = seen.triangle >= len(triangles)
+    assert len(backs) > 100_000 and backs.mean() < 2e-4

@@ -18,8 +18,8 @@ OUTLINE = (
     *((262, 28), (285, 25), (315, 17.5), (340, 16.5)),
 )
 # Loops from the rim inwards: scale of the outline, height over the plane.
-LOOPS = ((1.0, 0.0), (0.95, 2.4), (0.85, 2.0), (0.76, -1.2), (0.64, 0.9), (0.52, 0.2), (0.42, -3.5), (0.24, -6.5))
-HOLLOW = np.array([8.5, -3.0])  # where the loops shrink to
+LOOPS = ((1.0, 0.0), (0.95, 2.4), (0.85, 2.2), (0.76, 0.2), (0.64, 1.9), (0.52, 1.4), (0.42, -1.2), (0.24, -2.4))
+HOLLOW = np.array([6.5, -3.0])  # where the loops shrink to
 
 
 def loops(count: int, start: float) -> list[np.ndarray]:
@@ -49,7 +49,7 @@ def loops(count: int, start: float) -> list[np.ndarray]:
         flat = 1 - 0.75 * lobe
         shrunk = HOLLOW + (rim - HOLLOW) * scale
         rings.append(_place(shrunk, height * flat + 1.2 * lobe * (scale < 1)) if scale < 1 else edge)
-    rings.append(rings[-1].mean(axis=0, keepdims=True) - (1.5, 0, 0))
+    rings.append(rings[-1].mean(axis=0, keepdims=True) - (0.4, 0, 0))
     return rings
 
 
