@@ -1,5 +1,6 @@
 """What farms are given to run fits the command line."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -39,3 +40,34 @@ def test_the_manual_calls_what_there_is():
     assert len(calls) >= 3
     for call in calls:
         cli.build_parser().parse_args(call.split())
+
+
+# Flamenco's own objects, as its manual describes them.
+FLAMENCO = """
+const vm = require("vm"), fs = require("fs");
+const author = {
+  Task: (name, type) => ({name, type, commands: [], after: [],
+    addCommand(command) { this.commands.push(command); }, addDependency(task) { this.after.push(task.name); }}),
+  Command: (name, parameters) => ({name, parameters}),
+};
+const job = {settings: JSON.parse(process.argv[2]), tasks: [], addTask(task) { this.tasks.push(task); }};
+const context = vm.createContext({author, job});
+const script = fs.readFileSync(process.argv[1], "utf8");
+vm.runInContext(script + "; compileJob(job); result = JSON.stringify([JOB_TYPE, job.tasks])", context);
+console.log(context.result);
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_job_type_of_flamenco_calls_what_there_is():
+    settings = {"manifest": "m.csv", "out": "out", "shards": 3, "workers": 2, "kmtalk": "{kmtalk}"}
+    script = ROOT / "tools" / "farm" / "kmtalk-batch.js"
+    said = subprocess.check_output(["node", "-e", FLAMENCO, script, json.dumps(settings)], text=True)
+    kind, tasks = json.loads(said)
+    assert {entry["key"] for entry in kind["settings"]} == settings.keys()
+    commands = [command for task in tasks for command in task["commands"]]
+    assert {(command["name"], command["parameters"]["exe"]) for command in commands} == {("exec", "{kmtalk}")}
+    options = [cli.build_parser().parse_args(command["parameters"]["args"]) for command in commands]
+    assert [option.shard and option.shard.label for option in options] == ["1-of-3", "2-of-3", "3-of-3", None]
+    assert all(option.resume and option.workers == 2 for option in options)
+    assert tasks[-1]["after"] == [task["name"] for task in tasks[:-1]]
