@@ -127,7 +127,12 @@ def _matches(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices into ascending `a` and ascending `b` of the times that both have."""
     if not len(a) or not len(b):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    place = np.clip(np.searchsorted(a, b), 0, len(a) - 1)
-    place = np.where((place > 0) & (np.abs(a[place - 1] - b) < np.abs(a[place] - b)), place - 1, place)
+    place = nearest(a, b)
     found = np.abs(a[place] - b) <= SAME_TIME
     return place[found], np.flatnonzero(found)
+
+
+def nearest(times: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """(n,) which of the ascending `times`, at least one, is nearest to each of `to` (n,), in memory for their sum."""
+    place = np.clip(np.searchsorted(times, to), 0, len(times) - 1)
+    return np.where((place > 0) & (np.abs(times[place - 1] - to) < np.abs(times[place] - to)), place - 1, place)

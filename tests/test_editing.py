@@ -140,3 +140,15 @@ def test_the_command_line_chains(generated, tmp_path):
     edited = completed(edit.do(generated.keys), tmp_path / "a.npz", tmp_path / "b.npz")
     assert not np.array_equal(edited.controls, generated.controls)
     same(completed(edit.undo(edited.keys), tmp_path / "b.npz", tmp_path / "c.npz"), generated)
+
+
+def test_ten_thousand_keys_take_no_table_of_keys_by_keys():
+    import tracemalloc
+
+    from kmtalk_core.completion import nearest
+
+    times = np.arange(20_000) / 8
+    tracemalloc.start()
+    place = nearest(times, times[::-1] + 0.01)
+    assert tracemalloc.get_traced_memory()[1] < 5e6 and (place == np.arange(20_000)[::-1]).all()
+    tracemalloc.stop()

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..completion import between_keys, same_keys
+from ..completion import between_keys, nearest, same_keys
 from ..motion import ON_FRAME, Animation, Generated, KeyMotions, nearest_frames
 from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import LipLine
@@ -103,7 +103,7 @@ def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMo
     in_before, in_after = same_keys(animation.keys, keys)
     untouched = ~unfinished.edited[in_before]
     at = animation.keys.times[in_before[untouched]]
-    source[in_after[untouched]] = np.abs(generated.keys.times[None] - at[:, None]).argmin(1)
+    source[in_after[untouched]] = nearest(generated.keys.times, at)
     if unfinished.generated is not None:
         as_generated, in_after = same_keys(generated.keys, keys)
         source[in_after] = as_generated

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..completion import SAME_TIME
+from ..completion import SAME_TIME, nearest
 from ..easing import smoothstep
 from ..motion import Animation, KeyMotions
 from ..phones import Alignment, Phone
@@ -80,8 +80,7 @@ def spliced(before: Animation, after: Animation) -> tuple[Animation, KeyMotions]
 
 def _absent(times: np.ndarray, among: np.ndarray) -> np.ndarray:
     """Those of `times` that are not `among` others."""
-    apart = np.abs(times[:, None] - among[None]).min(1, initial=np.inf)
-    return times[apart > SAME_TIME]
+    return times[np.abs(among[nearest(among, times)] - times) > SAME_TIME] if len(among) else times
 
 
 def _merged(one: KeyMotions, other: KeyMotions, fps: float) -> KeyMotions:
