@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 FAR = 1e6  # s from the beginning; nobody speaks for eleven days
+NEAR = 1.0  # s by which phones and frames may reach beyond the sound …
+OUTSIDE = 62.0  # … and keys, which may lie before and after it, and move with the offset
 STRONG = 1e3  # a control is 0…1 as generated, and what a user makes of it as edited
 ROWS = 64  # of a large array that are looked at at once
 
@@ -112,6 +114,7 @@ def check_arrays(z: Mapping[str, np.ndarray]) -> None:
         raise Misfit("it has no frames or no features")
     _ascends("times", z["times"])
     _ascends("key_times", z["key_times"])
+    _check_times(z)
     for name in ("contact_frames", "generated_frames"):
         if name in z and len(z[name]) and int(z[name].max()) >= frames:
             raise Misfit(f"{name} names frames that it does not have")
@@ -123,6 +126,17 @@ def check_arrays(z: Mapping[str, np.ndarray]) -> None:
         raise Misfit("control_names has a name twice")
     if (z["phone_ends"] < z["phone_starts"]).any() or (z["word_ends"] < z["word_starts"]).any():
         raise Misfit("a phone or word ends before it starts")
+
+
+def _check_times(z: Mapping[str, np.ndarray]) -> None:
+    """All times lie in or near the sound, so that nothing takes as long as they say."""
+    duration, fps = float(z["duration"]), float(z["fps"])
+    if abs(float(z["times"][-1]) - duration) > NEAR + 2 / fps:
+        raise Misfit("times and duration do not fit")
+    for name, beyond in (("phone_starts", NEAR), ("phone_ends", NEAR), ("word_starts", NEAR), ("word_ends", NEAR),
+                         ("key_times", OUTSIDE), ("generated_key_times", OUTSIDE)):  # fmt: skip
+        if name in z and len(z[name]) and (z[name].min() < -beyond or z[name].max() > duration + beyond):
+            raise Misfit(f"{name} lies outside of the sound")
 
 
 def check_some(z: Mapping[str, np.ndarray], kinds: Mapping[str, Kind], **sizes: int) -> None:

@@ -73,6 +73,9 @@ def first(value):
         ("contact_frames", first(10**9)),
         ("times", lambda times: times.__setitem__(slice(None), times[::-1].copy())),
         ("phone_ends", first(-5.0)),
+        ("phone_ends", first(1e5)),
+        ("duration", first(1e5)),
+        ("key_times", first(-1e5)),
     ],
 )
 def test_every_array_of_a_result_is_checked(arrays, tmp_path, name, change):
