@@ -119,7 +119,8 @@ def test_subtitles_give_times_and_speakers():
         ("Hello,world.Then we left.", "hello world then we left"),
         ("Super Bowl XLVIII, Size XL", "super bowl forty eight size XL"),
         ("10:30–11:45 am at 17:00", "ten thirty to eleven forty five a. m. at seventeen hundred"),
-        ("1.000.000 or 1\u202f000", "one million or one thousand"),
+        ("1.000.000 or 1\u202f000 or 10 000 000", "one million or one thousand or ten million"),
+        ("Speaker 1 (00:01): hello\nQ: why", "hello why"),
         ("call 911, 5 €, 1 €, w/o 100 km/h", "call nine one one five euros one euro without one hundred kilometers per"
          " hour"),
         ("Jan 5, Dec. 2020, a may 5", "january fifth december twenty twenty a may fifth"),

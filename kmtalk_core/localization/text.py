@@ -87,6 +87,8 @@ _NATIONAL = ((3, 3, 4), (1, 3, 3, 4))  # digits of the groups of a telephone num
 _GENERATION = re.compile(r"[2-7](?:\.5)?G|[248]K")  # 5G, 4K: the letter is said
 _MILLIONS = re.compile(r"(\d[\d,]*(?:\.\d+)?)M")
 _UNFINISHED = re.compile(r"[^\W\d_]-[\"”'’,.!?]*$")
+# The spaces of 1 000 000, as it is set, or typed before noughts.
+_SPACED = re.compile(r"(?<=\d)(?:[\u00a0\u202f\u2009](?=\d{3}(?!\d))| (?=000(?!\d)))")
 _RATES = {"km/h": "kmh", "m/s": "mps", "mi/h": "mph"}
 _WHOLE = frozenset((*_RATES, "w/o"))  # a stroke divides all other words
 
@@ -177,7 +179,7 @@ def _spoken(transcript: str, labels: frozenset[str] | None = None) -> SpokenText
     text = without_directions(without_names(without_lists(text), labels, drop), drop)
     text = without_names(text, labels, drop)  # a direction may have stood before the colon
     text = re.sub(r"(?<=\d)(?=[½¼¾⅓⅔⅛])", " ", text)
-    text = re.sub(r"(?<=\d)[\u00a0\u202f\u2009](?=\d{3}(?!\d))", ",", text)  # 1 000 000 as it is set
+    text = _SPACED.sub(",", text)
     text = re.sub(r"(?<=\d)[²³]", lambda match: " squared" if match[0] == "²" else " cubed", text)
     text = _GLUED.sub(lambda match: f"{match[0]} ", text)
     text = "\n".join(_calm(line) for line in text.split("\n"))
