@@ -19,6 +19,7 @@ if not compat.TOO_OLD:
         command_line,
         environment,
         follow,
+        legacy,
         line_operators,
         live,
         operators,
@@ -54,6 +55,7 @@ def register() -> None:
     live.register()
     session.register()
     follow.register()
+    legacy.register()
     command_line.register()
 
 
@@ -64,6 +66,7 @@ def unregister() -> None:
     session.current.stop()
     command_line.unregister()
     session.unregister()
+    legacy.unregister()
     follow.unregister()
     live.unregister()
     vertex_cache.remove()

@@ -316,13 +316,16 @@ def paths_of_others(keys: bpy.types.Key) -> set[str]:
     return paths
 
 
-def note_stills(keys: bpy.types.Key, blocks: Mapping[str, bpy.types.ShapeKey]) -> None:
-    """Note the values of shape keys (control → block) that nobody has animated so far: they come back beside lines."""
+def note_stills(keys: bpy.types.Key, blocks: Mapping[str, bpy.types.ShapeKey], at: float | None = None) -> None:
+    """Note the values of shape keys (control → block) that nobody has animated so far: they come back beside lines.
+
+    `at`: the value to note where theirs is not known any more.
+    """
     stills = json.loads(keys.kmtalk.stills or "{}")
     others = paths_of_others(keys)
     for control, block in blocks.items():
         if control not in stills and block.path_from_id("value") not in others:
-            stills[control] = round(block.value, 6)
+            stills[control] = round(block.value, 6) if at is None else at
     keys.kmtalk.stills = json.dumps(stills)
 
 

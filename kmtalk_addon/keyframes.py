@@ -132,6 +132,20 @@ def write(
     obj.data.shape_keys.update_tag()
 
 
+def copy(source: bpy.types.Action, target: bpy.types.Action, line: Line) -> None:
+    """Put the keyframes of a line, as they are in `source`, on curves of their own in the empty Action `target`."""
+    for curve in compat.channels(source).fcurves:
+        kept = _keyframes_where(curve, _inside(line, _points(curve)[0][:, 0]))
+        if not kept:
+            continue
+        new = compat.channels(target).fcurves.new(curve.data_path, index=0)
+        new.extrapolation = curve.extrapolation
+        new.keyframe_points.add(len(kept["co"]))
+        for name, values in kept.items():
+            new.keyframe_points.foreach_set(name, values.ravel())
+        new.update()
+
+
 def shift(action: bpy.types.Action, frames: float) -> None:
     """Move all keyframes by some frames."""
     for curve in compat.channels(action).fcurves:
@@ -354,16 +368,19 @@ def _revalued(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: n
 
 def _other_keyframes(curve: bpy.types.FCurve, first: float, last: float) -> dict[str, np.ndarray]:
     """All that the keyframes outside of first…last consist of; empty if there are none."""
-    points = curve.keyframe_points
     frames = _points(curve)[0][:, 0]
-    outside = (frames < first - SAME_FRAME) | (frames > last + SAME_FRAME)
-    if not outside.any():
+    return _keyframes_where(curve, (frames < first - SAME_FRAME) | (frames > last + SAME_FRAME))
+
+
+def _keyframes_where(curve: bpy.types.FCurve, wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """All that these keyframes consist of; empty if there are none."""
+    if not wanted.any():
         return {}
-    kept = {}
+    points, kept = curve.keyframe_points, {}
     for name, (kind, width) in _FIELDS.items():
         flat = np.empty(len(points) * width, kind)
         points.foreach_get(name, flat)
-        kept[name] = flat.reshape(len(points), width)[outside]
+        kept[name] = flat.reshape(len(points), width)[wanted]
     return kept
 
 

@@ -19,7 +19,7 @@ from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
-from . import clips, corrections, follow, keyframes, live, shape_keys, takes
+from . import clips, corrections, follow, keyframes, legacy, live, shape_keys, takes
 from .hindrances import hindrances
 from .job import Steps
 from .session import current
@@ -211,6 +211,8 @@ def apply(
     if built is None and not names:
         raise InputError(f"Drivers move all shape keys of {obj.name}; remove the drivers or choose another mesh.")
     facts = takes.facts(animation)
+    if legacy.is_legacy(obj):  # a head that was appended from an older file
+        legacy.adopt(scene, obj)
     added = shape_keys.add_missing(obj, built) if built is not None else []
     names, keys = shape_keys.drivable(obj)[0], obj.data.shape_keys
     shape_keys.remember(keys)

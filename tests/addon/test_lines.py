@@ -414,6 +414,40 @@ def test_everything_survives_saving_and_appending(head, speak, tmp_path):
     assert follow.follow(bpy.context.scene) == ()
 
 
+def test_lines_of_older_files_become_clips(head, speak, tmp_path):
+    """They shared one Action, which was active."""
+    _, a = speak("A", 50)
+    _, b = speak("B", 200, seed=1)
+    frame, keys = edit_jaw(a), head.data.shape_keys
+    before = {clip.take.name: content(clip.action) for clip in (a, b)}
+    actions = [a.action, b.action]
+    clips.take_off(keys, actions)
+    old = a.action.copy()
+    old.kmtalk_takes[0].line_id = ""
+    take = old.kmtalk_takes.add()
+    for name in ("name", "line", "result", "finished", "worn"):
+        setattr(take, name, getattr(b.take, name))
+    for curve in compat.channels(b.action).fcurves:
+        target = next(c for c in compat.channels(old).fcurves if c.data_path == curve.data_path)
+        for point in curve.keyframe_points:
+            target.keyframe_points.insert(*point.co).type = point.type
+    clips.forget(keys)
+    for action in actions:
+        bpy.data.actions.remove(action)
+    compat.set_action(keys.animation_data, old, compat.slot_for_keys(old))
+    name = head.name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "older.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "older.blend"))
+    head = bpy.data.objects[name]
+    keys = head.data.shape_keys
+    assert keys.animation_data.action is None and len(bpy.data.actions) == 2 + (keys.kmtalk.rest is not None)
+    found = {take_of(action).name: content(action) for action in clips.playing(keys)}
+    assert same(found["A"], before["A"]) and found["B"].keys() == before["B"].keys()
+    assert heard_at(head, "jawOpen", [frame]) == pytest.approx([0.9])
+    assert [t.edited for t in api.takes(head, "A")] == [True]
+    assert strip.choose_strip(bpy.context.scene, "A").kmtalk.id
+
+
 # --- trust ------------------------------------------------------------------------------------------------------------
 
 
