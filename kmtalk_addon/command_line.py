@@ -37,6 +37,7 @@ PROGRAM = "blender -b FILE --command kmtalk"
 def main(arguments: Sequence[str]) -> int:
     """Run one command on the file that Blender has opened; returns the exit status."""
     from kmtalk_core.command.display import Display
+    from kmtalk_core.command.endings import unforeseen
 
     given = list(arguments)
     progress = Display("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         progress.error("interrupted; nothing was written.")
         return 1
+    except Exception as error:
+        return unforeseen(error, progress)
     finally:
         current.stop()
 

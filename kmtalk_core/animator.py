@@ -35,6 +35,7 @@ from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
+from .settings import BACKENDS
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
@@ -261,8 +262,8 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:
-    if name not in ("auto", "onnx", "torch"):
-        raise InputError(f"There is no backend {name!r}; choose auto, onnx or torch.")
+    if name not in BACKENDS:
+        raise InputError(f"There is no backend {name!r}; choose {', '.join(BACKENDS)}.")
     kind = _torch_backend() if name == "torch" else _onnx_backend()
     try:
         return kind(checkpoint)

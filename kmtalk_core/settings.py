@@ -44,6 +44,9 @@ LANGUAGE_CHOICES: Choices = {
     for code, name in LANGUAGES.items()
 }
 ENDLESS = 2**31 - 1  # the largest whole number that Blender keeps
+# Of this computer, not of a result.
+BACKENDS = ("auto", "onnx", "torch")  # what runs the networks
+WHISPER_DEVICES = ("auto", "cpu", "cuda", "mps")
 MENU = 8  # choices that a help text lists
 
 

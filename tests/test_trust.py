@@ -14,6 +14,7 @@ from kmtalk_core.assets import COMPACT_CHECKPOINT
 from kmtalk_core.audio import SAMPLE_RATE, Sound
 from kmtalk_core.checkpoint import Checkpoint, load_checkpoint, moves_vertices, save_checkpoint
 from kmtalk_core.command import cli
+from kmtalk_core.command.endings import DETAILS
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.finish.compose import finish
@@ -217,8 +218,8 @@ def test_faults_of_its_own_are_one_line_and_a_hint(monkeypatch, capsys):
     monkeypatch.setattr(cli, "doctor", fail)
     assert cli.main(["doctor"]) == 1
     said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "RecursionError" in said and cli.DETAILS in said and "Traceback" not in said
-    monkeypatch.setenv(cli.DETAILS, "1")
+    assert said.count("\n") == 1 and "RecursionError" in said and DETAILS in said and "Traceback" not in said
+    monkeypatch.setenv(DETAILS, "1")
     assert cli.main(["doctor", "--progress", "json"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert any("Traceback" in line for line in lines) and "RecursionError" in json.loads(lines[-1])["error"]

@@ -1,7 +1,6 @@
 """What the commands' options may be, and a parser whose errors are one line.
 
-Options that are settings of a result come from `settings`. Other choices are those of other modules, written down again
-so that `--help` answers without loading them; tests hold them equal.
+Options that are settings of a result come from `settings`.
 """
 
 from __future__ import annotations
@@ -12,9 +11,6 @@ from typing import Any, NoReturn
 
 from ..errors import InputError
 from ..settings import ENDLESS, MENU, Setting
-
-BACKENDS = ("auto", "onnx", "torch")
-WHISPER_DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,13 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..errors import InputError, KMTalkError, shortened
-from ..settings import KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
+from ..errors import InputError, KMTalkError
+from ..settings import BACKENDS, WHISPER_DEVICES, KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
 from ..threads import one_thread
-from .arguments import BACKENDS, WHISPER_DEVICES, Parser, add_command, add_setting, converter
+from .arguments import Parser, add_command, add_setting, converter
 from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
 from .display import Display
+from .endings import unforeseen
 from .outputs import check_output
 
 if TYPE_CHECKING:
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from ..motion import Animation, VertexAnimation
     from ..request import Request
     from ..vertex_animator import VertexAnimator
-
-NO_MEMORY = "Not enough memory; work on a shorter sound or leave out --vertices."
-DETAILS = "KMTALK_DETAILS"  # variable of the environment: whether tracebacks are shown
 
 
 def build_parser() -> Parser:
@@ -401,22 +397,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         progress.error(f"{error.filename or 'A file'} cannot be used ({error.strerror}); check path and free space.")
         return 1
-    except MemoryError:
-        progress.error(NO_MEMORY)
-        return 1
     except KeyboardInterrupt:
         progress.error("interrupted; nothing was written.")
         return 1
     except Exception as error:
-        if os.environ.get(DETAILS):
-            traceback.print_exc()
-        if "start new thread" in str(error):
-            progress.error(NO_MEMORY)
-            return 1
-        progress.error(f"KMTalk met an error of its own ({told(error)}); set {DETAILS}=1 to see more, and report it.")
-        return 1
-
-
-def told(error: Exception) -> str:
-    """Kind and message of an error that nobody has foreseen, in one short line."""
-    return f"{type(error).__name__}: {shortened(error, 120)}" if str(error) else type(error).__name__
+        return unforeseen(error, progress)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError, KMTalkError
+from ..settings import WHISPER_DEVICES
 from .guarded import NO_WINDOW, WINDOWS, foreign_environment
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 MFA_MODEL = "english_us_arpa"  # of the dictionary and of the acoustic model
 OLDEST_MFA = (2, 2, 12)  # works without a database server, and has today's command line
 ENGINES = ("openai-whisper", "faster-whisper")  # the paper's first
@@ -57,8 +57,10 @@ class Tools:
     mfa_g2p: str = ""
 
     def __post_init__(self) -> None:
-        if self.whisper_device not in DEVICES:
-            raise InputError(f"Whisper has no device {self.whisper_device!r}; choose from {', '.join(DEVICES)}.")
+        if self.whisper_device not in WHISPER_DEVICES:
+            raise InputError(
+                f"Whisper has no device {self.whisper_device!r}; choose from {', '.join(WHISPER_DEVICES)}."
+            )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Tools:

@@ -28,8 +28,16 @@ from kmtalk_addon import (
 )
 from kmtalk_addon.strip import read_line
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.localization.tools import DEVICES, Tools
-from kmtalk_core.settings import KeySettings, Layers, LineSettings, LocalizerSettings, Sliders, settings_of
+from kmtalk_core.localization.tools import Tools
+from kmtalk_core.settings import (
+    WHISPER_DEVICES,
+    KeySettings,
+    Layers,
+    LineSettings,
+    LocalizerSettings,
+    Sliders,
+    settings_of,
+)
 
 ROOT = Path(kmtalk_addon.__file__).parents[1]
 TRANSCRIPT = "pop a bob"
@@ -281,7 +289,7 @@ def test_the_panels_settings_reach_the_worker(shot, monkeypatch):
 
 def test_tools_of_the_preferences_are_what_the_core_knows(blender):
     assert set(preferences._TOOLS) == {f.name for f in fields(Tools)}
-    assert [code for code, _, _ in preferences.DEVICES] == list(DEVICES)
+    assert [code for code, _, _ in preferences.DEVICES] == list(WHISPER_DEVICES)
 
 
 def test_properties_are_the_settings_of_the_core(shot):
