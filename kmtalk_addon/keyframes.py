@@ -146,6 +146,14 @@ def copy(source: bpy.types.Action, target: bpy.types.Action, line: Line) -> None
         new.update()
 
 
+def mark(action: bpy.types.Action, frame: float) -> None:
+    """Put a key motion on a frame of all curves, with what they show there."""
+    for curve in compat.channels(action).fcurves:
+        point = curve.keyframe_points.insert(frame, curve.evaluate(frame))
+        point.type = "KEYFRAME"
+        curve.update()
+
+
 def shift(action: bpy.types.Action, frames: float) -> None:
     """Move all keyframes by some frames."""
     for curve in compat.channels(action).fcurves:

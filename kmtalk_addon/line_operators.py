@@ -7,8 +7,9 @@ from bpy.props import BoolProperty, StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 
-from . import clips, compat, follow, live, removal, shape_keys, takes
-from .operators import OnTake, can_work, chosen_mesh
+from . import clips, compat, follow, lipsync, live, removal, shape_keys, takes
+from .job import Steps
+from .operators import OnTake, Working, can_work, chosen_mesh
 from .session import current
 
 
@@ -46,6 +47,35 @@ class KMTALK_OT_jump_key(OnTake, bpy.types.Operator):
             frame = min(beyond) if self.next else max(beyond)
             whole = round(frame) if abs(frame - round(frame)) < clips.SAME else int(frame // 1)
             clip.scene.frame_set(whole, subframe=max(0.0, frame - whole))
+
+
+class KMTALK_OT_add_key(OnTake, bpy.types.Operator):
+    """Make a key motion of the pose on the current frame"""
+
+    bl_idname = "kmtalk.add_key"
+    bl_label = "Add Key Here"
+
+    def work(self, context, clip):
+        live.add_key(clip, clip.scene.frame_current_final)
+
+
+class KMTALK_OT_reset_key(Working, bpy.types.Operator):
+    """Take back what you have edited at the key motion on the current frame, or in the whole line"""
+
+    bl_idname = "kmtalk.reset_key"
+    bl_label = "Reset This Key"
+
+    everything: BoolProperty(default=False, options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        scene = compat.sequencer_scene(context)
+        return can_work(cls, lambda: takes.find_clip(scene, context.scene.kmtalk.strip, chosen_mesh(context)))
+
+    def steps(self, context: bpy.types.Context) -> Steps[lipsync.Outcome]:
+        scene = compat.sequencer_scene(context)
+        frame = None if self.everything else scene.frame_current_final
+        return lipsync.reset(scene, context.scene.kmtalk.strip, chosen_mesh(context), frame)
 
 
 class KMTALK_OT_follow(bpy.types.Operator):
@@ -173,6 +203,10 @@ def draw_line(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
     row.operator("kmtalk.edit_keys", icon="GREASEPENCIL", depress=clips.is_edited(clip.keys, clip.action))
     row.operator("kmtalk.jump_key", text="", icon="PREV_KEYFRAME").next = False
     row.operator("kmtalk.jump_key", text="", icon="NEXT_KEYFRAME").next = True
+    row = layout.row(align=True)
+    row.operator("kmtalk.add_key", icon="KEY_HLT")
+    row.operator("kmtalk.reset_key", icon="KEY_DEHLT")
+    row.operator("kmtalk.reset_key", text="", icon="LOOP_BACK").everything = True
     if not context.scene.kmtalk.follow:
         layout.operator("kmtalk.follow", icon="CON_FOLLOWPATH")
     column = layout.column(align=True)
@@ -208,6 +242,8 @@ def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: com
 classes = (
     KMTALK_OT_edit_keys,
     KMTALK_OT_jump_key,
+    KMTALK_OT_add_key,
+    KMTALK_OT_reset_key,
     KMTALK_OT_follow,
     KMTALK_OT_use_take,
     KMTALK_OT_duplicate_take,

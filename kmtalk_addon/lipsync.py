@@ -152,6 +152,31 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
     return replace(outcome, warnings=tuple(warning for warning in outcome.warnings if warning not in told))
 
 
+def reset(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, frame: float | None = None) -> Steps[Outcome]:
+    """Take back what was edited at the key motion on `frame` of the scene, deleted ones too; None: everything."""
+    clip = takes.find_clip(scene, strip_name, obj)
+    with temporary_folder() as folder:
+        edited = _edited(clip)
+        at = None if frame is None else live.second_at(clip.take, frame)
+        edited = replace(edited, keys=_taken_back(edited.before, edited.keys, at))
+        yield from _completed(edited, folder)
+        result = (folder / "out.npz").read_bytes()
+    return _put_back(edited, takes.loaded(result), result, edited.warnings)
+
+
+def _taken_back(before: Animation, keys: KeyMotions, at: float | None) -> KeyMotions:
+    """`keys` with the one at `at` s as it was generated, or without it if it was added; None: all as generated."""
+    generated = before.generated.keys
+    if at is None:
+        return generated
+    now, then = (np.abs(some.times - at) * before.fps < 0.5 for some in (keys, generated))
+    if not now.any() and not then.any():
+        raise InputError("There is no key motion on this frame; go to one with the arrows.")
+    times = np.concatenate([keys.times[~now], generated.times[then]])
+    order = np.argsort(times)
+    return KeyMotions(times[order], np.concatenate([keys.controls[~now], generated.controls[then]])[order])
+
+
 def correct(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
     """Apply what was edited in the words and phones of a line: only what is near them is aligned and moved anew.
 

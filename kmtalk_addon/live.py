@@ -16,6 +16,7 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from kmtalk_core.completion import same_keys
+from kmtalk_core.errors import InputError
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import pack_finished
 from kmtalk_core.settings import Layers, Sliders
@@ -130,6 +131,14 @@ def on_curves(clip: Clip) -> Animation:
         before.unfinished, edited=edits(before, keys), generated=before.generated
     )
     return replace(before, controls=controls, keys=keys, unfinished=unfinished)
+
+
+def add_key(clip: Clip, frame: float) -> None:
+    """Make a key motion of what the line shows on `frame` of the scene. Raises InputError beyond the line."""
+    line, seconds = clip.line, second_at(clip.take, frame)
+    if not 0 <= seconds <= line.duration:
+        raise InputError("The current frame is beside the line; go into it first.")
+    keyframes.mark(clip.action, line.first_frame + seconds * line.frames_per_second_of_sound)
 
 
 def edits(before: Animation, keys: KeyMotions) -> np.ndarray:

@@ -170,6 +170,32 @@ def test_an_edit_taken_back_brings_the_motion_back(shot, curves):
         np.testing.assert_array_equal(look, before[name])
 
 
+def test_keys_are_added_jumped_to_and_reset(shot, curves):
+    head, _, _ = shot
+    before, keys = values(curves, head), key_frames_on(curves(head)["jawOpen"])
+    scene = bpy.context.scene
+    scene.frame_set(int(keys[4]) - 1)
+    assert bpy.ops.kmtalk.jump_key(next=True) == {"FINISHED"} and scene.frame_current == keys[4]
+    edit(curves, head, keys[4], 0.9)
+    edit(curves, head, keys[6], 0.8)
+    added = next(f for f in range(int(keys[1]) + 1, int(keys[-1])) if f not in keys)
+    scene.frame_set(added)
+    assert bpy.ops.kmtalk.add_key() == {"FINISHED"} and added in key_frames_on(curves(head)["jawOpen"])
+    assert bpy.ops.kmtalk.complete() == {"FINISHED"}
+    assert bpy.ops.kmtalk.reset_key() == {"FINISHED"} and key_frames_on(curves(head)["jawOpen"]) == keys
+    scene.frame_set(int(keys[4]))
+    assert bpy.ops.kmtalk.reset_key() == {"FINISHED"}
+    look = curves(head)["jawOpen"]
+    assert look.values[frames_of(look, keys[4])] == before["jawOpen"][frames_of(look, keys[4])]
+    assert look.values[frames_of(look, keys[6])] == pytest.approx(0.8, abs=1e-6)
+    assert bpy.ops.kmtalk.reset_key(everything=True) == {"FINISHED"}
+    for name, shown in values(curves, head).items():
+        np.testing.assert_array_equal(shown, before[name])
+    scene.frame_set(added)
+    with pytest.raises(RuntimeError, match="no key motion on this frame"):
+        bpy.ops.kmtalk.reset_key()
+
+
 def test_the_offset_moves_key_motions_and_comes_back(shot, curves):
     head, strip, _ = shot
     before = curves(head)["jawOpen"]
