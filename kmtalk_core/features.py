@@ -22,6 +22,7 @@ MEL_RATE = SAMPLE_RATE / HOP  # frames a second
 SPEECH_LEVEL = -3.0  # natural log of the power that the loud parts (95th percentile of frames) are brought to
 MAX_GAIN = 8.0  # natural log of power, about 35 dB: silence must stay silence
 FLOOR = 1e-5  # power added before the logarithm: about 50 dB below the loud parts
+FAINTEST = 1e-6  # of the loud parts' power: below is digital silence, of which there may be any amount
 CHUNK = 3000  # frames transformed at a time, to bound memory
 
 
@@ -54,8 +55,17 @@ def speech_gain(samples: Samples) -> float:
     for begin in range(0, n, CHUNK):
         frames = samples[begin * HOP : min(begin + CHUNK, n) * HOP].reshape(-1, HOP)
         energy[begin : begin + len(frames)] = np.einsum("ij,ij->i", frames, frames) / HOP
-    loud = float(np.percentile(energy, 95))
+    loud = loud_level(energy)
     return float(np.exp(np.clip(SPEECH_LEVEL - np.log(loud + 1e-12), -MAX_GAIN, MAX_GAIN)))
+
+
+def loud_level(power: np.ndarray) -> float:
+    """The power of the loud parts: the 95th percentile of the frames in which there is any sound."""
+    total = float(power.sum())
+    if total <= 0.0:
+        return 0.0
+    heard = power > FAINTEST * float(np.square(power).sum()) / total
+    return float(np.percentile(power[heard], 95))
 
 
 def _power_frames(samples: np.ndarray, begin: int, end: int) -> np.ndarray:

@@ -32,8 +32,10 @@ def find_onset(samples: Samples) -> Onset:
     """The onset of (n,) samples at 16 kHz. Moves with the sound; neither silence around it nor its level count."""
     if not len(samples):
         return Onset()
-    # The frames' phase is that of the power's component of one period a frame: no threshold decides.
-    by_phase = sum((_framed(samples, at, 0).sum(0) for at in range(0, len(samples), _PIECE)), np.zeros(FRAME))
+    # The frames' phase is that of the loudest samples, weighed so that no threshold decides, and nothing faint.
+    by_phase = np.zeros(FRAME)
+    for at in range(0, len(samples), _PIECE):
+        by_phase += (_framed(samples, at, 0) ** 16).sum(0)
     turn = np.angle(np.dot(by_phase, np.exp(2j * np.pi * np.arange(FRAME) / FRAME))) / (2 * np.pi)
     lead = -round(float(turn) * FRAME) % FRAME
     power = np.concatenate([_framed(samples, at, lead).sum(1) for at in range(0, len(samples) + lead, _PIECE)])

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .features import SAMPLE_RATE
+from .features import SAMPLE_RATE, loud_level
 from .packed import Samples, stretch
 
 DECIMATION = 4  # 16 kHz → 4 kHz
@@ -20,14 +20,15 @@ RATE = SAMPLE_RATE // DECIMATION  # Hz
 TAPS = 48  # of the low-pass before it
 CUTOFF = 900.0  # Hz: some harmonics of every voice, little of the second formant
 WINDOW = 200  # samples at RATE: 50 ms, three periods of the lowest voice
-LOWEST, HIGHEST = 60.0, 480.0  # Hz
-LONGEST = 67  # lag: a period of LOWEST
+LOWEST, HIGHEST = 60.0, 480.0  # Hz; with RATE they give the lags below
+SHORTEST, LONGEST = 8, 67  # lags: periods of HIGHEST and LOWEST
 FFT = 288  # at least WINDOW + LONGEST + 2, so that no lag meets the window's other end
 OCTAVE_COST = 0.06  # per octave of lag: of equally good periods the shortest is the voice's
 VOICED = 0.5  # normalized autocorrelation from which a frame is a voice's
 SURE = 0.7  # … and from which it counts for the speaker's median
 LOUD = 0.02  # of the loud frames' power: what is weaker is no voice to follow
-REACH = 12.0  # semitones around the median
+REACH = 10.0  # semitones around the median, beyond which a voice hardly goes
+FAR_COST = 1.5  # per octave beyond that
 CHUNK = 2000  # frames at a time
 
 
@@ -59,15 +60,14 @@ def periodicity(samples: Samples, rate: float, first: int, last: int) -> Periodi
 def contour(found: Sequence[Periodicity]) -> tuple[np.ndarray, np.ndarray]:
     """The pitch of consecutive frames, as `pitch_contour` gives it, and which are voiced, (count,) bool."""
     power = np.concatenate([part.power for part in found])
-    best, hertz = _likeliest(found, np.array([LOWEST, HIGHEST]))
+    best, hertz = _likeliest(found)
     still = np.zeros(len(power), np.float32)
-    loud = power > LOUD * np.percentile(power, 95)
+    loud = power > LOUD * loud_level(power)
     sure = loud & (best > SURE)
     if not sure.any():
         return still, sure
     middle = float(np.median(hertz[sure]))
-    octave = 2.0 ** (np.array([-REACH, REACH]) / 12)
-    best, hertz = _likeliest(found, np.clip(middle * octave, LOWEST, HIGHEST))
+    best, hertz = _likeliest(found, middle)
     voiced = loud & (best > VOICED)
     at = np.flatnonzero(voiced)
     if not len(at):
@@ -76,10 +76,17 @@ def contour(found: Sequence[Periodicity]) -> tuple[np.ndarray, np.ndarray]:
     return np.interp(np.arange(len(power)), at, _median_of_five(semitones)).astype(np.float32), voiced
 
 
-def _likeliest(found: Sequence[Periodicity], limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For the best period of each frame within `limits` Hz its correlation (count,) and frequency (count,)."""
-    shortest, longest = int(np.floor(RATE / limits[1])), int(np.ceil(RATE / limits[0]))
-    cost = OCTAVE_COST * np.log2(np.arange(shortest, longest + 1, dtype=np.float32) / shortest)
+def _likeliest(found: Sequence[Periodicity], middle: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """For the best period of each frame its correlation (count,) and frequency (count,).
+
+    It is looked for around `middle` Hz, if given: what is more than REACH semitones away costs, the more the farther,
+    so that no sudden bound makes a hair's breadth of `middle` matter.
+    """
+    shortest, longest = SHORTEST, LONGEST
+    octaves = np.log2(np.arange(shortest, longest + 1, dtype=np.float32) / RATE)
+    cost = OCTAVE_COST * octaves
+    if middle is not None:
+        cost += FAR_COST * np.maximum(np.abs(octaves + np.float32(np.log2(middle))) - REACH / 12, 0.0)
     best, hertz = [], []
     for part in found:
         auto = part.correlation.astype(np.float32)

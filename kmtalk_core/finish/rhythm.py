@@ -15,7 +15,7 @@ from ..phones import SILENCE, VOWELS, Alignment, index_at
 
 PHRASE_PAUSE = 0.18 - 1e-6  # s of silence that end a phrase
 ACCENT_SHARE = 0.34  # of the vowels of fluent speech bear an accent
-ACCENT_GAP = 0.32  # s, shortest distance between accents
+ACCENT_GAP = 0.32 - 1e-6  # s, shortest distance between accents
 SURROUNDINGS = 0.9  # s on either side that a vowel is compared with
 WEIGHTS = {"loudness": 1.2, "stress": 0.6, "length": 0.5, "pitch": 0.3, "movement": 0.2}
 FUNCTION_WORD = 0.8  # standard deviations that an English function word must stand out further
@@ -59,7 +59,7 @@ class Rhythm:
 
     def prominence_at(self, times: np.ndarray) -> np.ndarray:
         """(…,) prominence at `times` s; 0 outside of the sound."""
-        index = np.rint(np.asarray(times) * self.rate).astype(np.int64)
+        index = np.floor(np.asarray(times) * self.rate + 0.5 + 1e-6).astype(np.int64)  # as `index_at`
         inside = (index >= 0) & (index < len(self.prominence))
         return np.where(inside, self.prominence[np.clip(index, 0, len(self.prominence) - 1)], 0.0)
 

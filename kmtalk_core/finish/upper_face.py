@@ -31,7 +31,7 @@ PHRASE_END = 0.25  # s around the end of a phrase that invite a blink
 PARTIAL_SHARE, PARTIAL_DEPTH = 0.12, (0.72, 0.9)  # less would look sleepy
 DOUBLE_SHARE, DOUBLE_AFTER = 0.06, (0.36, 0.46)  # s from one closing to the next
 
-BROW_GAP = 1.1  # s, shortest distance between raised brows
+BROW_GAP = 1.1 - 1e-6  # s, shortest distance between raised brows
 BROW_THRESHOLD = 0.55  # strength of the accents that move the brows
 BROW_RISE, BROW_FALL = 0.2, 0.45  # s
 BROW_AMPLITUDE = 0.34
@@ -95,7 +95,7 @@ def blinks(rhythm: Rhythm, rng: np.random.Generator) -> list[Blink]:
     earliest = start + FIRST
     while at < rhythm.duration:
         low = max(at - BLINK_SEARCH, earliest)
-        near = np.flatnonzero((tried >= low) & (tried <= at + BLINK_SEARCH))
+        near = np.flatnonzero((tried >= low - 1e-6) & (tried <= at + BLINK_SEARCH))
         if len(near):
             at = float(tried[near[np.argmin(1.2 * cost[near] + 0.5 * ((tried[near] - at) / BLINK_SEARCH) ** 2)]])
         found.append(Blink(at, rng))
