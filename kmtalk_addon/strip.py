@@ -78,7 +78,8 @@ def choose_strip(scene: bpy.types.Scene, name: str = "") -> Any:
         other = next((strip for strip in compat.all_strips(scene) if strip.name == name), None)
         raise InputError(_no_sound(other) if other is not None else f"There is no sound strip {name}; choose one.")
     active = scene.sequence_editor.active_strip if scene.sequence_editor else None
-    inside = [strip for strip in strips if strip == active or active in metas_around(strip)]
+    is_meta = active is not None and active.type == "META"  # asking every strip for its meta strips takes long
+    inside = [strip for strip in strips if strip == active or (is_meta and active in metas_around(strip))]
     if len(inside) == 1 or (not inside and len(strips) == 1):
         return (inside or strips)[0]
     if not strips and active is not None:
