@@ -72,7 +72,8 @@ def mesh_of(data, clip, change=lambda v: v):
 
 @pytest.fixture(scope="module")
 def animated(animator, data, clip, sound):
-    return animator.animate(sound, Request(alignment=data.alignment(clip)), mesh=mesh_of(data, clip))
+    """With all key motions that the motion was completed from, as in training and evaluation."""
+    return animator.animate(sound, Request(alignment=data.alignment(clip), key_density=1.0), mesh=mesh_of(data, clip))
 
 
 def test_a_checkpoint_animates_as_it_is_evaluated(animated, animator, data, clip, sound):
