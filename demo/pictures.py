@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -39,31 +42,36 @@ def take_all(shoot: Shoot, wanted: Sequence[tuple[int, str]], processes: int = 0
     count = max(1, min(processes or processors(), MOST_PROCESSES, len(wanted)))
     context = get_context("spawn")
     workers, ends = [], []
-    try:
-        with _one_thread():
-            for number in range(count):
-                here, there = context.Pipe(duplex=False)
-                worker = context.Process(target=_work, args=(shoot, wanted[number::count], there), daemon=True)
-                worker.start()
-                there.close()
-                workers.append(worker)
-                ends.append(here)
-        for number in range(len(wanted)):
-            try:
-                yield ends[number % count].recv()
-            except EOFError:
-                raise KMTalkError(
-                    "A process that draws pictures has ended early; is there enough memory? Try a shorter sound."
-                ) from None
-    finally:
-        for worker, end in zip(workers, ends, strict=True):
-            end.close()
-            worker.terminate()
-            worker.join()
+    with tempfile.TemporaryDirectory(prefix="kmtalk-demo-") as folder:
+        # By a file: whoever sends much to a process that dies at its start waits for ever.
+        path = Path(folder) / "shoot"
+        path.write_bytes(pickle.dumps(shoot, protocol=5))
+        try:
+            with _one_thread():
+                for number in range(count):
+                    here, there = context.Pipe(duplex=False)
+                    worker = context.Process(target=_work, args=(path, wanted[number::count], there), daemon=True)
+                    worker.start()
+                    there.close()
+                    workers.append(worker)
+                    ends.append(here)
+            for number in range(len(wanted)):
+                try:
+                    yield ends[number % count].recv()
+                except EOFError:
+                    raise KMTalkError(
+                        "A process that draws pictures has ended early; is there enough memory? Try a shorter sound."
+                    ) from None
+        finally:
+            for worker, end in zip(workers, ends, strict=True):
+                end.close()
+                worker.terminate()
+                worker.join()
 
 
-def _work(shoot: Shoot, wanted: Sequence[tuple[int, str]], out: Connection) -> None:
+def _work(path: Path, wanted: Sequence[tuple[int, str]], out: Connection) -> None:
     try:
+        shoot = pickle.loads(path.read_bytes())  # written by the process that started this one
         for pose, view in wanted:
             out.send(shoot.take(pose, view))
     except (BrokenPipeError, KeyboardInterrupt):

@@ -9,8 +9,10 @@ from demo.contact_sheet import choose_poses
 from demo.film import STILL, Played, frames_needed, moments, soundtrack
 from demo.lanes import subtitles
 from demo.light import components, fit, telling_poses
-from demo.picture import Camera, Surface, ToneCurve
+from demo.picture import Camera, Studio, Surface, ToneCurve
+from demo.pictures import Shoot, take_all
 from demo.raster import rasterise, resolve
+from kmtalk_core.errors import KMTalkError
 from kmtalk_core.phones import Word
 
 
@@ -152,3 +154,29 @@ def test_subtitles_break_at_pauses_and_before_they_grow_long():
 def test_all_poses_of_the_sheet_are_recorded(animation):
     needed = {*frames_needed(animation, None)}
     assert {pose.frame for pose in choose_poses(animation)} <= needed
+
+
+def test_pictures_come_in_order_from_several_processes():
+    shoot = a_shoot(3)
+    wanted = [(pose, "front") for pose in (0, 1, 2, 1, 0)]
+    pictures = list(take_all(shoot, wanted, processes=2))
+    for (pose, view), picture in zip(wanted, pictures, strict=True):
+        np.testing.assert_array_equal(picture, shoot.take(pose, view))
+    assert (pictures[0] != pictures[1]).any()
+
+
+def test_a_process_that_fails_is_told_and_nothing_hangs():
+    with pytest.raises(KMTalkError, match="ended early"):
+        list(take_all(a_shoot(1), [(0, "front"), (7, "front")], processes=2))
+
+
+def a_shoot(poses):
+    """A strip that moves to the right, and a camera in front of it."""
+    surface = grid(20)
+    x, y = np.tile(np.linspace(-1, 0, 20), 2), np.repeat([0.3, -0.3], 20)
+    motion = np.stack([np.stack([x + 0.3 * p, -y, 0 * x], 1) for p in range(poses)]).astype(np.float32)
+    table = np.stack(np.meshgrid(*[np.linspace(0, 1, 3, dtype=np.float32)] * 3, indexing="ij"), axis=-1)
+    studio = Studio(surface, (), np.full(3, 0.1, np.float32), ToneCurve(table))
+    light = fit(np.ones((1, 40, 3)), [0], np.zeros((poses, 0), np.float32), surface)
+    camera = Camera(np.array([0, 0, 4], np.float32), np.eye(3, dtype=np.float32), 1.5, (0, 0))
+    return Shoot(studio, motion, light, {"front": (camera, np.zeros((64, 64, 3), np.float32))})
