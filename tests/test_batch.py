@@ -251,6 +251,7 @@ def test_stopping_is_gentle_once(tmp_path, monkeypatch):
 
 def test_signals_that_were_ignored_stay_so(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with stopping.stopped_by_signals() as stop:
             os.kill(os.getpid(), signal.SIGHUP)
@@ -261,6 +262,7 @@ def test_signals_that_were_ignored_stay_so(monkeypatch):
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def start(tmp_path, *options, pieces=(), marker="x"):
@@ -272,9 +274,15 @@ def start(tmp_path, *options, pieces=(), marker="x"):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=heed_signals,
         **dict(pieces),
     )
+
+
+def heed_signals():
+    """As a shell in the foreground has it, whatever runs the tests."""
+    for kind in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(kind, signal.SIG_DFL)
 
 
 def processes(marker):
