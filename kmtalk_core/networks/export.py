@@ -45,7 +45,8 @@ def _export(model: KMTalk, name: str) -> Graph:
     arguments: tuple[torch.Tensor | None, ...]
     shapes: tuple[dict[int, torch.export.Dim] | None, ...]
     style = (torch.zeros(1, c.style_dim),) if c.style_dim else ()
-    unshaped, named = ({},) * len(style), ["style"] * len(style)
+    unshaped: tuple[dict[int, torch.export.Dim], ...] = ({},) * len(style)
+    named = ["style"] * len(style)
     if name == "encoder":
         module, arguments, shapes = model.encoder, (torch.randn(1, 301, c.mels),), ({1: frames},)
         inputs, outputs = ["mel"], ["audio", "phone_logits", "prosody"]

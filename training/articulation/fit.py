@@ -207,7 +207,7 @@ class Model(torch.nn.Module):
     def gate(self, c: Clips, kind: str) -> Tensor:
         """(B, T): 1 where a contact is held."""
         spans = c.contacts[kind]
-        slack, hold = synthesizer.TOUCH_SLACK, synthesizer.TOUCH_HOLD
+        slack, hold = torch.tensor(synthesizer.TOUCH_SLACK), synthesizer.TOUCH_HOLD
         if kind == "lips":
             slack, hold = LITERATURE.seal_slack * self.slack.exp(), LITERATURE.seal_hold
         ramp = LITERATURE.ramp * self.ramp.exp()

@@ -42,7 +42,8 @@ class Style:
     def of(cls, numbers: Mapping[str, float]) -> Style:
         """The speaker with such `numbers` of `conditioning.STYLE`, in standard deviations; 0 for those not named."""
         deviations = np.array([numbers.get(name, 0.0) for name in STYLE[:-1]])
-        return cls(*gains(deviations))
+        amplitude, effort, jaw, rounding, spreading = gains(deviations)
+        return cls(amplitude, effort, jaw, rounding, spreading)
 
     def code(self, captured: float) -> np.ndarray:
         """(S,) float32: this style as the networks are told it (`conditioning.STYLE`)."""
