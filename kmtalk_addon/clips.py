@@ -438,9 +438,11 @@ def _arrange(
     moved by hand."""
     data = keys.animation_data or keys.animation_data_create()
     kept = {**_Kept.of(keys), **(kept or {})}
+    for track, strip in [(t, s) for t, s in own_strips(keys) if not _is_own(t) and s.action in (without or ())]:
+        track.strips.remove(strip)
     apart = {s.action for t, s in own_strips(keys) if not _is_own(t)}  # on tracks of the user's: theirs to move
     actions = dict.fromkeys([*playing(keys), *also, *([bring] if bring is not None else [])])
-    actions = [a for a in actions if a not in (without or ()) and (a not in apart or a == bring)]
+    actions = [a for a in actions if a not in (without or ()) and a not in apart]
     fixed = {a for a in actions if a in kept and kept[a].by_hand and a not in (anew or ())}
     lies = {a: _lie_as_laid(kept[a].laid) if a in fixed else lie_of(take_of(a)) for a in actions}
     wanted = {a: kept[a].laid if a in fixed else laid for a, laid in _laid_out(lies).items()}

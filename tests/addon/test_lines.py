@@ -394,6 +394,24 @@ def test_a_line_taken_out_of_the_nla_by_hand_is_told_and_comes_back_by_choosing_
     assert clips.playing(clip.keys) == [clip.action] and clip.take.standing == ""
 
 
+def test_a_line_on_a_track_of_the_users_is_theirs_to_move_and_plays_once(head, speak):
+    sound, clip = speak("A", 50)
+    clips.leave_tweak(clip.keys)
+    data = clip.keys.animation_data
+    track, nla = next(iter(clips.own_strips(clip.keys)))
+    track.strips.remove(nla)
+    theirs = data.nla_tracks.new()
+    other = bpy.data.actions.new("Theirs")
+    compat.slot_for_keys(other)
+    theirs.strips.new("Theirs", 1, other)
+    compat.set_strip_slot(theirs.strips.new("A", 60, clip.action), compat.slot_for_keys(clip.action))
+    speak(sound)
+    assert [s.name for s in theirs.strips] == ["Theirs", "A"] and len(clips.playing(clip.keys)) == 1
+    edit_jaw(clip)
+    speak(sound, seed=5)
+    assert [s.name for s in theirs.strips] == ["Theirs"] and len(clips.playing(clip.keys)) == 1
+
+
 def test_everything_survives_saving_and_appending(head, speak, tmp_path):
     sound, clip = speak("A", 50)
     edit_jaw(clip)
