@@ -136,7 +136,7 @@ def test_lips_that_are_apart_at_rest_come_together_in_pauses_but_not_where_the_a
     assert np.abs(np.diff(pressed)).max() < 0.3
     assert not finish(bare).controls[0, CONTROL_INDEX["mouthPressLeft"]], "lips that rest together are not pressed"
     pause = int(np.abs(bare.keys.times - 2.05).argmin())
-    breath = pressed[round(2.5 * 30) : round(2.8 * 30)]
+    breath = pressed[round(2.5 * 30) : round(2.7 * 30)]
     assert not breath.any(), "they part as breath is drawn, well before the next word"
     again = finish(edited(bare, pause, "mouthSmileLeft", 0.5), lip_line=parted)
     assert np.array_equal(again.controls[again.key_frames[pause]], again.keys.controls[pause])

@@ -32,6 +32,7 @@ BREATH, SETTLE = 0.60, 0.12  # s
 OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 # In w people's lips all but meet: of a captured speaker's, three in four come within 1.4 mm of each other.
 PURSED, PURSED_MM = (0.3, 0.5), 0.6  # the share of w for which they do, and how near they come
+TUCKING = 1.9  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
 SHORTEST = 1 / 36  # s of each hold at least: slow frames show nearly what fast ones do
@@ -254,14 +255,16 @@ def hold_contacts(
     near = np.flatnonzero(
         (free := freedom(times, _purses(alignment, offset, ramp), alignment, offset, theirs, strength)) < 1
     )
-    out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], control_names)
+    out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], free[near], control_names)
     contacts = find_contacts(alignment, times, offset, ramp)
     for kind in (TEETH, LIPS):
-        free = freedom(times, [c for c in contacts if c.kind == kind], alignment, offset, theirs, strength)
-        near = np.flatnonzero(free < 1)
-        out[near] = _approached(
-            out[near], contact_pose(out[near], control_names, kind, lips), free[near], control_names
-        )
+        these = [c for c in contacts if c.kind == kind]
+        free = freedom(times, these, alignment, offset, theirs, strength)
+        slower = [replace(c, rise=TUCKING * c.rise, fall=TUCKING * c.fall) for c in these]
+        untucked = free if kind == LIPS else freedom(times, slower, alignment, offset, theirs, strength)
+        near = np.flatnonzero((free < 1) | (untucked < 1))
+        pose = contact_pose(out[near], control_names, kind, lips)
+        out[near] = _approached(out[near], pose, free[near], untucked[near], control_names)
     return out
 
 
@@ -292,8 +295,10 @@ def freedom(
     return free
 
 
-def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
-    """`motion` (n, C) moved to `pose` (n, C) where `free` (n,) is 0, left where it is 1.
+def _approached(
+    motion: np.ndarray, pose: np.ndarray, free: np.ndarray, untucked: np.ndarray, control_names: Sequence[str]
+) -> np.ndarray:
+    """`motion` (n, C) moved to `pose` (n, C) where `free` (n,) is 0, left where it is 1; the lip rolls by `untucked`.
 
     In between, a contact only takes what is still in its way: a mouth that closes by itself is not hurried. With the
     distance d left, the way is d e / (e + (1 - e) d / D): a raised cosine e for the distance D, less for a smaller one.
@@ -302,14 +307,13 @@ def _approached(motion: np.ndarray, pose: np.ndarray, free: np.ndarray, control_
     tucking = [column["mouthRollLower"]]
     opening = [c for c in range(motion.shape[1]) if c not in tucking]
     apart = np.abs(_opening(motion, column) - _opening(pose, column)) / USUAL_OPENING
-    untucked = np.abs(pose[:, tucking[0]] - motion[:, tucking[0]])
-    held = free <= 0
     out = motion.copy()
-    weights: tuple[tuple[list[int], np.ndarray], ...] = (
-        (opening, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
-        (tucking, (1 - free) * untucked / np.maximum(free + (1 - free) * untucked, 1e-9)),
+    weights: tuple[tuple[list[int], np.ndarray, np.ndarray], ...] = (
+        (opening, free, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
+        (tucking, untucked, 1 - untucked),
     )
-    for columns, weight in weights:
+    for columns, still, weight in weights:
+        held = still <= 0
         weight = np.where(held, 1.0, weight).astype(np.float32)[:, None]
         out[:, columns] += weight * (pose[:, columns] - motion[:, columns])
         exact = np.ix_(held, np.array(columns))
