@@ -1,7 +1,8 @@
 """`python -m training.make`: the shipped weights, from speech to checkpoint, in one command.
 
 Makes the corpus in WORK/corpus (`training.corpus`), adds captured people to it (`training.corpus.captured`) and trains
-the stages in WORK/run (`training.train`). Each goes on where it was interrupted. Some two hours on two CPU cores; with a GPU the training takes minutes.
+the stages in WORK/run (`training.train`). Each goes on where it was interrupted. Some two hours on two CPU cores; with
+a GPU the training takes minutes.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ def main() -> int:
         for tracked in options.captured:
             captured.make(tracked, options.work / "corpus", tracked.name)
         stages = STAGES if options.start_from is None else STAGES[1:]
-        digest = train(
-            CONFIG, options.work / "corpus", options.work / "run", options.out, stages, options.start_from
-        )
+        digest = train(CONFIG, options.work / "corpus", options.work / "run", options.out, stages, options.start_from)
     except KMTalkError as error:
         print(f"training: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1

@@ -24,15 +24,15 @@ from ..settings import Sliders
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 REST = "rest"  # and of lips that lie together while nothing is said
-RAMP = 0.09  # s into a contact and out of it
+RAMP = 0.095  # s into a contact and out of it
 SHUT = 0.045  # s that lips stay shut for p, b, m at least: two frames of film
 # Lips that rest apart are not closed at once: captured people draw breath 0.3 to 0.6 s before they speak, and the
 # last sound settles.
-BREATH, SETTLE = 0.60, 0.12  # s
+BREATH, SETTLE = 0.60, 0.15  # s
 OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 # In w people's lips all but meet: of a captured speaker's, three in four come within 1.4 mm of each other.
 PURSED, PURSED_MM = (0.3, 0.5), 0.6  # the share of w for which they do, and how near they come
-TUCKING = 1.9  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
+TUCKING = 1.8  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
 SHORTEST = 1 / 36  # s of each hold at least: slow frames show nearly what fast ones do
