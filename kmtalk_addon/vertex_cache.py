@@ -28,11 +28,11 @@ from kmtalk_core.results import load_vertex_animation
 from kmtalk_core.rig.mesh import triangles_of
 from kmtalk_core.service.protocol import Animate, Complete
 
-from . import compat, shape_keys
+from . import compat, shape_keys, takes
 from .job import Steps
 from .lipsync import Options, Outcome
 from .operators import Working, can_work, chosen_mesh, options_of
-from .strip import choose_strip, read_line, sound_file, what_is_said
+from .strip import choose_strip, read_line, sound_file, sound_strips, what_is_said
 from .subject import Subject, find_head
 
 FOLDER = "kmtalk_cache"  # beside the .blend file
@@ -54,18 +54,21 @@ class CachedLine:
     first_frame: int
     frames: int
     fps: float
+    strip_id: str = ""  # of its sound strip, whatever its name is by now
 
     @classmethod
     def read(cls, given: Any) -> CachedLine:
         """As kept in the object; raises ValueError for what KMTalk has not written."""
-        if not isinstance(given, dict) or set(given) != {f.name for f in fields(cls)}:
+        names = {f.name for f in fields(cls)}
+        if not isinstance(given, dict) or not names - {"strip_id"} <= set(given) <= names:
             raise ValueError("no line")
         checkpoint, result, cache = (str(given[name]) for name in ("checkpoint", "result", "cache"))
         # Earlier versions kept paths, beginning with //.
         result, cache = (re.split(r"[\\/]", path)[-1] for path in (result, cache))
         if not all(re.fullmatch(r"[\w.-]+", name) for name in (result, cache)):
             raise ValueError("no file of KMTalk's")
-        return cls(checkpoint, result, cache, int(given["first_frame"]), int(given["frames"]), float(given["fps"]))
+        frames = int(given["first_frame"]), int(given["frames"])
+        return cls(checkpoint, result, cache, *frames, float(given["fps"]), str(given.get("strip_id", "")))
 
 
 def generate(
@@ -108,9 +111,11 @@ def generate(
         )
         animation = _loaded(folder / "out.npz")
         obj, line = about.head(), about.line_now()
-        result, cache = _files(obj, line.strip)
-        made = CachedLine(checkpoint, result, cache, line.first_frame, len(animation.times), animation.fps)
-        return _show(obj, line.strip, made, animation, folder / "out.npz", tuple(details["warnings"]))
+        known = takes.id_of(about.strip())
+        name = _name_of(obj, known) or line.strip  # that of its shape keys and files stays as it was first
+        result, cache = _files(obj, name)
+        made = CachedLine(checkpoint, result, cache, line.first_frame, len(animation.times), animation.fps, known)
+        return _show(obj, name, made, animation, folder / "out.npz", tuple(details["warnings"]))
 
 
 def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> Steps[Outcome]:
@@ -144,11 +149,18 @@ def lines_of(obj: bpy.types.Object | None) -> dict[str, CachedLine]:
 def find_line(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object | None) -> tuple[str, CachedLine]:
     """The line of that strip, or the only one; raises InputError."""
     lines = lines_of(shape_keys.check_mesh(obj))
-    if strip_name in lines:
-        return strip_name, lines[strip_name]
+    strip = next((strip for strip in sound_strips(scene) if strip.name == strip_name), None)
+    name = (strip is not None and _name_of(obj, strip.kmtalk.id)) or strip_name
+    if name in lines:
+        return name, lines[name]
     if not strip_name and len(lines) == 1:
         return next(iter(lines.items()))
     raise InputError("This line was not generated in vertex space; use Generate Vertex Animation first.")
+
+
+def _name_of(obj: bpy.types.Object, strip_id: str) -> str | None:
+    """What the line of a strip is called on a mesh; None if it has none there."""
+    return next((name for name, line in lines_of(obj).items() if strip_id and line.strip_id == strip_id), None)
 
 
 def key_name(strip: str, frame: int) -> str:

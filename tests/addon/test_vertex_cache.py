@@ -82,6 +82,10 @@ def test_a_line_plays_is_sculpted_and_completed_again(grid, checkpoint, add_stri
     blocks = vertex_cache.key_blocks(grid, name)
     assert list(blocks) == (before.key_frames + 20).tolist()
 
+    # The strip, the mesh and the object may have any other names by now.
+    strip.name, grid.name, grid.data.name = "sc010", "Kopf", "Netz"
+    assert vertex_cache.find_line(scene, "sc010", grid) == (name, line)
+
     # Sculpt one key, delete one, move one by a frame.
     frames = list(blocks)
     sculpted = np.empty(3 * len(rest), np.float32)
