@@ -4,6 +4,7 @@ import csv
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -126,3 +127,18 @@ def test_a_bug_of_the_worker_is_status_1(line, monkeypatch, capsys):
     monkeypatch.setattr(command_line, "work", fail)
     assert command_line.main(["complete", "--out", "x.blend"]) == 1
     assert last_line(capsys).startswith("kmtalk: The disk is full; free some space")
+
+
+def test_a_batch_is_handed_on_with_all_its_options(monkeypatch):
+    called = []
+
+    def start(command, **_):
+        called.append(json.loads(command[-1]))
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(command_line.subprocess, "run", start)
+    given = ["batch", "m.csv", "--out", "results", "--resume", "--jaw", "0.5", "--shard", "1/2", "--progress", "json"]
+    assert command_line.main(given) == 3
+    assert called == [given]
+    assert command_line.main(["batch", "m.csv", "--out", "results", "--jaw", "3"]) == 2
+    assert len(called) == 1
