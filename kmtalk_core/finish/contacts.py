@@ -28,7 +28,7 @@ RAMP = 0.095  # s into a contact and out of it
 SHUT = 0.045  # s that lips stay shut for p, b, m at least: two frames of film
 # Lips that rest apart are not closed at once: captured people draw breath 0.3 to 0.6 s before they speak, and the
 # last sound settles.
-BREATH, SETTLE = 0.60, 0.15  # s
+BREATH, SETTLE = 0.60, 0.20  # s
 OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 # In w people's lips all but meet: of a captured speaker's, three in four come within 1.4 mm of each other.
 PURSED, PURSED_MM = (0.3, 0.5), 0.6  # the share of w for which they do, and how near they come
@@ -185,8 +185,9 @@ def _beside(
     """Up to where a closure may reach, s: one frame away from the hold of a touch beside it."""
     if not 0 <= place < len(spans) or alignment.phones[held[place]].label in BILABIALS or len(times) < 2:
         return side * np.inf
-    frame = _frames_of(times, *spans[place], TEETH)[0]
-    edge = min(spans[place][0], frame) if side > 0 else max(spans[place][1], frame)
+    low, high = spans[place]
+    frame = _frames_of(times, low, high, TEETH)[0]
+    edge = min(low, frame) if side > 0 else max(high, frame)
     return edge - side * float(times[1] - times[0])
 
 
