@@ -27,7 +27,7 @@ from kmtalk_core.motion import KeyMotions
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 from kmtalk_core.runtime.inference import Backend
 
-from .clips import SETS, Clip, load_clips
+from .clips import SETS, JudgedClip, load_clips
 from .judge import add_common, guarded
 from .measures import figures
 from .stage import FPS, Motion, Take, animator, default_head, lips_of, watch_table
@@ -45,7 +45,7 @@ class Variant:
     transcript: bool
     checkpoint: Path | None = None
 
-    def __call__(self, sound: Sound, clip: Clip) -> Motion:
+    def __call__(self, sound: Sound, clip: JudgedClip) -> Motion:
         performer = animator(self.checkpoint)
         text = clip.text if self.transcript else None
         alignment = performer.align(sound, Request(transcript=text, fps=FPS))

@@ -18,7 +18,7 @@ from kmtalk_core.finish.contacts import PARTING
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
-from .clips import Clip
+from .clips import JudgedClip
 from .stage import FPS, Motion, System
 
 SMOOTHING = 0.05  # s, standard deviation: about what animators blend visemes with
@@ -36,7 +36,7 @@ class Visemes:
 
     smoothing: float = 0.0
 
-    def __call__(self, sound: Sound, clip: Clip) -> Motion:
+    def __call__(self, sound: Sound, clip: JudgedClip) -> Motion:
         return Motion(viseme_curves(heard_phones(sound), sound.duration, self.smoothing), SPEECH_CONTROLS)
 
 
@@ -44,7 +44,7 @@ class Visemes:
 class RuleOnTruePhones:
     """Visemes of the true phones, smoothed, then gated closures: what is possible with perfect hearing."""
 
-    def __call__(self, sound: Sound, clip: Clip) -> Motion:
+    def __call__(self, sound: Sound, clip: JudgedClip) -> Motion:
         curves = viseme_curves(clip.phones, sound.duration, RULE_SMOOTHING)
         times = frame_times(sound.duration, FPS)
         for labels, pose in ((LABIODENTALS, _tucked(curves)), (BILABIALS, _sealed(curves))):
@@ -57,7 +57,7 @@ class RuleOnTruePhones:
 class LoudnessJaw:
     """The jaw follows the loudness, nothing else moves."""
 
-    def __call__(self, sound: Sound, clip: Clip) -> Motion:
+    def __call__(self, sound: Sound, clip: JudgedClip) -> Motion:
         step = SAMPLE_RATE // 100
         blocks = np.pad(sound.samples.astype(np.float64) ** 2, (0, -len(sound.samples) % step)).reshape(-1, step)
         level = _smoothed(np.sqrt(blocks.mean(1))[:, None], LOUDNESS_SMOOTHING * 100)[:, 0]

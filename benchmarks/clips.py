@@ -21,7 +21,7 @@ SETS = {"dev": DEV, "held-out": HELD_OUT}
 
 
 @dataclass(frozen=True)
-class Clip:
+class JudgedClip:
     """A sound file, what is said in it (`text`), and the true phones with their times; `duration` in s."""
 
     name: str
@@ -31,7 +31,7 @@ class Clip:
     duration: float
 
 
-def load_clips(reference: Path, speech: Path = SPEECH) -> list[Clip]:
+def load_clips(reference: Path, speech: Path = SPEECH) -> list[JudgedClip]:
     """The clips of a reference file whose sounds lie anywhere below `speech`.
 
     The file: {file name: {"phones": [[ARPABET, start s, end s], …], "duration": s, "text": …}}. Raises InputError.
@@ -43,7 +43,7 @@ def load_clips(reference: Path, speech: Path = SPEECH) -> list[Clip]:
         if missing:
             raise InputError(f"{missing[0]} is not below {speech}; name the folder of the speech with --speech.")
         return [
-            Clip(
+            JudgedClip(
                 name,
                 found[name],
                 str(clip["text"]),
@@ -60,7 +60,7 @@ def load_clips(reference: Path, speech: Path = SPEECH) -> list[Clip]:
         raise InputError(f"{reference} is no reference file; make one with `python -m benchmarks.reference`.") from None
 
 
-def save_clips(clips: Iterable[Clip], path: Path) -> None:
+def save_clips(clips: Iterable[JudgedClip], path: Path) -> None:
     """Write what `load_clips` reads, whole or not at all."""
     content = {
         clip.name: {

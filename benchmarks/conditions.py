@@ -16,11 +16,11 @@ from scipy import signal
 from kmtalk_core.audio import SAMPLE_RATE, load_sound
 from kmtalk_core.phones import SILENCE, Alignment, Phone
 
-from .clips import ROOT, Clip
+from .clips import ROOT, JudgedClip
 
 Samples = np.ndarray
-Spoken = tuple[Samples, Clip]  # sound, and the clip whose phones are where they are said in it
-Condition = Callable[[Samples, Clip], Spoken]
+Spoken = tuple[Samples, JudgedClip]  # sound, and the clip whose phones are where they are said in it
+Condition = Callable[[Samples, JudgedClip], Spoken]
 
 DECIBELS = (20, 10, 5)
 NOISES = ("white noise", "pink noise", "babble")
@@ -53,7 +53,7 @@ LOOKS_LIKE = {
 }  # fmt: skip
 
 
-def conditions(clips: Sequence[Clip]) -> dict[str, Condition]:
+def conditions(clips: Sequence[JudgedClip]) -> dict[str, Condition]:
     """Name → what changes a clip's sound; other voices of the babble are `clips` too."""
     out: dict[str, Condition] = {"clean": lambda samples, clip: (samples, clip)}
     for name in NOISES:
@@ -141,7 +141,7 @@ def in_other_languages() -> dict[str, Spoken]:
         ]
         duration = len(samples) / SAMPLE_RATE
         covered = Alignment.from_segments(phones, (), duration, "espeak").phones
-        out[language] = samples, Clip(f"{language}.wav", Path(), text, covered, duration)
+        out[language] = samples, JudgedClip(f"{language}.wav", Path(), text, covered, duration)
     return out
 
 
@@ -160,7 +160,7 @@ def without_speech(seconds: float = 20.0) -> dict[str, Spoken]:
         "laughter": laughter(length, rng),
     }
     phones = (Phone(SILENCE, 0.0, seconds),)
-    return {name: (s.astype(np.float32), Clip(name, Path(), "", phones, seconds)) for name, s in sounds.items()}
+    return {name: (s.astype(np.float32), JudgedClip(name, Path(), "", phones, seconds)) for name, s in sounds.items()}
 
 
 def breaths(length: int, rng: np.random.Generator) -> Samples:
@@ -201,8 +201,8 @@ def laughter(length: int, rng: np.random.Generator) -> Samples:
     return out
 
 
-def _with_noise(kind: str, decibels: float, clips: Sequence[Clip]) -> Condition:
-    def condition(samples: Samples, clip: Clip) -> Spoken:
+def _with_noise(kind: str, decibels: float, clips: Sequence[JudgedClip]) -> Condition:
+    def condition(samples: Samples, clip: JudgedClip) -> Spoken:
         rng = _rng(clip, kind)
         others = [c for c in clips if c.name != clip.name]
         chosen = rng.choice(len(others), min(5, len(others)), replace=False) if kind == "babble" else ()
@@ -213,7 +213,7 @@ def _with_noise(kind: str, decibels: float, clips: Sequence[Clip]) -> Condition:
 
 
 def _revoiced(manner: str) -> Condition:
-    def condition(samples: Samples, clip: Clip) -> Spoken:
+    def condition(samples: Samples, clip: JudgedClip) -> Spoken:
         from training.corpus import Label, Utterance
         from training.corpus.revoice import revoice
 
@@ -226,7 +226,7 @@ def _revoiced(manner: str) -> Condition:
     return condition
 
 
-def _rng(clip: Clip, name: str) -> np.random.Generator:
+def _rng(clip: JudgedClip, name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(f"{clip.name} {name}".encode()))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from kmtalk_core.errors import InputError, KMTalkError
 
 from .baselines import BASELINES, RuleOnTruePhones
-from .clips import SETS, SPEECH, Clip, load_clips
+from .clips import SETS, SPEECH, JudgedClip, load_clips
 from .measures import Figures, figures
 from .stage import WORKERS, KMTalk, System, Take, watch_table
 from .table import AIMS, aims_row, head, record, row
@@ -44,7 +44,7 @@ def judge(options: argparse.Namespace) -> None:
         record(options.json, name if name in SETS else Path(name).stem, rows)
 
 
-def compared(clips: Sequence[Clip], checkpoint: Path | None, baselines: bool, workers: int) -> dict[str, Figures]:
+def compared(clips: Sequence[JudgedClip], checkpoint: Path | None, baselines: bool, workers: int) -> dict[str, Figures]:
     """System → its figures over `clips`."""
     systems: dict[str, System] = {
         "KMTalk with transcript": KMTalk(True, checkpoint),

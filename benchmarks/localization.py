@@ -41,7 +41,7 @@ VISEME_OF = {phone: number for number, phones in enumerate(VISEMES) for phone in
 
 
 @dataclass(frozen=True)
-class Clip:
+class TimedClip:
     """A recording, what is said in it, and where: `words` by hand or none."""
 
     name: str
@@ -85,22 +85,22 @@ def main() -> int:
     return 0
 
 
-def dev_clips() -> Iterator[Clip]:
+def dev_clips() -> Iterator[TimedClip]:
     """The clips of the judge; one has words marked by hand."""
     for clip in load_clips(DEV):
         by_hand = clip.name.startswith(BY_HAND)
         words = load_alignment(clip.path.with_suffix(".TextGrid")).words if by_hand else ()
-        yield Clip(clip.name, load_sound(clip.path), clip.text, clip.phones, words)
+        yield TimedClip(clip.name, load_sound(clip.path), clip.text, clip.phones, words)
 
 
-def further_clips(texts: dict[str, str]) -> Iterator[Clip]:
+def further_clips(texts: dict[str, str]) -> Iterator[TimedClip]:
     """Clips whose phones are those of PocketSphinx's forced alignment."""
     for path, text in texts.items():
         sound = load_sound(path)
-        yield Clip(Path(path).name, sound, text, sphinx.align_transcript(sound, text).phones, ())
+        yield TimedClip(Path(path).name, sound, text, sphinx.align_transcript(sound, text).phones, ())
 
 
-Localizer = Callable[[Clip], Alignment]
+Localizer = Callable[[TimedClip], Alignment]
 
 
 def localizers(listen: Listener) -> dict[str, Localizer]:
@@ -114,7 +114,7 @@ def localizers(listen: Listener) -> dict[str, Localizer]:
     }
 
 
-def all_phone(clip: Clip) -> Alignment:
+def all_phone(clip: TimedClip) -> Alignment:
     """PocketSphinx's decoding with its phone language model, no words."""
     import pocketsphinx
 
@@ -134,7 +134,7 @@ def all_phone(clip: Clip) -> Alignment:
     return Alignment.from_segments(phones, (), clip.sound.duration, "all-phone")
 
 
-def backends(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
+def backends(sets: dict[str, list[TimedClip]]) -> Iterator[Sequence[str]]:
     """The localizers side by side; the posteriors' time includes listening."""
     yield HEADER
     yield ["---"] * len(HEADER)
@@ -159,7 +159,7 @@ HEADER = [
 ]  # fmt: skip
 
 
-def measured(clips: Sequence[Clip], found: Sequence[Alignment]) -> list[str]:
+def measured(clips: Sequence[TimedClip], found: Sequence[Alignment]) -> list[str]:
     """Phone error: edit distance to the reference's phones; viseme error: share of time with another one; boundaries:
     median and 90th percentile of the absolute error where phones or words agree.
     """
@@ -220,7 +220,7 @@ def edit_distance(ours: Sequence[str], theirs: Sequence[str]) -> int:
     return row[-1]
 
 
-def noise(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
+def noise(sets: dict[str, list[TimedClip]]) -> Iterator[Sequence[str]]:
     """The words marked by hand under white noise, and with wrong words in the transcript."""
     clip = next(c for c in sets["dev"] if c.words)
     rng = np.random.default_rng(0)
@@ -241,7 +241,7 @@ def noise(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
         yield [name, *(measured([noisy], [work(noisy)])[-1] for work in works)]
 
 
-def tune(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
+def tune(sets: dict[str, list[TimedClip]]) -> Iterator[Sequence[str]]:
     """Free decoding with other constants; a good choice has the least viseme error at enough closures."""
     listen = Listener()
     yield ["clips", "SWITCH", "CLOSURE_BIAS", "CONTACT_BIAS", *HEADER[2:6]]
@@ -272,7 +272,7 @@ SENTENCES = {
 }
 
 
-def languages(sets: dict[str, list[Clip]]) -> Iterator[Sequence[str]]:
+def languages(sets: dict[str, list[TimedClip]]) -> Iterator[Sequence[str]]:
     """Starts of phones against the times that espeak-ng itself tells."""
     listen = Listener()
     yield ["language", "phones", "aligned", "phone starts, ms", "words of which fit", "sound alone: viseme error"]
@@ -325,7 +325,7 @@ def say(text: str, language: str) -> tuple[Sound, tuple[Phone, ...]]:
     return sound, Alignment.from_segments(phones, (), sound.duration, "espeak-ng").phones
 
 
-SECTIONS: dict[str, Callable[[dict[str, list[Clip]]], Iterator[Sequence[str]]]] = {
+SECTIONS: dict[str, Callable[[dict[str, list[TimedClip]]], Iterator[Sequence[str]]]] = {
     "backends": backends,
     "noise": noise,
     "tune": tune,

@@ -28,7 +28,7 @@ from kmtalk_core.localization.g2p import pronunciations
 from kmtalk_core.localization.text import spoken_words
 from kmtalk_core.phones import SILENCE, Alignment, Phone
 
-from .clips import HELD_OUT, SPEECH, Clip, save_clips
+from .clips import HELD_OUT, SPEECH, JudgedClip, save_clips
 
 WORDS = 5
 SURE, DOUBTFUL, DOUBTS = 0.8, 0.4, 0.1
@@ -108,7 +108,7 @@ def read_transcripts(path: Path) -> dict[str, Transcript]:
         raise InputError(f"{path} holds no transcripts; it needs {{file: text}} as .json.") from None
 
 
-def reference_clips(paths: Sequence[Path], given: Mapping[str, Transcript]) -> Iterator[Clip]:
+def reference_clips(paths: Sequence[Path], given: Mapping[str, Transcript]) -> Iterator[JudgedClip]:
     """Align each recording with its transcript and yield those that are beyond doubt; says on stderr why not."""
     recognize = None
     for path in paths:
@@ -128,7 +128,7 @@ def reference_clips(paths: Sequence[Path], given: Mapping[str, Transcript]) -> I
         if doubt := doubt_of_pauses(alignment, sound.samples):
             print(f"left out {path.name}: {doubt}", file=sys.stderr)
             continue
-        yield Clip(path.name, path, transcript.text, alignment.phones, sound.duration)
+        yield JudgedClip(path.name, path, transcript.text, alignment.phones, sound.duration)
 
 
 def doubt_of_words(transcript: Transcript) -> str:

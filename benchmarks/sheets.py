@@ -27,7 +27,7 @@ from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.profiles import find_landmarks
 from training.captured.raster import YAW, Painter, View, material_colours
 
-from .clips import ROOT, SETS, Clip, load_clips
+from .clips import ROOT, SETS, JudgedClip, load_clips
 from .judge import add_common, guarded
 from .measures import OPEN, observe
 from .stage import FLAME_HEAD, FPS, KMTalk, landmarks_of
@@ -52,7 +52,7 @@ EVENTS = (
 
 @dataclass(frozen=True)
 class Job:
-    clip: Clip
+    clip: JudgedClip
     head: Path
     transcript: bool
     checkpoint: Path | None
@@ -87,7 +87,7 @@ def draw(options: argparse.Namespace) -> None:
             print(*written, sep="\n", flush=True)
 
 
-def choose(sets: Sequence[Sequence[Clip]]) -> list[Clip]:
+def choose(sets: Sequence[Sequence[JudgedClip]]) -> list[JudgedClip]:
     """CLIPS clips, in turn of every set, those with the most bilabials a second first."""
     ranked = [sorted(clips, key=lambda c: -sum(p.label in BILABIALS for p in c.phones) / c.duration) for clips in sets]
     in_turn = [clip for place in range(CLIPS) for clips in ranked for clip in clips[place : place + 1]]
@@ -116,7 +116,7 @@ def draw_one(job: Job) -> list[Path]:
 
 
 def write_sheet(
-    path: Path, painter: Painter, vertices: np.ndarray, rest: np.ndarray, clip: Clip, gap: np.ndarray
+    path: Path, painter: Painter, vertices: np.ndarray, rest: np.ndarray, clip: JudgedClip, gap: np.ndarray
 ) -> None:
     """One row for each event of `clip`: 2 × AROUND + 1 frames from the front, then from three-quarter."""
     centre = (rest[33] + rest[8]) / 2  # between nose and chin

@@ -21,7 +21,7 @@ from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.mouth import lip_line, mouth_of
 from kmtalk_core.rig.profiles import find_landmarks
 
-from .clips import SHARED, Clip
+from .clips import SHARED, JudgedClip
 from .measures import Observed, observe
 
 FPS = 30.0
@@ -37,7 +37,7 @@ class Motion:
     names: tuple[str, ...]
 
 
-System = Callable[[Sound, Clip], Motion]
+System = Callable[[Sound, JudgedClip], Motion]
 """What is measured: sound, and the clip for those that are told its text or its true phones → motion. Picklable."""
 
 
@@ -49,7 +49,7 @@ class KMTalk:
     checkpoint: Path | None = None
     head: Path | None = None
 
-    def __call__(self, sound: Sound, clip: Clip) -> Motion:
+    def __call__(self, sound: Sound, clip: JudgedClip) -> Motion:
         text = clip.text if self.transcript else None
         request = Request(transcript=text, fps=FPS, lip_line=lips_of(self.head or default_head()))
         animation = animator(self.checkpoint).animate(sound, request)
@@ -61,7 +61,7 @@ class Take:
     """One performance: `samples` instead of the clip's own sound, for those that were changed."""
 
     system: System
-    clip: Clip
+    clip: JudgedClip
     samples: np.ndarray | None = field(default=None, repr=False)
     head: Path | None = None
 

@@ -18,14 +18,14 @@ from kmtalk_core.errors import InputError
 from . import clips, compat, keyframes, takes
 from .clips import Lie
 from .session import current
-from .strip import Line, read_line, scene_rate, sound_strips
+from .strip import Played, read_line, scene_rate, sound_strips
 from .takes import Clip
 
 SOON = 0.05  # s after a change; while a strip is dragged, every change asks anew
 SAME_SCALE = 1e-6
 
 
-def lie_for(line: Line, now: Line) -> Lie | None:
+def lie_for(line: Played, now: Played) -> Lie | None:
     """Where a line lies that was animated as `line` and plays as `now`; None if nothing of it is heard any more."""
     scale = now.frames_per_second_of_sound / line.frames_per_second_of_sound
     first, last = float(line.first_frame), float(line.last_frame)
@@ -113,7 +113,7 @@ def _tell(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
             clip.take.standing = told
 
 
-def _beyond(line: Line, now: Line) -> list[str]:
+def _beyond(line: Played, now: Played) -> list[str]:
     if now.audio != line.audio:
         return [f"The strip {now.strip} plays another sound than was animated; generate it again."]
     before = (line.start - now.start) * now.frames_per_second_of_sound

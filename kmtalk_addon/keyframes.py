@@ -20,7 +20,7 @@ from kmtalk_core.motion import Animation, KeyMotions
 
 from . import compat
 from .clips import own_action  # noqa: F401 (asked for here by scripts)
-from .strip import Line
+from .strip import Played
 
 KEYFRAME, GENERATED = 0, 5  # values of Keyframe.type
 BEZIER, AUTO_CLAMPED = 2, 4  # of Keyframe.interpolation and Keyframe.handle_…_type
@@ -109,7 +109,7 @@ def write(
     obj: bpy.types.Object,
     action: bpy.types.Action,
     names: Mapping[str, str],
-    line: Line,
+    line: Played,
     animation: Animation,
     parts: Collection[str] = ALL_PARTS,
 ) -> None:
@@ -132,7 +132,7 @@ def write(
     obj.data.shape_keys.update_tag()
 
 
-def copy(source: bpy.types.Action, target: bpy.types.Action, line: Line) -> None:
+def copy(source: bpy.types.Action, target: bpy.types.Action, line: Played) -> None:
     """Put the keyframes of a line, as they are in `source`, on curves of their own in the empty Action `target`."""
     for curve in compat.channels(source).fcurves:
         kept = _keyframes_where(curve, _inside(line, _points(curve)[0][:, 0]))
@@ -219,7 +219,7 @@ def read(
     obj: bpy.types.Object,
     action: bpy.types.Action,
     names: Mapping[str, str],
-    line: Line,
+    line: Played,
     animation: Animation,
 ) -> KeyMotions:
     """The key motions as the animator left them.
@@ -258,7 +258,7 @@ def sample(
     obj: bpy.types.Object,
     action: bpy.types.Action,
     names: Mapping[str, str],
-    line: Line,
+    line: Played,
     animation: Animation,
 ) -> np.ndarray:
     """(T, C) float32: what the curves show on every frame of the line, edits included, in the order of `animation`.
@@ -273,7 +273,7 @@ def sample(
     return out
 
 
-def clear(action: bpy.types.Action, line: Line) -> None:
+def clear(action: bpy.types.Action, line: Played) -> None:
     """Delete all keyframes of the line; those beside it stay."""
     holder = compat.channels(action)
     for curve in list(holder.fcurves):
@@ -282,12 +282,12 @@ def clear(action: bpy.types.Action, line: Line) -> None:
             holder.fcurves.remove(curve)
 
 
-def key_frames(line: Line, animation: Animation) -> np.ndarray:
+def key_frames(line: Played, animation: Animation) -> np.ndarray:
     """(m,) frames of the scene on which the key motions lie."""
     return np.round(line.first_frame + animation.keys.times * line.frames_per_second_of_sound, 4)
 
 
-def _columns(line: Line, animation: Animation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _columns(line: Played, animation: Animation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames (n,), values (n, C) and keyframe types (n,): every frame of the motion, and the key motions in between."""
     inside = _inside(line, key_frames(line, animation))
     at_keys = key_frames(line, animation)[inside]
@@ -300,7 +300,7 @@ def _columns(line: Line, animation: Animation) -> tuple[np.ndarray, np.ndarray, 
     return frames[order], values[order], types[order]
 
 
-def _inside(line: Line, frames: np.ndarray) -> np.ndarray:
+def _inside(line: Played, frames: np.ndarray) -> np.ndarray:
     """Which of `frames` lie within the line."""
     return (frames >= line.first_frame - SAME_FRAME) & (frames <= line.last_frame + SAME_FRAME)
 
@@ -323,7 +323,7 @@ def _edited(
     return xy[marked | changed, 0]
 
 
-def _replace(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> None:
+def _replace(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> None:
     if _revalued(curve, line, frames, values, types):
         return
     count, points = len(frames), curve.keyframe_points
@@ -349,7 +349,7 @@ def _replace(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np
     curve.update()
 
 
-def _revalued(curve: bpy.types.FCurve, line: Line, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> bool:
+def _revalued(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> bool:
     """Only set the values where the line's keyframes are these already: much faster, and selections stay."""
     points = curve.keyframe_points
     if not len(points):
@@ -412,7 +412,7 @@ def _values(curve: bpy.types.FCurve, xy: np.ndarray, frames: np.ndarray) -> np.n
     return values
 
 
-def _times(offsets: np.ndarray, line: Line, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _times(offsets: np.ndarray, line: Played, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frames after the first one → seconds of sound, and which of the `known` times each is (-1: none).
 
     A key that was not moved gets the very time that it had, so that nothing is taken for an edit that is none.

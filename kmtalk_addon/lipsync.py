@@ -23,7 +23,7 @@ from . import clips, corrections, follow, keyframes, legacy, live, shape_keys, t
 from .hindrances import hindrances
 from .job import Steps
 from .session import current
-from .strip import Line, read_line, remarks, sound_file, what_is_said
+from .strip import Played, read_line, remarks, sound_file, what_is_said
 from .subject import Subject
 from .takes import Clip, ClipRef, find_take, read_take  # noqa: F401 (asked for here by scripts)
 
@@ -217,7 +217,7 @@ def apply(
     scene: bpy.types.Scene,
     obj: bpy.types.Object,
     strip: bpy.types.Strip | None,
-    line: Line,
+    line: Played,
     animation: Animation,
     result: bytes,
     warnings: tuple[str, ...] = (),
@@ -264,7 +264,7 @@ def apply(
     return Outcome(summary + (f", {len(added)} shape keys built" if added else ""), told)
 
 
-def _action_for(scene: bpy.types.Scene, obj: bpy.types.Object, strip: bpy.types.Strip | None, line: Line) -> Any:
+def _action_for(scene: bpy.types.Scene, obj: bpy.types.Object, strip: bpy.types.Strip | None, line: Played) -> Any:
     """The Action for a new result: that of the line's take if nobody has edited it, emptied; else one of a new take."""
     keys = obj.data.shape_keys
     line_id = takes.id_of(strip) if strip is not None else takes.new_id()

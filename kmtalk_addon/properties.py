@@ -160,7 +160,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
     line_id: StringProperty(description="The id of the sound strip")
     title: StringProperty(name="Take", description="What you call this take of the line")
     active: BoolProperty(description="Whether this take of the line is the one that plays")
-    line: StringProperty(description="What the strip played (strip.Line as JSON), on the frames of the Action")
+    line: StringProperty(description="What the strip played (strip.Played as JSON), on the frames of the Action")
     lie: StringProperty(description="Where the line lies in the scene (clips.Lie as JSON)")
     laid: StringProperty(description="Its NLA strip as KMTalk has laid it (JSON)")
     standing: StringProperty(description="What is to be known of where it lies, a sentence a line")

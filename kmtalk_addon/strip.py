@@ -24,8 +24,8 @@ SHORT_OF_END = 0.01
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of dialogue: what a strip plays.
+class Played:
+    """What a strip plays of a sound file, and on which frames.
 
     `start` and `duration` (s) are the part of the sound file that is heard; its time 0 falls on frame `origin` (may be
     fractional) and what is heard begins on `first_frame`. `fps` is the scene's rate, `speed` that of the strip. Time 0
@@ -52,7 +52,7 @@ class Line:
         """The last frame with motion."""
         return self.first_frame + math.floor(self.duration * self.frames_per_second_of_sound + 1e-6)
 
-    def moved_to(self, origin: float) -> Line:
+    def moved_to(self, origin: float) -> Played:
         """The same line where the strip's sound begins on another frame, as far as whole frames go."""
         shift = round(origin - self.origin)
         return replace(self, origin=self.origin + shift, first_frame=self.first_frame + shift) if shift else self
@@ -114,7 +114,7 @@ def sound_path(strip: Any) -> Path:
     return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library)).absolute()
 
 
-def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
+def read_line(scene: bpy.types.Scene, strip: Any) -> Played:
     """What `strip` of `scene` plays. Raises InputError if that cannot be known."""
     check_heard(scene, strip)
     at, fps, origin = compat.handles(strip), scene_rate(scene), origin_of(scene, strip)
@@ -126,7 +126,7 @@ def read_line(scene: bpy.types.Scene, strip: Any) -> Line:
         raise InputError(f"The strip {strip.name} plays nothing of its sound; drag {whose} apart.")
     speed = _speed(scene, strip, at)
     rate = fps / speed
-    return Line(
+    return Played(
         strip=strip.name,
         audio=str(sound_path(strip)),
         start=max(0.0, (first - origin) / rate),
@@ -145,7 +145,7 @@ def origin_of(scene: bpy.types.Scene, strip: Any) -> float:
     return at.left - int(at.offset) - at.trim + compat.sound_delay(strip) * scene_rate(scene)
 
 
-def remarks(strip: Any, line: Line) -> tuple[str, ...]:
+def remarks(strip: Any, line: Played) -> tuple[str, ...]:
     """What a user should know of how `strip` was read."""
     if compat.speed_changes(strip) is None and line.speed != 1.0:
         return (

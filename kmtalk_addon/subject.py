@@ -13,7 +13,7 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from .strip import Line, origin_of, sound_strips, what_plays
+from .strip import Played, origin_of, sound_strips, what_plays
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Subject:
     head_uid: int
     head_name: str
     plays: tuple[Any, ...]
-    line: Line
+    line: Played
 
     @classmethod
-    def of(cls, scene: bpy.types.Scene, strip: Any, head: bpy.types.Object, line: Line) -> Subject:
+    def of(cls, scene: bpy.types.Scene, strip: Any, head: bpy.types.Object, line: Played) -> Subject:
         """Note what these are known by; `line` is what the strip plays now."""
         known, plays = _id_of(strip), what_plays(scene, strip)
         return cls(scene.session_uid, scene.name, strip.name, known, head.session_uid, head.name, plays, line)
@@ -57,7 +57,7 @@ class Subject:
             raise InputError(f"The strip {self.strip_name} is gone, so nothing was changed; choose one and try again.")
         return alike[0]
 
-    def line_now(self) -> Line:
+    def line_now(self) -> Played:
         """The line where the strip lies now; InputError if it plays something else by now, or at another rate."""
         scene, strip = self.scene(), self.strip()
         if what_plays(scene, strip) != self.plays:

@@ -27,7 +27,7 @@ from kmtalk_core.settings import Layers, Sliders, known_fields, settings_of
 
 from . import clips, keyframes, shape_keys
 from .session import current
-from .strip import Line, choose_strip, sound_strips
+from .strip import Played, choose_strip, sound_strips
 
 SAME_TIME = 1e-4  # s; Blender keeps single precision
 DOUBTFUL = 0.1  # confidence of a word below which are 2 in 100 right words of read speech, and half of the wrong ones
@@ -57,7 +57,7 @@ class Clip:
         return strip_with_id(self.scene, self.take.line_id)
 
     @property
-    def line(self) -> Line:
+    def line(self) -> Played:
         """What the strip played when the line was generated, on the frames of the Action."""
         return read_line(self.take)
 
@@ -220,17 +220,17 @@ def find_take(
     return clip.take, clip.action
 
 
-def read_line(take: bpy.types.PropertyGroup) -> Line:
+def read_line(take: bpy.types.PropertyGroup) -> Played:
     """What the strip played when `take` was generated."""
     return _line(take.line)
 
 
-def as_json(line: Line) -> str:
+def as_json(line: Played) -> str:
     """The inverse of `read_line`."""
     return json.dumps(asdict(line))
 
 
-def read_take(take: bpy.types.PropertyGroup) -> tuple[Line, Animation]:
+def read_take(take: bpy.types.PropertyGroup) -> tuple[Played, Animation]:
     """What the strip played when `take` was generated, and the result as computed last."""
     return read_line(take), loaded(take.result)
 
@@ -312,7 +312,7 @@ def facts(animation: Animation) -> Facts:
 
 def remember(
     take: bpy.types.PropertyGroup,
-    line: Line,
+    line: Played,
     animation: Animation,
     parts: frozenset[str] = keyframes.ALL_PARTS,
     known: Facts | None = None,
@@ -366,8 +366,8 @@ def _fill(items: bpy.types.CollectionProperty, segments: Sequence[Word | Phone])
 
 
 @lru_cache(maxsize=16)
-def _line(text: str) -> Line:
+def _line(text: str) -> Played:
     try:
-        return Line(**known_fields(Line, parsed(text)))
+        return Played(**known_fields(Played, parsed(text)))
     except (TypeError, ValueError, AttributeError):
         raise InputError("What this file remembers of the line is damaged; generate it again.") from None

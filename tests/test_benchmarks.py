@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import ablations, conditions, model_card, reference
 from benchmarks.baselines import LoudnessJaw, closedness, viseme_curves
-from benchmarks.clips import DEV, SHARED, Clip, load_clips, save_clips
+from benchmarks.clips import DEV, SHARED, JudgedClip, load_clips, save_clips
 from benchmarks.measures import OPENNESS, above, auc, figures, observe, stillness
 from benchmarks.sheets import choose, events
 from benchmarks.stage import FLAME_HEAD, FPS, Take, landmark_rig, landmarks_of, watch, watch_all
@@ -134,7 +134,7 @@ def test_clips_come_back_as_they_were_saved(tmp_path):
     sound = tmp_path / "speech" / "a.wav"
     sound.parent.mkdir()
     sound.write_bytes(b"RIFF")
-    clip = Clip("a.wav", sound, "mama", PHONES, DURATION)
+    clip = JudgedClip("a.wav", sound, "mama", PHONES, DURATION)
     save_clips([clip], tmp_path / "reference.json")
     (back,) = load_clips(tmp_path / "reference.json", tmp_path)
     assert (back.name, back.path, back.text) == (clip.name, clip.path, clip.text)
@@ -203,7 +203,7 @@ def test_closures_are_whole_and_smoothing_blunts_them():
 def test_the_loudness_moves_the_jaw():
     samples = np.zeros(SAMPLE_RATE, np.float32)
     samples[6000:10000] = 0.3
-    clip = Clip("a", Path(), "", (Phone("SIL", 0.0, 1.0),), 1.0)
+    clip = JudgedClip("a", Path(), "", (Phone("SIL", 0.0, 1.0),), 1.0)
     motion = LoudnessJaw()(Sound(samples, "", ""), clip)
     assert motion.controls[15, 0] > 0.3 and motion.controls[0, 0] < 0.01
     head = landmarks_of(motion, DEMO_HEAD)
@@ -211,7 +211,9 @@ def test_the_loudness_moves_the_jaw():
 
 
 def test_takes_are_watched_in_order_in_processes():
-    clips = [Clip(f"{n}", Path(), "", (Phone("SIL", 0.0, n), Phone("AA", n, n + 0.2)), n + 0.2) for n in (0.5, 0.8)]
+    clips = [
+        JudgedClip(f"{n}", Path(), "", (Phone("SIL", 0.0, n), Phone("AA", n, n + 0.2)), n + 0.2) for n in (0.5, 0.8)
+    ]
     takes = [Take(LoudnessJaw(), c, np.ones(round(c.duration * SAMPLE_RATE), np.float32), DEMO_HEAD) for c in clips]
     lengths = [len(seen.gap) for seen in watch_all(takes, workers=2)]
     assert lengths == [22, 31]
@@ -298,5 +300,5 @@ def test_the_painter_hides_what_is_behind():
 def test_events_cover_what_viewers_look_at():
     kinds = [kind for kind, _ in events(PHONES, round(DURATION * FPS) + 1)]
     assert {"closure", "f, v", "rounded", "open", "pause"} <= set(kinds)
-    clips = [Clip(str(n), Path(), "", PHONES[n:], DURATION) for n in range(9)]
+    clips = [JudgedClip(str(n), Path(), "", PHONES[n:], DURATION) for n in range(9)]
     assert len(choose([clips[:4], clips[4:]])) == 6

@@ -67,7 +67,7 @@ def add_strip(blender, sound):
 def made(tmp_path):
     """A result as the worker would make it for a line: `made(line)` gives the animation and its bytes."""
 
-    def make(line: strip.Line, seed: int = 0) -> tuple[Animation, bytes]:
+    def make(line: strip.Played, seed: int = 0) -> tuple[Animation, bytes]:
         rng, fps = np.random.default_rng(seed), line.frames_per_second_of_sound
         times = np.arange(line.last_frame - line.first_frame + 1) / fps
         key_frames = np.arange(2, len(times), 7)

@@ -62,7 +62,7 @@ def test_unedited_keys_come_back_as_they_were(take):
 
 @pytest.mark.parametrize("fps, base, speed", [(24, 1.0, 1.0), (30, 1.001, 1.0), (25, 1.0, 1.7)])
 def test_keys_between_frames_stay_there_at_any_rate(head, made, fps, base, speed):
-    line = strip.Line("Line", "a.wav", 0.3, 3.0, 1003, 995.8, fps / base, speed)
+    line = strip.Played("Line", "a.wav", 0.3, 3.0, 1003, 995.8, fps / base, speed)
     animation, result = made(line)
     times = animation.keys.times.copy()
     times[3] += 0.4 / line.frames_per_second_of_sound
@@ -226,7 +226,7 @@ def shown(block, frame) -> float:
 
 
 def test_a_line_of_an_hour_does_not_need_a_table_of_frames_by_keys(head, made):
-    line = strip.Line("Line", "a.wav", 0.0, 3600.0, 1, 1.0, 30.0, 1.0)
+    line = strip.Played("Line", "a.wav", 0.0, 3600.0, 1, 1.0, 30.0, 1.0)
     frames, _, types = keyframes._columns(line, made(line)[0])
     assert len(frames) == 108_001 and (types == keyframes.KEYFRAME).sum() > 10_000
 

@@ -76,7 +76,7 @@ def edit_jaw(clip, index=3, value=0.9) -> float:
 def answer(request, made) -> dict:
     """What the worker would do."""
     if isinstance(request, Animate):
-        line = strip.Line("?", "", 0.0, request.duration, 0, 0.0, request.fps, 1.0)
+        line = strip.Played("?", "", 0.0, request.duration, 0, 0.0, request.fps, 1.0)
         save_animation(made(line, 7)[0], request.out)
         return {"warnings": [], "delay": 0.0}
     assert isinstance(request, Complete)
@@ -207,7 +207,7 @@ def test_trimmed_and_slipped(head, speak):
 
 
 def test_the_frame_rate_is_followed_half_a_frame_after_ten_minutes(head, made):
-    line = strip.Line("Line", "a.wav", 0.0, 600.0, 1, 1.0, 24.0, 1.0)
+    line = strip.Played("Line", "a.wav", 0.0, 600.0, 1, 1.0, 24.0, 1.0)
     lie = follow.lie_for(line, replace(line, fps=30000 / 1001))
     end = lie.at + (line.last_frame - lie.first) * lie.scale
     assert abs(end - (1 + 600 * 30000 / 1001)) < 0.5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kmtalk_addon import api, compat, corrections, keyframes, lipsync, live, session, takes
-from kmtalk_addon.strip import Line, choose_strip
+from kmtalk_addon.strip import Played, choose_strip
 from kmtalk_core import assets
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.corrections import Correction
@@ -497,7 +497,7 @@ def test_finding_the_line_of_no_strip_is_a_sentence(shot):
 
 def test_a_damaged_or_newer_take_is_one_sentence():
     """As a .blend may hold it: what is unknown is left out, what is damaged is said without Python's words."""
-    line = Line("strip", "a.wav", 0.0, 1.0, 10, 10.0, 25.0, 1.0)
+    line = Played("strip", "a.wav", 0.0, 1.0, 10, 10.0, 25.0, 1.0)
     text = takes.as_json(line)
     assert takes._line(text) == takes._line(json.dumps({**json.loads(text), "of_tomorrow": 1})) == line
     for text in ("", "[]", "{", '{"strip": 1}', "[" * 100_000):

@@ -13,11 +13,11 @@ from kmtalk_addon import compat, strip
 from kmtalk_core.errors import InputError
 
 
-def place(sound_strip) -> strip.Line:
+def place(sound_strip) -> strip.Played:
     return strip.read_line(bpy.context.scene, sound_strip)
 
 
-def heard_at(line: strip.Line, seconds: float) -> float:
+def heard_at(line: strip.Played, seconds: float) -> float:
     """The frame on which this second of the sound file is heard."""
     return line.first_frame + (seconds - line.start) * line.frames_per_second_of_sound
 

@@ -30,7 +30,7 @@ KEY_RULES = ("boundaries", "apexes", "both", "uniform", "random", "all")
 
 
 @dataclass(frozen=True)
-class Clip:
+class CapturedClip:
     """One sentence: `frames` at the data set's fps (every `stride`-th on disk), `text` "" where it is not known."""
 
     name: str
@@ -80,7 +80,7 @@ class DataSet:
         self.rms: float = about["rms"]
         self.source = folder / about["source"]
         self.splits: dict[str, list[str]] = about["splits"]
-        self.clips = {clip["name"]: Clip(**clip) for clip in about["clips"]}
+        self.clips = {clip["name"]: CapturedClip(**clip) for clip in about["clips"]}
         self.localizations: list[str] = about["localizations"]
         arrays = load_npz(folder / "arrays.npz")
         self.templates = {k.removeprefix("template/"): v for k, v in arrays.items() if k.startswith("template/")}
@@ -98,21 +98,21 @@ class DataSet:
         mean = np.mean([self.templates[s] for s in subjects], axis=0, dtype=np.float64).astype(np.float32)
         return Geometry(len(mean), self.fps, self.lips, self.upper_face, subjects, self.rms, self.faces, mean)
 
-    def split(self, name: str) -> list[Clip]:
+    def split(self, name: str) -> list[CapturedClip]:
         """The clips of a split; raises InputError for one that there is not."""
         if name not in self.splits:
             raise InputError(f"{self.name} has no split {name!r}; choose one of {', '.join(self.splits)}.")
         return [self.clips[clip] for clip in self.splits[name]]
 
-    def vertices(self, clip: Clip) -> np.ndarray:
+    def vertices(self, clip: CapturedClip) -> np.ndarray:
         """(T, V, 3) float32 at the data set's fps."""
         return read_vertices(self.source / "vertices_npy" / f"{clip.name}.npy", clip.stride)[: clip.frames]
 
-    def samples(self, clip: Clip) -> np.ndarray:
+    def samples(self, clip: CapturedClip) -> np.ndarray:
         """(n,) float32 at 16 kHz."""
         return load_sound(self.source / "wav" / f"{clip.name}.wav").samples
 
-    def alignment(self, clip: Clip, localization: str = "") -> Alignment:
+    def alignment(self, clip: CapturedClip, localization: str = "") -> Alignment:
         """The phones of a clip from the cache, by the first localization where none is named, fitted to its frames."""
         label = localization or self.localizations[0]
         if label not in self.localizations:
@@ -123,7 +123,7 @@ class DataSet:
         found = load_alignment(self.folder / "alignments" / label / f"{clip.name}.TextGrid")
         return Alignment.from_segments(found.phones, found.words, (clip.frames - 1) / self.fps, label)
 
-    def key_frames(self, clip: Clip, choice: KeyChoice) -> np.ndarray:
+    def key_frames(self, clip: CapturedClip, choice: KeyChoice) -> np.ndarray:
         """(m,) int64, ascending: the key motion indices I of a clip. The first and last frame are among them."""
         last = clip.frames - 1
         if choice.rule == "all":
@@ -155,7 +155,7 @@ def read_vertices(path: Path, stride: int = 1) -> np.ndarray:
     return np.asarray(on_disk[::stride], np.float32).reshape(len(on_disk[::stride]), -1, 3)
 
 
-def collate(data: DataSet, clips: Sequence[Clip], choice: KeyChoice) -> Batch:
+def collate(data: DataSet, clips: Sequence[CapturedClip], choice: KeyChoice) -> Batch:
     """Clips as one padded batch, on the CPU."""
     subjects = data.training_subjects
     rows = []
@@ -192,7 +192,9 @@ def _heard(samples: np.ndarray, seconds: float) -> np.ndarray:
     return np.pad(samples, (0, max(1600 - len(samples), 0)))
 
 
-def write_dataset(folder: Path, about: dict[str, Any], clips: Iterable[Clip], arrays: dict[str, np.ndarray]) -> None:
+def write_dataset(
+    folder: Path, about: dict[str, Any], clips: Iterable[CapturedClip], arrays: dict[str, np.ndarray]
+) -> None:
     """Write arrays.npz and, last, dataset.json: a folder that has the latter is complete."""
     save_npz(arrays, folder / "arrays.npz")
     text = json.dumps({"format": FORMAT, **about, "clips": [asdict(clip) for clip in clips]}, indent=1)

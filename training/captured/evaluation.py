@@ -23,7 +23,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz, written_whole
 from kmtalk_core.networks.method import Batch, Keys, Method
 
-from .dataset import Clip, DataSet, KeyChoice, collate, read_vertices
+from .dataset import CapturedClip, DataSet, KeyChoice, collate, read_vertices
 from .metrics import Sentence, measure, mouth_opening, summary, table
 
 COLUMNS = ("sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r")
@@ -33,7 +33,7 @@ COLUMNS = ("sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "ope
 class Prediction:
     """(T, V, 3) of a clip, and how long the networks took for it (s; NaN where they did not run here)."""
 
-    clip: Clip
+    clip: CapturedClip
     vertices: np.ndarray
     seconds: float
 
@@ -41,7 +41,7 @@ class Prediction:
 def predict(
     method: Method,
     data: DataSet,
-    clips: list[Clip],
+    clips: list[CapturedClip],
     choice: KeyChoice,
     device: torch.device,
     keys_from: Method | None = None,
@@ -76,7 +76,7 @@ def infer(method: Method, batch: Batch, keys_from: Method | None = None, true_ke
     return method.infer(batch.speech, batch.template, style, batch.times, keys, batch.mask)
 
 
-def read_predictions(folder: Path, clips: list[Clip]) -> Iterator[Prediction]:
+def read_predictions(folder: Path, clips: list[CapturedClip]) -> Iterator[Prediction]:
     """Predictions of another program, FOLDER/CLIP.npy or CodeTalker's CLIP_condition_SUBJECT.npy."""
     for clip in clips:
         found = [folder / f"{clip.name}.npy", *sorted(folder.glob(f"{clip.name}_condition_{clip.subject}.npy"))]

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method
-from training.captured.dataset import Clip, DataSet, KeyChoice, collate
+from training.captured.dataset import CapturedClip, DataSet, KeyChoice, collate
 
 from .config import Training
 from .processes import Processes
@@ -136,7 +136,7 @@ def validate(
 
 def dry_run(method: Method, stage: str, data: DataSet, options: Training, keys: KeyChoice, processes: Processes) -> str:
     """One step with the longest clips, nothing kept: → sizes and an estimate in one line."""
-    clips: Sequence[Clip] = sorted(data.split("train"), key=lambda c: -c.frames)[: options.batch]
+    clips: Sequence[CapturedClip] = sorted(data.split("train"), key=lambda c: -c.frames)[: options.batch]
     parameters = _only_trains(method, stage)
     batch = collate(data, clips, keys).to(processes.device)
     began = time.monotonic()

@@ -12,13 +12,18 @@ from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import written_whole
 from kmtalk_core.localization.textgrid import load_alignment, save_alignment
-from training.captured.dataset import Clip, DataSet
+from training.captured.dataset import CapturedClip, DataSet
 
 IMPORTED = "imported"  # alignments that the source brings, in SOURCE/alignments
 
 
 def align_clips(
-    clips: Iterable[Clip], source: Path, folder: Path, localizer: str, label: str, progress: Callable[[str], None]
+    clips: Iterable[CapturedClip],
+    source: Path,
+    folder: Path,
+    localizer: str,
+    label: str,
+    progress: Callable[[str], None],
 ) -> list[str]:
     """Write folder/alignments/LABEL/CLIP.TextGrid for clips that have none yet; → warnings, one sentence each.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
-from training.captured.dataset import Clip, read_vertices
+from training.captured.dataset import CapturedClip, read_vertices
 
 from .layouts import PUBLISHED_COUNTS, Layout, subject_of
 from .opening import find_opening, widest
@@ -26,7 +26,7 @@ class Checked:
     `opening` (k, 2): pairs of lip vertices, the layout's or found by their motion, None where there are none.
     """
 
-    clips: tuple[Clip, ...]
+    clips: tuple[CapturedClip, ...]
     splits: dict[str, list[str]]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -107,7 +107,7 @@ def check(layout: Layout, progress: Callable[[float], None] = lambda share: None
     return Checked(tuple(clips), splits, tuple(problems), tuple(notes), rms, opening)
 
 
-def _check_clip(layout: Layout, name: str, subject: str, count: int) -> tuple[Clip, np.ndarray]:
+def _check_clip(layout: Layout, name: str, subject: str, count: int) -> tuple[CapturedClip, np.ndarray]:
     vertices = read_vertices(layout.source / "vertices_npy" / f"{name}.npy")
     if vertices.shape[1] != count:
         raise InputError(f"{name}.npy has {vertices.shape[1]} vertices instead of {count}; it is another mesh's.")
@@ -129,7 +129,7 @@ def _check_clip(layout: Layout, name: str, subject: str, count: int) -> tuple[Cl
     stride = round(rate / layout.fps)
     text = _text(layout.source / "text" / f"{name}.txt")
     kept = vertices[::stride]
-    return Clip(name, subject, len(kept), stride, text), kept
+    return CapturedClip(name, subject, len(kept), stride, text), kept
 
 
 def _text(path: Path) -> str:
