@@ -191,7 +191,9 @@ def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
 def _local(options: Mapping[str, Any]) -> dict[str, Any]:
     """A method's configuration without pre-trained sources, and without what only training needs."""
     kept = {name: table for name, table in options.items() if name != "lip_reading"}
-    return {**kept, "speech": architecture_only(options["speech"])}
+    if "speech" in kept:  # methods that do not listen have none
+        kept["speech"] = architecture_only(kept["speech"])
+    return kept
 
 
 def _geometry(checkpoint: Checkpoint) -> Geometry:
