@@ -76,6 +76,8 @@ def run_batch(
             for write in (run.write_down, run.write_report):
                 with suppress(KMTalkError):
                     write()
+            if isinstance(error, StorageError):  # of a result, the journal or the report
+                raise StorageError(f"{error} Then give the same command with --resume to go on.") from None
             if stop.by is None or not isinstance(error, (Cancelled, KeyboardInterrupt)):
                 raise
         if stop.by is not None:
@@ -210,7 +212,7 @@ class _Run:
         elif (known := self._known.get(report.out)) is not None:
             self._unwritten.append(known)  # as it was: nobody works on it any more
         if made.storage:
-            raise StorageError(f"{made.storage} Then give the same command with --resume to go on.")
+            raise StorageError(made.storage)
         total = len(self._lines)
         done = len(self._reports)
         self._heed_stop(done / total, f"{done} of {total}: {report.out} {report.status}", pool=True)
