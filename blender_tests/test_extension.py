@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -52,7 +53,9 @@ def test_generate_edit_and_run_again(kmtalk, head, strip, jaw):
 def test_a_sound_that_begins_after_the_picture_is_animated_where_it_is_heard(kmtalk, head, strip, jaw, core, tmp_path):
     kmtalk.api.generate(head)
     plain = jaw(head)
-    strip.sound.filepath = late_video(tmp_path / "late.mkv", core / "assets" / "sample_speech.flac", 1.5)
+    sample = core / "assets" / "sample_speech.flac"
+    strip.sound.filepath = late_video(tmp_path / "late.mkv", sample, 1.5)
+    shutil.copy(sample.with_suffix(".txt"), tmp_path / "late.txt")  # the text beside the sound counts
     kmtalk.api.generate(head)
     late = jaw(head)
     assert late.frames == plain.frames

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import site
 import subprocess
 import sys
@@ -173,6 +174,8 @@ class Worker:
 
     def _speak(self) -> None:
         """A pipe holds 64 kB; where the process takes nothing, only this thread waits."""
+        if hasattr(signal, "pthread_sigmask"):  # Blender does not ignore SIGPIPE: a worker's end would be its own
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         with contextlib.suppress(OSError, ValueError):  # the process is gone: `receive` says so
             while (line := self._to_say.get()) is not None:
                 self._process.stdin.write(line)

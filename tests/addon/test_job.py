@@ -105,6 +105,24 @@ def test_a_crash_is_one_sentence(noisy, how):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="Windows has no SIGPIPE")
+def test_a_worker_that_is_gone_does_not_take_blender_with_it():
+    """Blender, unlike Python, leaves SIGPIPE as it is: who writes to a closed pipe is ended by it."""
+    code = """
+import signal, sys, time
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+from kmtalk_addon.job import Worker
+from kmtalk_core.service.protocol import Ping
+worker = Worker([sys.executable, "-c", ""])
+while worker.alive: time.sleep(0.01)
+for _ in range(3): worker.send(Ping()); time.sleep(0.1)
+worker.kill()
+print("still here", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=CORE, check=False)
+    assert done.stdout.strip().endswith("still here"), (done.returncode, done.stderr)
+
+
 def test_cancelling_takes_effect_at_once_and_closes_the_steps(noisy):
     closed = []
 
