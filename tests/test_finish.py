@@ -147,7 +147,8 @@ def test_no_noise_moves_the_mouth_within_a_pause_but_it_gets_ready_for_speech():
     jaw = animation.controls[:, CONTROL_INDEX["jawOpen"]]
     middle = slice(round(0.5 * 30), round(1.0 * 30))
     assert not jaw[middle].any() and (jaw[:4] == np.float32(0.35)).all() and jaw[round(1.3 * 30)] > 0.2
-    assert np.abs(np.diff(jaw)).max() < 0.1
+    assert np.diff(jaw).min() > -0.1 and np.diff(jaw).max() < 0.13  # comes to rest slowly, and opens where it is heard
+    assert not jaw[: round(1.2 * 30)][middle.start :].any(), "not long before"
     unknown = replace(animation, alignment=replace(animation.alignment, source="uniform"))
     assert (finish(unknown).controls[:, CONTROL_INDEX["jawOpen"]] == np.float32(0.35)).all()
 

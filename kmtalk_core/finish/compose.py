@@ -21,7 +21,8 @@ from .head import head_motion
 from .rhythm import find_rhythm
 from .upper_face import upper_face
 
-STILL = 0.3  # s before and after speech in which the mouth gets ready and comes to rest; beyond, no noise moves it
+# Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it.
+READY, STILL = 0.14, 0.3  # s
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
@@ -53,7 +54,8 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     rhythm = find_rhythm(alignment, unfinished.prosody, animation.feature_rate)
     name, strength = layers.expression, layers.expression_strength
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
-    moving = freedom(times, find_rests(alignment, ramp=STILL), alignment).astype(np.float32)
+    rests = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in find_rests(alignment, ramp=STILL)]
+    moving = freedom(times, rests, alignment).astype(np.float32)
     out[:, _SPEECH] = slide(unfinished.speech, animation.fps, sliders) * moving[:, None]
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
