@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,29 +36,20 @@ PROGRAM = "blender -b FILE --command kmtalk"
 def main(arguments: Sequence[str]) -> int:
     """Run one command on the file that Blender has opened; returns the exit status."""
     from kmtalk_core.command.display import Display
-    from kmtalk_core.command.endings import unforeseen
+    from kmtalk_core.command.endings import ending
 
     given = list(arguments)
-    progress = Display("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
+    progress = Display.wanted(given)
     try:
         options = build_parser().parse_args(given, argparse.Namespace(given=given))
         return int(options.run(options, progress) or 0)
-    except InputError as error:
-        progress.error(str(error))
-        return 2
-    except KMTalkError as error:
-        progress.error(str(error))
-        return 1
     except OSError as error:
         progress.error(storage_trouble(error))
         return 1
     except SystemExit as leave:  # argparse after --help
         return int(leave.code or 0)
-    except KeyboardInterrupt:
-        progress.error("interrupted; nothing was written.")
-        return 1
-    except Exception as error:
-        return unforeseen(error, progress)
+    except (Exception, KeyboardInterrupt) as error:
+        return ending(error, progress)
     finally:
         current.stop()
 

@@ -13,19 +13,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..errors import InputError, KMTalkError
+from ..errors import InputError
 from ..settings import BACKENDS, WHISPER_DEVICES, KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
 from ..threads import one_thread
 from .arguments import Parser, add_command, add_setting, converter
 from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
 from .display import Display
-from .endings import unforeseen
+from .endings import ending
 from .outputs import check_output
 
 if TYPE_CHECKING:
@@ -376,8 +375,7 @@ def describe(animation: Animation | VertexAnimation) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Wrong options are told as JSON too.
-    progress = Display("json" if "--progress=json" in given or ("--progress", "json") in pairwise(given) else "auto")
+    progress = Display.wanted(given)
     if arguments is None:
         one_thread()
         # Farms end jobs with SIGTERM, closed terminals with SIGHUP: unwind, so that no half-written file stays.
@@ -388,17 +386,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(given)
         progress = Display(options.progress)
         return int(options.run(options, progress))
-    except InputError as error:
-        progress.error(str(error))
-        return 2
-    except KMTalkError as error:
-        progress.error(str(error))
-        return 1
     except OSError as error:
         progress.error(f"{error.filename or 'A file'} cannot be used ({error.strerror}); check path and free space.")
         return 1
-    except KeyboardInterrupt:
-        progress.error("interrupted; nothing was written.")
-        return 1
-    except Exception as error:
-        return unforeseen(error, progress)
+    except (Exception, KeyboardInterrupt) as error:
+        return ending(error, progress)

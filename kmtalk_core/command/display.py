@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 BAR_WIDTH = 30  # characters
@@ -22,6 +23,12 @@ class Display:
         self.bar = not self.json and sys.stderr.isatty()
         self.drawn_at = -math.inf
         self.told: dict[str, object] = {}
+
+    @classmethod
+    def wanted(cls, arguments: Sequence[str]) -> Display:
+        """The one that a command line asks for, before it is parsed: wrong options are told as JSON too."""
+        json_wanted = "--progress=json" in arguments or ("--progress", "json") in pairwise(arguments)
+        return cls("json" if json_wanted else "auto")
 
     def __call__(self, fraction: float, message: str) -> None:
         """Show `fraction` (0…1) and what is being done."""
