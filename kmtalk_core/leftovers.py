@@ -67,7 +67,7 @@ def machine() -> str:
 
 
 def process_lives(process: int) -> bool:
-    """Whether there is a process of this number on this machine."""
+    """Whether a process of this number is at work on this machine; one that ended but whose parent looks away is not."""
     if os.name == "nt":  # where os.kill would end it
         return _lives_on_windows(process)
     try:
@@ -76,7 +76,16 @@ def process_lives(process: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _has_ended(process)
+
+
+def _has_ended(process: int) -> bool:
+    """Whether the process is a zombie: in a container nobody may ever fetch the end of what lost its parent."""
+    try:
+        # The name before the state, in parentheses, may hold anything.
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"Z", b"X", b"x")
+    except (OSError, IndexError):
+        return False  # no such files on this system
 
 
 def _lives_on_windows(process: int) -> bool:

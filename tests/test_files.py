@@ -223,6 +223,18 @@ def test_processes_live_until_they_end():
     assert not process_lives(process.pid)
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_process_that_ended_is_dead_although_its_parent_looks_away(tmp_path):
+    made = "from pathlib import Path; from kmtalk_core import leftovers; print(leftovers.unfinished_name(Path('a.npz')))"
+    with subprocess.Popen([sys.executable, "-c", made], stdout=subprocess.PIPE, text=True) as process:
+        name = process.stdout.read().strip()  # it ends at the end of this, and nobody has waited for it yet
+        (tmp_path / name).write_text("")
+        until = time.monotonic() + 5
+        while process_lives(process.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert process.returncode is None and remove_leftovers(tmp_path) == 1
+
+
 def test_the_same_arrays_are_the_same_bytes(tmp_path):
     save_npz(ARRAYS, tmp_path / "a.npz")
     save_npz(ARRAYS, tmp_path / "b.npz")

@@ -71,6 +71,7 @@ def run_batch(
             run.work(lambda: pool_of(stop, workers, scheduler), unable or {})
             run.write_down()
             run.write_report()
+            clear(places)  # what a run that was killed just before was still dying with
         except BaseException as error:
             clear(places)  # what workers had in work when they were ended
             for write in (run.write_down, run.write_report):
