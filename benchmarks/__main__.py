@@ -146,6 +146,23 @@ def curves() -> Iterator[Row]:
     yield f"{len(names)} channels × {len(animation.times):,} frames into F-curves", f"{1000 * took:.0f} ms", "< 200 ms"
 
 
+def reduction() -> Iterator[Row]:
+    """Motion on every frame → few Bézier keys."""
+    from kmtalk_core.finish.reduced import reduced_curves
+
+    with speech(60) as (path, text):
+        animation = Animator().animate(load_sound(path), Request(transcript=text, fps=24.0))
+    moved = np.abs(animation.controls).max(0) > 1e-4
+    names = [name for name, moves in zip(animation.control_names, moved, strict=True) if moves]
+    took = median_time(lambda: reduced_curves(animation, names))
+    curves = reduced_curves(animation, names)
+    frames = np.arange(len(animation.times), dtype=float)
+    off = np.abs(np.stack([curve.at(frames) for curve in curves], 1) - animation.controls[:, moved]).max()
+    keys = np.mean([len(curve.points) for curve in curves]) / animation.times[-1]
+    yield f"60 s × {len(names)} channels into sparse curves", f"{took:.2f} s", "< 1 s"
+    yield "keys a second and channel, farthest from the motion", f"{keys:.1f}, {100 * off:.1f} %", "≤ 5, ≤ 1.5 %"
+
+
 def processor() -> Iterator[Row]:
     """CPU time, of all threads and kernel work, in seconds and as a multiple of what starting Python and its packages
     takes in the same run: seconds depend on the machine and on who else uses it, multiples hardly do."""
@@ -205,6 +222,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "completion": completion,
     "rig": rig,
     "curves": curves,
+    "reduction": reduction,
     "memory": memory,
     "enabling": enabling,
 }

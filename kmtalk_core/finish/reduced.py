@@ -1,0 +1,109 @@
+"""A result as few Bézier keys: what an animator would have drawn, and what takes little room elsewhere.
+
+Keys are the key motions, the first and last frame of every contact, and as few others as keep each control within
+TOLERANCE of the motion on every frame. A key motion is one of the controls that speech moves, where they move; blinks,
+gaze, brows and head have their own keys. What the user has edited is keyed on all controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..bezier import BezierCurve, fit_curves
+from ..motion import ON_FRAME, Animation
+from ..rig.controls import SPEECH_CONTROLS
+from ..rig.lip_line import PRESSING, LipLine
+from .contacts import LIPS, PARTING, contact_ramp, find_contacts, find_rests
+
+TOLERANCE = 0.015  # of a control
+OF_REACH = 0.5  # … or this share of how far a control moves at all
+HELD = 0.002  # … within a contact
+AT_REST = 0.004  # … of what opens the lips, while they rest
+STILL = TOLERANCE  # a control that moves less from the key motion before to the one after has no key there
+OPENING_MM = 1.0  # at 1 of a control that a closure depends on
+TOUCHING = (
+    "jawOpen", "jawForward", "mouthClose", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPucker",
+    "mouthRollLower",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A motion on every frame and key motion, as `bezier.fit_curves` takes it.
+
+    `positions` (n,) frames after the first one; `samples` (n, C); `tolerance` (n, C); `keyed` (n, C) bool, what is to
+    be a key; `key` (n,) the index of the key motion there, -1 for none.
+    """
+
+    positions: np.ndarray
+    samples: np.ndarray
+    tolerance: np.ndarray
+    keyed: np.ndarray
+    key: np.ndarray
+
+
+def reduced_curves(animation: Animation, controls: Sequence[str]) -> list[BezierCurve]:
+    """A curve over frames after the first one for each of `controls`, those of `animation`.
+
+    None is farther than TOLERANCE from the motion on any frame; key motions and contacts are exact.
+    """
+    sampled = sample_motion(animation, controls)
+    return fit_curves(sampled.positions, sampled.samples, sampled.tolerance, sampled.keyed)
+
+
+def sample_motion(animation: Animation, controls: Sequence[str]) -> Sampled:
+    """What curves of `controls` have to go through, and how near. Key motions beyond the frames are left out."""
+    columns = [animation.control_names.index(name) for name in controls]
+    frames, last = np.arange(len(animation.times), dtype=np.float64), len(animation.times) - 1
+    at_keys = animation.keys.times * animation.fps
+    at_keys = np.where(np.abs(at_keys - np.rint(at_keys)) < ON_FRAME, np.rint(at_keys), at_keys)
+    inside = np.flatnonzero((at_keys >= 0) & (at_keys <= last))
+    free = ~np.isin(frames, at_keys[inside])
+    positions = np.concatenate([frames[free], at_keys[inside]])
+    order = np.argsort(positions, kind="stable")
+    samples = np.concatenate([animation.controls[free], animation.keys.controls[inside]])[order][:, columns]
+    key = np.concatenate([np.full(free.sum(), -1), inside])[order]
+    reach = np.ptp(samples, axis=0)
+    tolerance = np.repeat(np.minimum(TOLERANCE, OF_REACH * reach)[None], len(positions), axis=0)
+    keyed = _keyed(samples, key, controls)
+    if animation.unfinished is not None:
+        keyed[(key >= 0) & animation.unfinished.edited[key]] = True
+    _hold_exactly(animation, positions[order] / animation.fps, controls, tolerance, keyed)
+    return Sampled(positions[order], samples, tolerance, keyed, key)
+
+
+def _keyed(samples: np.ndarray, key: np.ndarray, controls: Sequence[str]) -> np.ndarray:
+    """(n, C) bool: the key motions, of what speech moves, where it moves from the one before to the one after."""
+    out = np.zeros(samples.shape, bool)
+    rows = np.flatnonzero(key >= 0)
+    if not len(rows):
+        return out
+    bounds = np.concatenate([[0], rows, [len(samples) - 1]])
+    starts = bounds[:-1].clip(max=len(samples) - 2) if len(samples) > 1 else bounds[:-1]
+    high, low = (some.reduceat(samples, starts, axis=0) for some in (np.maximum, np.minimum))
+    high, low = np.maximum(high, samples[bounds[1:]]), np.minimum(low, samples[bounds[1:]])
+    moves = np.maximum(high[:-1], high[1:]) - np.minimum(low[:-1], low[1:]) > STILL
+    out[rows] = moves & np.isin(controls, SPEECH_CONTROLS)
+    return out
+
+
+def _hold_exactly(
+    animation: Animation, times: np.ndarray, controls: Sequence[str], tolerance: np.ndarray, keyed: np.ndarray
+) -> None:
+    """Key the first and the last frame of every contact, in place, and allow next to nothing in between."""
+    lips = animation.lip_line or LipLine()
+    opening = [name for name, mm in lips.opening.items() if abs(mm) >= OPENING_MM]
+    closing, touching = np.isin(controls, [*opening, *PRESSING, *PARTING]), np.isin(controls, TOUCHING)
+    offset, ramp = animation.sliders.offset, contact_ramp(animation.sliders)
+    for contact in find_contacts(animation.alignment, animation.times, offset, ramp):
+        here = np.flatnonzero((times >= contact.start - 1e-6) & (times <= contact.end + 1e-6))
+        if len(here):
+            which = closing if contact.kind == LIPS else touching
+            keyed[here[0], which] = keyed[here[-1], which] = True
+            tolerance[np.ix_(here, which)] = np.minimum(tolerance[np.ix_(here, which)], HELD)
+    for rest in find_rests(animation.alignment, offset, ramp):
+        here = np.flatnonzero((times >= rest.start) & (times <= rest.end))
+        tolerance[np.ix_(here, closing)] = np.minimum(tolerance[np.ix_(here, closing)], AT_REST)
