@@ -67,7 +67,7 @@ def machine() -> str:
 
 
 def process_lives(process: int) -> bool:
-    """Whether a process of this number is at work on this machine; one that ended but whose parent looks away is not."""
+    """Whether a process of this number is at work on this machine; one that ended, its parent looking away, is not."""
     if os.name == "nt":  # where os.kill would end it
         return _lives_on_windows(process)
     try:

@@ -225,7 +225,7 @@ def test_processes_live_until_they_end():
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 def test_a_process_that_ended_is_dead_although_its_parent_looks_away(tmp_path):
-    made = "from pathlib import Path; from kmtalk_core import leftovers; print(leftovers.unfinished_name(Path('a.npz')))"
+    made = "import pathlib, kmtalk_core.leftovers as l; print(l.unfinished_name(pathlib.Path('a.npz')))"
     with subprocess.Popen([sys.executable, "-c", made], stdout=subprocess.PIPE, text=True) as process:
         name = process.stdout.read().strip()  # it ends at the end of this, and nobody has waited for it yet
         (tmp_path / name).write_text("")
