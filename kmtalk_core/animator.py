@@ -23,7 +23,6 @@ from .finish.contacts import seal_lips
 from .finish.salience import telling_frames
 from .finish.splice import spliced
 from .localization import localize
-from .localization.corrections import corrected
 from .localization.keys import KeyInstants, key_instants
 from .localization.unheard import unheard_voice
 from .motion import Animation, KeyMotions, Unfinished, frame_times
@@ -258,6 +257,8 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
         found = replace(found, warnings=tuple(dict.fromkeys((*found.warnings, *told))))
     if not request.corrections:
         return found
+    from .localization.corrections import corrected
+
     return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, request.language)
 
 

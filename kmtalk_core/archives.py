@@ -17,7 +17,7 @@ import numpy as np
 
 ALWAYS = 512 * 1024**2  # bytes that any file may unpack to …
 RATIO = 50  # … or so many times its own size: motion shrinks to a tenth at best, a zip bomb to a thousandth
-PIECE = 16 * 1024**2  # bytes that are unpacked at once
+PIECE = 256 * 1024  # bytes that are unpacked at once: they stay in the processor's cache
 BROKEN = (
     OSError, ValueError, TypeError, EOFError, KeyError, AttributeError, RuntimeError, SyntaxError, MemoryError,
     OverflowError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
@@ -60,13 +60,13 @@ def _array(stream: IO[bytes], most: int) -> np.ndarray:
         raise ValueError
     if max(size, count) > most:
         raise Unreadable(f"it would unpack to {size / 1e9:.1f} GB, far more than such a file can hold")
-    data = bytearray(size)
-    view, at = memoryview(data), 0
+    data = np.empty(size, np.uint8)
+    at = 0
     while at < size:
         piece = stream.read(min(PIECE, size - at))
         if not piece:
             raise EOFError
-        view[at : at + len(piece)] = piece
+        data[at : at + len(piece)] = np.frombuffer(piece, np.uint8)
         at += len(piece)
     if not size:
         return np.zeros(shape, kind)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from .localization.corrections import Correction
 from .localization.tools import Tools
 from .phones import Alignment
 from .rig.lip_line import LipLine
 from .settings import Layers, Settings, Sliders, part_of
+
+if TYPE_CHECKING:
+    from .localization.corrections import Correction  # loads what aligns texts
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,21 @@ def test_phrases_end_at_pauses_and_questions_rise():
     prosody = np.zeros((201, 3))
     prosody[155:200, 2] = np.linspace(0, 12, 45)
     rhythm = find_rhythm(Alignment(phones, (), 4.0, "test"), prosody, 50.0)
-    assert [(p.start, p.end, p.rising) for p in rhythm.phrases] == [(0, 1.5, False), (2.0, 3.5, True)]
+    assert [(p.start, p.end, p.rising) for p in rhythm.phrases] == [(0, 1.5, 0.0), (2.0, 3.5, 1.0)]
+
+
+def test_a_hair_more_of_pitch_or_length_decides_about_no_gesture():
+    def rising(semitones, length):
+        phones = (Phone("AA", 0, length), Phone(SILENCE, length, 4.0))
+        prosody = np.zeros((201, 3))
+        last = round(50 * length)
+        prosody[last - 18 : last, 2] = np.linspace(0, semitones, 18)
+        return find_rhythm(Alignment(phones, (), 4.0, "test"), prosody, 50.0).phrases[0].rising
+
+    risen = [rising(semitones, 2.0) for semitones in np.arange(0, 12, 0.25)]
+    assert risen[0] == 0.0 and risen[-1] == 1.0 and max(np.diff(risen)) < 0.25
+    longer = [rising(12.0, length) for length in np.arange(0.4, 2.0, 0.02)]
+    assert longer[0] == 0.0 and longer[-1] == 1.0 and max(np.diff(longer)) < 0.25
 
 
 def test_without_phones_the_loud_moments_are_accents():

@@ -114,7 +114,7 @@ def _phrase_ends(angles: np.ndarray, times: np.ndarray, rhythm: Rhythm, rng: np.
         held = _step((t - phrase.start) / 0.25) * _step((phrase.end + 0.35 - t) / 0.3)
         scale = min(length / 1.5, 1.0)
         angles[here, 0] += FALL_DEG * scale * _soft(fall) * held
-        end = QUESTION_DEG if phrase.rising else CLOSING_NOD_DEG
+        end = CLOSING_NOD_DEG + phrase.rising * (QUESTION_DEG - CLOSING_NOD_DEG)
         angles[here, 0] += end * size * scale * _gauss(t - phrase.end, 0.22)
         angles[here, 2] += TILT_DEG * tilt * scale * _gauss(t - phrase.end, 0.4)
 

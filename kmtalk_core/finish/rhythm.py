@@ -21,7 +21,7 @@ WEIGHTS = {"loudness": 1.2, "stress": 0.6, "length": 0.5, "pitch": 0.3, "movemen
 FUNCTION_WORD = 0.8  # standard deviations that an English function word must stand out further
 SYLLABLE = 0.2  # s, of a sound without known phones
 FINAL = 0.35  # s at the end of a phrase whose pitch tells a question
-QUESTION = 3.0  # semitones that the pitch rises there
+QUESTION = 2.0, 3.0  # semitones that the pitch rises there: less is none, more is a whole one
 
 # Words of the closed classes, which speakers of English seldom accent.
 _FUNCTION = """
@@ -34,11 +34,14 @@ FUNCTION_WORDS = frozenset(_FUNCTION.split())
 
 @dataclass(frozen=True)
 class Phrase:
-    """A stretch of speech between two pauses, in s; `rising`: its pitch ends high, as a question's does."""
+    """A stretch of speech between two pauses, in s; `rising` 0…1: how far its pitch ends high, as a question's does.
+
+    It is a degree, so that a hair more or less of pitch or length does not decide about a gesture.
+    """
 
     start: float
     end: float
-    rising: bool
+    rising: float
 
 
 @dataclass(frozen=True)
@@ -177,13 +180,15 @@ def _loud_syllables(loudness: np.ndarray, rate: float) -> np.ndarray:
     return np.stack([top / rate - SYLLABLE / 4, top / rate + SYLLABLE / 4], axis=1).clip(0).reshape(-1, 2)
 
 
-def _rises(pitch: np.ndarray, rate: float, start: float, end: float) -> bool:
-    if end - start < 2 * FINAL:
-        return False
+def _rises(pitch: np.ndarray, rate: float, start: float, end: float) -> float:
+    long_enough = np.clip((end - start) / FINAL - 1.5, 0.0, 1.0)
     low, high = index_at(end - FINAL, rate), min(index_at(end, rate), len(pitch))
     tail = pitch[max(low, 0) : high]
-    if len(tail) < 4:
-        return False
+    if len(tail) < 4 or not long_enough:
+        return 0.0
     part = max(len(tail) // 3, 1)
     before = pitch[max(index_at(start, rate), 0) : max(low, 1)]
-    return bool(tail[-part:].mean() - tail[:part].mean() > QUESTION and tail[-part:].mean() > np.median(before))
+    ends = tail[-part:].mean()
+    risen = (ends - tail[:part].mean() - QUESTION[0]) / (QUESTION[1] - QUESTION[0])
+    above = (ends - np.median(before)) / QUESTION[0] + 0.5
+    return float(long_enough * np.clip(risen, 0.0, 1.0) * np.clip(above, 0.0, 1.0))

@@ -139,7 +139,7 @@ def _brows(out: np.ndarray, times: np.ndarray, rhythm: Rhythm, rng: np.random.Ge
     for phrase in rhythm.phrases:
         if phrase.rising:
             here = _around(times, phrase.end - 1.0, phrase.end + 1.0)
-            move = QUESTION_BROWS * _bump(times[here], phrase.end - 0.1, 0.35, 0.3, 0.4)
+            move = QUESTION_BROWS * phrase.rising * _bump(times[here], phrase.end - 0.1, 0.35, 0.3, 0.4)
             for name, share in (("browInnerUp", 0.8), ("browOuterUpLeft", 1.0), ("browOuterUpRight", 0.95)):
                 out[here, _COLUMN[name]] += share * move
 

@@ -16,9 +16,7 @@ from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alig
 from ..progress import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
-from .g2p import pronunciations
 from .laughter import without_laughter
-from .text import spoken_text
 
 if TYPE_CHECKING:
     from .child import Progress
@@ -91,6 +89,9 @@ class Script:
 
 def english_script(transcript: str) -> Script:
     """An English transcript as words and their pronunciations."""
+    from .g2p import pronunciations  # takes a while to load, and many sounds come without a text
+    from .text import spoken_text
+
     written = spoken_text(transcript).words
     spoken = []
     for index, word in enumerate(written):

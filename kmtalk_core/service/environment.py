@@ -35,7 +35,8 @@ SYSTEM = platform.system()
 # Made by tools/environment_lock.py. Its part "speech" has faster-whisper, for openai-whisper has no wheels, and some
 # computers cannot build them.
 LOCK = Path(__file__).resolve().parents[1] / "assets" / "environment.lock"
-TORCH = "torch==2.13.0"  # has another checksum for each graphics card; the index that it comes from answers for it
+# As in LOCK. An index of torch's own has other builds of it, for whose checksums that index answers.
+TORCH = "torch==2.13.0"
 SPACE = {"cuda": 9, "rocm": 18, "mps": 2, "cpu": 2}  # GB, with what pip unpacks on the way
 SPACE_FOR_SPEECH = 1  # GB
 PAUSE = 0.05  # s that are spent between two pieces of news
@@ -191,12 +192,12 @@ def _steps(plan: Plan) -> list[tuple[str, str, float, list[str]]]:
         python, "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
         "--no-warn-script-location", "--cache-dir", str(Path(plan.folder) / "downloads"),
     ]  # fmt: skip
-    builds = ["--index-url", plan.torch_index] if plan.torch_index else index
+    builds = ["--index-url", plan.torch_index, TORCH] if plan.torch_index else [*index, *_locked(plan, "torch")]
     steps = [
         ("venv", "making the environment", 0.0, [plan.python, "-I", "-m", "venv", str(Path(plan.folder) / "python")]),
         ("pip", "bringing pip up to date", 0.03, [*install, *index, *_locked(plan, "pip")]),
         ("packages", "installing KMTalk's packages", 0.05, [*install, *index, *_locked(plan, "core")]),
-        ("torch", f"installing torch for {plan.device}", 0.2, [*install, *builds, "--progress-bar", "raw", TORCH]),
+        ("torch", f"installing torch for {plan.device}", 0.2, [*install, "--progress-bar", "raw", *builds]),
     ]
     if plan.speech:
         steps.append(("speech", "installing Whisper", 0.8, [*install, *index, *_locked(plan, "speech")]))
