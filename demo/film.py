@@ -1,4 +1,4 @@
-"""The film: the whole speech from two sides, then one key motion edited, before and after side by side."""
+"""The film: the whole speech from two sides; then, at least as long, one key motion edited, before and after."""
 
 from __future__ import annotations
 
@@ -62,11 +62,13 @@ def moments(animation: Animation, edit: Edit | None) -> list[Moment]:
     a, b = edit.value
     told = f"One key motion edited, {edit.control} from {a:.2f} to {b:.2f}: Re-run Completion fits the motion around it"
     film += [compare(key, None, told)] * round(STILL * fps)
-    start, stop = passage(animation, edit)
-    film += [compare(f, f) for f in range(start, stop)]
+    played = [compare(f, f) for f in range(*passage(animation, edit))]
     around = round(SLOW_AROUND * fps)
     first, final = max(edit.frames.start - around, 0), min(edit.frames.stop + around, last)
-    film += [compare(first + k / SLOWER, None, "Slow motion") for k in range((final - first) * SLOWER + 1)]
+    slowly = [compare(first + k / SLOWER, None, "Slow motion") for k in range((final - first) * SLOWER + 1)]
+    film += played + slowly
+    while len(film) < 2 * count:  # what the product is about gets half of the film
+        film += played + slowly
     return film
 
 
