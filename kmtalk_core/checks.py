@@ -66,6 +66,10 @@ SOMETIMES: Mapping[str, Kind] = {
     "generated_free": Kind("f", "gC", -STRONG, STRONG),
     "generated_key_times": Kind("f", "k", *TIME),
     "generated_key_controls": Kind("f", "kC", -STRONG, STRONG),
+    "target_family": Kind("U", ""),
+    "target_names": Kind("U", "n"),
+    "targets": Kind("f", "Tn", -STRONG, STRONG),
+    "key_targets": Kind("f", "mn", -STRONG, STRONG),
     "vertices": Kind("f", "TV3"),
     "faces": Kind("iu", "F3", 0),
     "template": Kind("f", "V3"),
@@ -76,6 +80,7 @@ SOMETIMES: Mapping[str, Kind] = {
 # Where one is, the others are; of results in vertex space, the second row instead of the one before.
 TOGETHER = (
     ("speech", "contact_frames", "contact_free", "key_edited", "prosody", "settings"),
+    ("target_family", "target_names", "targets", "key_targets"),
     ("vertices", "faces"),
     ("template", "key_vertices", "transform"),
 )

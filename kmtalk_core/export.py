@@ -14,6 +14,7 @@ import numpy as np
 from .errors import InputError
 from .files import written_whole
 from .motion import Animation, VertexAnimation
+from .rig.controls import EYE_LOOK_DEG, HEAD_DEG
 
 Result = Animation | VertexAnimation
 
@@ -54,8 +55,13 @@ def exporter_for(path: Path) -> Callable[[Result, Path], None]:
 
 
 def write_csv(animation: Result, path: Path) -> None:
-    """One row a frame: frame, time in seconds, 1 where a key motion is nearest to it, then every control."""
+    """One row a frame: frame, time in seconds, 1 where a key motion is nearest to it, then every control.
+
+    Of a result for another family, its shapes instead of the controls.
+    """
     names, controls, _ = controls_of(animation)
+    if isinstance(animation, Animation) and animation.targets is not None:
+        names, controls = animation.targets.names, animation.targets.weights
     key_frames = set(animation.key_frames.tolist())
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
@@ -67,11 +73,13 @@ def write_csv(animation: Result, path: Path) -> None:
 def write_live_link_csv(animation: Result, path: Path) -> None:
     """A recording as Epic's Live Link Face app writes it, which Unreal Engine and MetaHuman tools import.
 
-    Head and eye rotations are 0; the .csv and .json formats hold the head's. The tongue extras have no column.
+    Rotations are in radians, as ARKit's: yaw to the person's left, pitch down, roll towards the person's right. The
+    tongue extras have no column.
     """
     names_of_columns, controls, _ = controls_of(animation)
     if not names_of_columns:
         raise InputError("The result moves vertices and has no controls; export it as .mdd or .pc2.")
+    turned = rotations(names_of_columns, controls)
     index = {name: column for column, name in enumerate(names_of_columns)}
     columns = [index.get(name) for name in LIVE_LINK_CONTROLS]
     frames_per_second = max(1, round(animation.fps))
@@ -79,11 +87,27 @@ def write_live_link_csv(animation: Result, path: Path) -> None:
         rows = csv.writer(file)
         names = [name[0].upper() + name[1:] for name in LIVE_LINK_CONTROLS]
         rows.writerow(["Timecode", "BlendShapeCount", *names, *LIVE_LINK_ROTATIONS])
-        for frame, pose in enumerate(controls):
+        for frame, (pose, turns) in enumerate(zip(controls, turned, strict=True)):
             second, part = divmod(frame, frames_per_second)
             timecode = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}:{part:02}.000"
             values = [f"{pose[column]:.6f}" if column is not None else "0" for column in columns]
-            rows.writerow([timecode, len(names) + len(LIVE_LINK_ROTATIONS), *values, *["0"] * len(LIVE_LINK_ROTATIONS)])
+            values += [f"{turn:.6f}" for turn in turns]
+            rows.writerow([timecode, len(names) + len(LIVE_LINK_ROTATIONS), *values])
+
+
+def rotations(names: tuple[str, ...], controls: np.ndarray) -> np.ndarray:
+    """(T, 9) radians of LIVE_LINK_ROTATIONS for the controls (T, C)."""
+
+    def of(name: str) -> np.ndarray:
+        return controls[:, names.index(name)].astype(np.float64) if name in names else np.zeros(len(controls))
+
+    head = [of("headYaw") * HEAD_DEG, of("headPitch") * HEAD_DEG, -of("headRoll") * HEAD_DEG]
+    eyes = []
+    for side, outwards in (("Left", 1.0), ("Right", -1.0)):
+        out, inward = (of(f"eyeLook{way}{side}") * EYE_LOOK_DEG[way] for way in ("Out", "In"))
+        down, up = (of(f"eyeLook{way}{side}") * EYE_LOOK_DEG[way] for way in ("Down", "Up"))
+        eyes += [outwards * (out - inward), down - up, np.zeros(len(controls))]
+    return np.radians(np.stack([*head, *eyes], axis=1)) + 0.0
 
 
 def write_json(animation: Result, path: Path) -> None:
@@ -111,6 +135,13 @@ def write_json(animation: Result, path: Path) -> None:
         "model": animation.model,
         "origin": animation.origin and asdict(animation.origin),
     }
+    if isinstance(animation, Animation) and (targets := animation.targets) is not None:
+        data["target"] = {
+            "family": json.loads(targets.family)["family"],
+            "names": list(targets.names),
+            "weights": rounded(targets.weights),
+            "key_weights": rounded(targets.key_weights),
+        }
     path.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
@@ -154,6 +185,19 @@ def vertices_of(animation: Result) -> np.ndarray:
     return animation.vertices
 
 
+def with_controls(name: str) -> Callable[[Result, Path], None]:
+    """The writer `name` of `retarget.formats`, for results that have controls."""
+
+    def write(animation: Result, path: Path) -> None:
+        from .retarget import formats
+
+        if not isinstance(animation, Animation):
+            raise InputError("The result moves vertices and has no controls; export it as .mdd or .pc2.")
+        getattr(formats, name)(animation, path)
+
+    return write
+
+
 EXPORTERS: dict[str, Callable[[Result, Path], None]] = {
     ".csv": write_csv,
     ".livelink.csv": write_live_link_csv,
@@ -162,4 +206,9 @@ EXPORTERS: dict[str, Callable[[Result, Path], None]] = {
     ".srt": write_alignment,
     ".mdd": write_mdd,
     ".pc2": write_pc2,
+    ".anim": with_controls("write_unity"),
+    ".vrma": with_controls("write_vrma"),
+    ".dat": with_controls("write_moho"),
+    ".tsv": with_controls("write_rhubarb_tsv"),
+    ".rhubarb.json": with_controls("write_rhubarb_json"),
 }

@@ -85,6 +85,19 @@ class Unfinished:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """A result as the shapes of a family move: `weights` (T, n) and `key_weights` (m, n) float32 of the shapes `names`.
+
+    `family` is the family's own file (`retarget.families.as_data` as JSON), so that the motion can be worn again.
+    """
+
+    family: str
+    names: tuple[str, ...]
+    weights: np.ndarray
+    key_weights: np.ndarray
+
+
+@dataclass(frozen=True)
 class Animation:
     """A whole result in control space.
 
@@ -92,7 +105,8 @@ class Animation:
     over the same controls; `alignment` the phones and words they came from. `features` (N, d) float16 are the audio
     features at `feature_rate` Hz that completion needs when it runs again without the sound; the first of them is
     `feature_lead` s before the sound. `sliders` and `layers` are how it was finished, `lip_line` is that of the head it
-    was finished for (None: the rig's). `vertices` (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any.
+    was finished for (None: the rig's). `vertices` (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any;
+    `targets`: the shapes of another family that do, if any.
     `unfinished` and `origin` are None where the result comes from elsewhere.
     """
 
@@ -113,6 +127,7 @@ class Animation:
     feature_lead: float = 0.0
     vertices: np.ndarray | None = None
     faces: np.ndarray | None = None
+    targets: Targets | None = None
     origin: Origin | None = None
 
     @property

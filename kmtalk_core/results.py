@@ -15,7 +15,7 @@ from .archives import parsed
 from .checks import FINISHED, FINISHED_AND_EDITED, NAMES, Misfit, check_arrays, check_some
 from .errors import InputError, KMTalkError
 from .files import load_npz, save_npz
-from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Unfinished, VertexAnimation
+from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Targets, Unfinished, VertexAnimation
 from .origin import Origin
 from .phones import PHONES, Alignment, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
@@ -223,6 +223,13 @@ def _controls_of(animation: Animation) -> Arrays:
                 "generated_key_times": generated.keys.times.astype(np.float64),
                 "generated_key_controls": generated.keys.controls.astype(np.float32),
             }
+    if animation.targets is not None:
+        arrays |= {
+            "target_family": np.array(animation.targets.family),
+            "target_names": np.array(animation.targets.names, dtype=str),
+            "targets": animation.targets.weights.astype(np.float32, copy=False),
+            "key_targets": animation.targets.key_weights.astype(np.float32, copy=False),
+        }
     if animation.vertices is not None and animation.faces is not None:
         arrays |= _mesh(animation.vertices, animation.faces)
     return arrays
@@ -272,6 +279,11 @@ def _animation(z: Mapping[str, np.ndarray]) -> Animation:
         feature_lead=float(z.get("feature_lead", 0.0)),
         vertices=z.get("vertices"),
         faces=z.get("faces"),
+        targets=Targets(
+            str(z["target_family"]), tuple(str(n) for n in z["target_names"]), z["targets"], z["key_targets"]
+        )
+        if "targets" in z
+        else None,
         origin=_origin(z),
     )
 

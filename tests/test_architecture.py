@@ -153,6 +153,7 @@ def test_every_asset_of_others_is_attributed():
         "kmtalk_compact.npz",
         "model_card.md",
         "demo_head.npz",
+        "lip_motion.npz",
         "sample_speech.txt",
         "NOTICE",
         "__init__.py",

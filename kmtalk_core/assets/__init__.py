@@ -5,4 +5,6 @@ from pathlib import Path
 ASSETS = Path(__file__).parent
 COMPACT_CHECKPOINT = ASSETS / "kmtalk_compact.npz"
 DEMO_HEAD = ASSETS / "demo_head.npz"
+FAMILIES = ASSETS / "families"  # of shape keys, see retarget.families
+LIP_MOTION = ASSETS / "lip_motion.npz"  # of the demo head, see retarget.reference
 SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt beside it

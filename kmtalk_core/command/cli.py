@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..localization.tools import Tools
     from ..motion import Animation, VertexAnimation
     from ..request import Request
+    from ..retarget.families import Family
     from ..vertex_animator import VertexAnimator
 
 
@@ -65,6 +66,11 @@ def build_parser() -> Parser:
         sub.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the networks (default: auto)")
         sub.add_argument("--checkpoint", type=Path, metavar="F", help="own weights instead of the shipped ones")
 
+    def add_target(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--target", metavar="FAMILY", help="curves for the shapes of arkit, oculus, vrm1, … or a mapping.json, too"
+        )
+
     def add_out(sub: argparse.ArgumentParser, metavar: str) -> None:
         sub.add_argument("--out", type=Path, required=True, metavar=metavar, help="file to write")
 
@@ -80,6 +86,7 @@ def build_parser() -> Parser:
     add_setting(sub, fps)
     for setting in settings_of(KeySettings, Sliders, Layers):
         add_setting(sub, setting)
+    add_target(sub)
     add_model(sub)
     add_out(sub, "OUT.npz")
 
@@ -107,7 +114,8 @@ def build_parser() -> Parser:
 
     sub = command("export", "convert a result to another format", export)
     sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
-    add_out(sub, "F.(csv|livelink.csv|json|TextGrid|srt|mdd|pc2)")
+    add_target(sub)
+    add_out(sub, "F.(csv|livelink.csv|json|TextGrid|srt|mdd|pc2|anim|vrma|dat|tsv|rhubarb.json)")
 
     add_batch_options(command("batch", "animate every line of a manifest", batch))
 
@@ -125,10 +133,13 @@ def animate(options: argparse.Namespace, progress: Display) -> int:
     from ..results import save_animation
     from .heads import load_head, with_vertices
 
+    family = read_target(options)
     sound = load_sound(options.audio)
     request = make_request(options, sound)
     animator = make_animator(options)
     if not isinstance(animator, Animator):
+        if family is not None:
+            raise InputError("A checkpoint at paper scale moves vertices and has no shapes; leave out --target.")
         return animate_vertices(options, animator, sound, request, progress)
     head = load_head(options.mesh) if options.vertices else None  # before the long work, so that errors come at once
     animation = animator.animate(sound, request, progress.span(0, 0.8 if head else 0.95))
@@ -136,6 +147,10 @@ def animate(options: argparse.Namespace, progress: Display) -> int:
         animation = with_vertices(animation, head, progress.span(0.8, 0.95))
     elif options.mesh is not None:
         progress.warning(f"{options.mesh} was not used; add --vertices to store its motion.")
+    if family is not None:
+        from ..retarget.wear import in_family
+
+        animation = in_family(animation, family)
     progress(0.95, "writing")
     save_animation(animation, options.out)
     progress.warnings(sound.warnings, animation.alignment.warnings)
@@ -208,6 +223,10 @@ def complete(options: argparse.Namespace, progress: Display) -> int:
     animation = animator.complete(before, keys, progress.span(0, 0.8))
     # Vertices of the former motion would contradict the new controls.
     animation = replace(animation, vertices=None, faces=None)
+    if before.targets is not None:
+        from ..retarget.wear import again as worn_again
+
+        animation = worn_again(animation, before)
     if options.mesh is not None:
         animation = with_vertices(animation, load_head(options.mesh), progress.span(0.8, 0.95))
     elif before.vertices is not None:
@@ -270,7 +289,15 @@ def export(options: argparse.Namespace, progress: Display) -> int:
     from ..results import load_result
 
     exporter_for(options.out)
-    export_animation(load_result(options.result), options.out)
+    result, family = load_result(options.result), read_target(options)
+    if family is not None:
+        from ..motion import Animation
+        from ..retarget.wear import in_family
+
+        if not isinstance(result, Animation):
+            raise InputError(f"{options.result} moves vertices and has no controls; leave out --target.")
+        result = in_family(result, family)
+    export_animation(result, options.out)
     progress.done(options.out, "written")
     return 0
 
@@ -325,6 +352,15 @@ def read_tools(options: argparse.Namespace) -> Tools:
         whisper_device=options.whisper_device or tools.whisper_device,
         allow_download=options.allow_download or tools.allow_download,
     )
+
+
+def read_target(options: argparse.Namespace) -> Family | None:
+    """The family or mapping that --target names."""
+    if options.target is None:
+        return None
+    from ..retarget.families import find_family
+
+    return find_family(options.target)
 
 
 def make_animator(options: argparse.Namespace) -> Animator | VertexAnimator:

@@ -91,6 +91,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         unfinished=replace(animation.to_finish, free=free, edited=edited),
         vertices=None,
         faces=None,
+        targets=None,
     )
 
 

@@ -33,6 +33,8 @@ CONTROLS = ARKIT_CONTROLS + TONGUE_EXTRAS
 HEAD_CONTROLS = ("headPitch", "headYaw", "headRoll")
 HEAD_DEG = 10.0
 
+EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}  # that an eye turns by eyeLook… at 1
+
 ALL_CONTROLS = CONTROLS + HEAD_CONTROLS  # what an animation holds and a rig moves
 CONTROL_INDEX = {name: index for index, name in enumerate(ALL_CONTROLS)}
 LOWEST = tuple(-1.0 if name in HEAD_CONTROLS else 0.0 for name in ALL_CONTROLS)  # of each of ALL_CONTROLS

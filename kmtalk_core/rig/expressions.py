@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from ..easing import smoothstep
 from .anatomy import Anatomy, Eye, nearest_skin
-from .controls import CONTROL_INDEX
+from .controls import CONTROL_INDEX, EYE_LOOK_DEG
 from .frame import FACE_HEIGHT_MM
 from .surface import Biharmonic, face_normals, vertex_normals
 
@@ -31,7 +31,6 @@ ROLL_TO_TEETH = 0.6  # the mouthRollLower of f and v
 TUCK_MM = 2.6  # how far over the upper incisors' edge the lower lip then reaches
 TONGUE_RISE_MM = 15.0  # the tip at tongueTipUp 1
 TONGUE_THINS = 0.6  # share of the height of its front that tongueOut takes
-EYE_LOOK_DEG = {"Up": 25.0, "Down": 30.0, "In": 35.0, "Out": 35.0}
 BAG_SKIN_MM = 18.0  # how far behind the inner lips the mouth bag still moves with them
 LIP_DEPTH_MM = 12.0  # how far behind the inner lips these may touch
 CHEEK_MM = (8.0, 25.0)  # bag nearer to the outer skin than the first moves with it, beyond the second on its own

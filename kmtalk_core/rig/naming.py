@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from .controls import ALL_CONTROLS
+from .spelling import spelled, spellings
 
 
 def match_controls(shape_names: Iterable[str]) -> dict[str, str]:
     """Control → the name of the shape key that is this control, for every control that is found.
 
-    Understood: any case; words joined or split by `_`, `-`, `.` or blanks; `L`/`R` for `Left`/`Right`; a prefix
-    (`Face.jawOpen`, `head_jawOpen`, `blendShape1.jawOpen`). Where several fit, the plainest spelling wins.
+    Understood: any case; words joined or split by `_`, `-`, `.` or blanks; `L`/`R` for `Left`/`Right`, behind or in
+    front; a prefix (`Face.jawOpen`, `head_jawOpen`, `A25_Jaw_Open`). Where several fit, the plainest spelling wins.
     """
+    found = match_names(shape_names, _BY_SPELLING)
+    return {control: found[control] for control in ALL_CONTROLS if control in found}
+
+
+def match_names(shape_names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """What is known → the shape key that it is; `known`: spelling (`spelling.spelled`) → what it stands for."""
     found: dict[str, tuple[int, str]] = {}
     for name in shape_names:
-        words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
-        words = [{"l": "left", "r": "right"}.get(word.lower(), word.lower()) for word in words]
-        for start in range(len(words)):
-            control = _BY_SPELLING.get("".join(words[start:]))
-            if control is not None:
-                if control not in found or (start, name) < found[control]:
-                    found[control] = start, name
+        for plainness, spelling in enumerate(spellings(name)):
+            if (it := known.get(spelling)) is not None:
+                if it not in found or (plainness, name) < found[it]:
+                    found[it] = plainness, name
                 break
-    return {control: found[control][1] for control in ALL_CONTROLS if control in found}
+    return {it: name for it, (_, name) in found.items()}
 
 
-_BY_SPELLING = {control.lower(): control for control in ALL_CONTROLS}
+_BY_SPELLING = {spelled(control): control for control in ALL_CONTROLS}

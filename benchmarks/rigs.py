@@ -1,0 +1,85 @@
+"""How well each family of shape keys speaks: `python -m benchmarks.rigs`, on heads made in each family's own shapes.
+
+A family's head is the demo head (or FLAME's sample) whose shape keys are posed as the family's shapes are meant, so
+that what its shapes do is known and differs from our controls as the families themselves do. Its lips are found again
+from these shapes alone, as on a user's head. Blinks do not count for max_jump: lids are as quick as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from kmtalk_core.audio import load_sound
+from kmtalk_core.motion import Animation
+from kmtalk_core.request import Request
+from kmtalk_core.retarget.families import families
+from kmtalk_core.retarget.lips import find_lips
+from kmtalk_core.retarget.recognition import target_face
+from kmtalk_core.retarget.solver import Face, fitted, meant, worn
+from kmtalk_core.rig.articulation import Rig, build_rig
+from kmtalk_core.rig.controls import ALL_CONTROLS
+from kmtalk_core.rig.mesh import load_mesh
+
+from .clips import DEV, JudgedClip, load_clips
+from .measures import Observed, figures, observe
+from .stage import FPS, Motion, animator, default_head, landmark_rig, landmarks_of
+
+COLUMNS = ("bilabial", "labiodental", "open_auc", "round_auc", "aperture90", "jitter", "max_jump")
+ANY = "vrm1"  # for families whose contacts are made of their own shapes, a line is animated once
+
+
+@lru_cache(maxsize=64)
+def spoken(clip: JudgedClip, family: str, head: Path) -> Animation:
+    """The clip's animation with its text known, for the lips of a head in this family's shapes."""
+    return animator(None).animate(
+        load_sound(clip.path), Request(transcript=clip.text, fps=FPS, lip_line=face_of(family, head).lip_line)
+    )
+
+
+def performed(clip: JudgedClip, family: str, head: Path) -> tuple[Observed, float]:
+    """What a viewer sees of the clip on such a head, and the largest change of a shape's weight between two frames."""
+    face = face_of(family, head)
+    animation = spoken(clip, family if face.direct else ANY, head)
+    weights = worn(face, animation.controls, animation.control_names, FPS)
+    moving = landmarks_of(Motion(meant(face, weights).astype(np.float32), ALL_CONTROLS), head)
+    speech = [not t.lower().startswith("eye") and "blink" not in t.lower() for t in face.targets]
+    jump = float(np.abs(np.diff(weights[:, speech], axis=0)).max())
+    return observe(moving, landmark_rig(head)[0], FPS, clip.phones, clip.duration), jump
+
+
+@lru_cache(maxsize=4)
+def rig_of(head: Path) -> Rig:
+    return build_rig(load_mesh(head))
+
+
+@lru_cache(maxsize=64)
+def face_of(family: str, head: Path) -> Face:
+    """The face of a head in this family's shapes, its lips found from them alone."""
+    rig, face = rig_of(head), target_face(families()[family])
+    shapes = np.tensordot(face.looks, rig.shapes, axes=1)
+    opening = int(face.looks[:, ALL_CONTROLS.index("jawOpen")].argmax())
+    lips = find_lips(rig.neutral, shapes[opening])
+    return face if lips is None else fitted(face, lips.motion(shapes), float(lips.rest[2:5].mean()))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--family", action="append", choices=tuple(families()), help="only these (all)")
+    parser.add_argument("--clips", type=int, default=0, help="only so many clips (all)")
+    options = parser.parse_args()
+    clips = load_clips(DEV)[: options.clips or None]
+    print("| family | " + " | ".join(COLUMNS) + " |\n|---" + "|---" * len(COLUMNS) + "|", flush=True)
+    for name in options.family or families():
+        seen, jumps = zip(*(performed(clip, name, default_head()) for clip in clips), strict=True)
+        found = {**figures(seen), "max_jump": max(jumps)}
+        print(f"| {families()[name].title} | " + " | ".join(f"{found[c]:.2f}" for c in COLUMNS) + " |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
