@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import bpy
 
-from . import clips, compat, lipsync, removal, session
+from . import casting, clips, compat, lipsync, removal, scenes, session
 from . import follow as following
 from . import takes as _takes
 from .lipsync import Options, Outcome
+from .operators import options_of
 from .preferences import interpreter
-from .strip import choose_strip
+from .scenes import LineOutcome, SceneOutcome  # noqa: F401 (what `generate_scene` returns)
+from .strip import choose_strip, sound_strips
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,25 @@ def generate(
     """
     scene = scene or compat.sequencer_scene(bpy.context)
     return run(lipsync.generate(scene, choose_strip(scene, strip_name), obj, options or Options()))
+
+
+def generate_scene(
+    scene: bpy.types.Scene | None = None,
+    table: Mapping[str | int, bpy.types.Object | str | None] | None = None,
+    options: Options | None = None,
+) -> SceneOutcome:
+    """Animate every head of a scene with the sound strips that it says; what fails stops nothing and is in the result.
+
+    `table` says who says what: names of strips (with * and ? too) or numbers of channels, and an object, its name, or
+    None for nobody. What it does not name is found out as in the panel's *Scene* box: as chosen there, animated before,
+    by the strip's name, its channel's name, the other strips of its channel, or as there is one head alone. `options`
+    are for all strips; None: as the panel's settings and each strip's sliders say. Takes that somebody has edited stay;
+    where nothing would change, none is made.
+    """
+    scene = scene or compat.sequencer_scene(bpy.context)
+    said = casting.Table(dict(table or {}))
+    parts, unknown = casting.cast(scene, said), said.unknown(sound_strips(scene))
+    return run(scenes.generate_scene(scene, parts, lambda strip: options or options_of(bpy.context, strip), unknown))
 
 
 def complete(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None) -> Outcome:
@@ -83,7 +108,7 @@ def follow(scene: bpy.types.Scene | None = None) -> tuple[str, ...]:
     return following.follow(scene or compat.sequencer_scene(bpy.context))
 
 
-def run(steps: lipsync.Steps[Outcome]) -> Outcome:
+def run(steps: lipsync.Steps[T]) -> T:
     """Do the work now, and wait for it."""
     job = session.current.start(steps, *interpreter(bpy.context))
     try:

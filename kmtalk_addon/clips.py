@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -438,9 +439,9 @@ def _arrange(
     moved by hand."""
     data = keys.animation_data or keys.animation_data_create()
     kept = {**_Kept.of(keys), **(kept or {})}
-    for track, strip in [(t, s) for t, s in own_strips(keys) if not _is_own(t) and s.action in (without or ())]:
+    for track, strip in [(t, s) for t, s in _strips_apart(keys) if s.action in (without or ())]:
         track.strips.remove(strip)
-    apart = {s.action for t, s in own_strips(keys) if not _is_own(t)}  # on tracks of the user's: theirs to move
+    apart = {strip.action for _, strip in _strips_apart(keys)}
     actions = dict.fromkeys([*playing(keys), *also, *([bring] if bring is not None else [])])
     actions = [a for a in actions if a not in (without or ()) and a not in apart]
     fixed = {a for a in actions if a in kept and kept[a].by_hand and a not in (anew or ())}
@@ -527,6 +528,12 @@ def _is_own(track: bpy.types.NlaTrack) -> bool:
     return len(track.strips) > 0 and all(take_of(strip.action) is not None for strip in track.strips)
 
 
+def _strips_apart(keys: bpy.types.Key) -> list[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+    """The strips of lines on tracks of the user's, with these: they are theirs to move."""
+    tracks = [track for track in keys.animation_data.nla_tracks if not _is_own(track)]
+    return [(track, strip) for track in tracks for strip in track.strips if take_of(strip.action) is not None]
+
+
 def _levels(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, int]:
     """Which track each line belongs on, from below: above all that began before it and still play."""
     levels: dict[bpy.types.Action, int] = {}
@@ -539,11 +546,12 @@ def _levels(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, int]
 def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, _Laid]:
     """The strip of each line: its frames, and beside them as many to ease in and out as it wants and others leave."""
     laid = {}
+    starts, ends = sorted(lie.at for lie in lies.values()), sorted(lie.end for lie in lies.values())
     for action, lie in lies.items():
         ease = float(take_of(action).ease)
-        others = [other for a, other in lies.items() if a != action]
-        free_before = min((lie.at - other.end for other in others if other.end < lie.at), default=math.inf) - 1
-        free_after = min((other.at - lie.end for other in others if other.at > lie.end), default=math.inf) - 1
+        before, after = bisect_left(ends, lie.at), bisect_right(starts, lie.end)
+        free_before = lie.at - ends[before - 1] - 1 if before else math.inf
+        free_after = starts[after] - lie.end - 1 if after < len(starts) else math.inf
         before = max(0.0, min(ease, _half(free_before)))
         after = max(0.0, min(ease, free_after - _half(free_after) if free_after < math.inf else ease))
         hold = after if after > 0 else HELD if free_after < SAME else 0.0

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import bpy
 import numpy as np
 
-from kmtalk_core.errors import InputError, KMTalkError, storage_trouble
+from kmtalk_core.errors import InputError, storage_trouble
 
-from . import clips, compat, lipsync, live, operators, shape_keys, strip, takes
-from .job import Steps, core_folders, start_code
+from . import clips, compat, lipsync, live, scene_commands, strip, takes
+from .command_tools import check_blend, mesh_of, names, save, scene_of, work
+from .job import core_folders, start_code
 from .preferences import interpreter
 from .session import current
 
@@ -58,7 +59,6 @@ def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     from kmtalk_core.command import arguments
     from kmtalk_core.command.batch.command import add_options as add_batch_options
-    from kmtalk_core.settings import LineSettings, settings_of
 
     parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -67,20 +67,19 @@ def build_parser() -> argparse.ArgumentParser:
     def add_line(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--scene", metavar="NAME", help="the scene (the file's active one)")
         sub.add_argument("--strip", default="", metavar="NAME", help="the sound strip (the active or only one)")
-        sub.add_argument("--mesh", metavar="NAME", help="the head's object (the panel's mesh, else the active object)")
+        sub.add_argument(
+            "--head",
+            "--mesh",
+            dest="mesh",
+            metavar="NAME",
+            help="the head's object (the panel's mesh, else the active)",
+        )
 
     def add_out(sub: argparse.ArgumentParser, metavar: str, text: str) -> None:
         sub.add_argument("--out", type=Path, required=True, metavar=metavar, help=text)
 
-    sub = command("generate", "animate a head with a sound strip, as the panel's settings say", generate)
-    add_line(sub)
-    sub.add_argument("--all", action="store_true", help="with every sound strip, one after the other")
-    text = sub.add_mutually_exclusive_group()
-    text.add_argument("--transcript", metavar="TEXT", help="what is said (what the strip says)")
-    text.add_argument("--transcript-file", type=Path, metavar="F", help="text or subtitles with what is said")
-    sub.add_argument("--alignment", type=Path, metavar="F", help="phones or words with times: TextGrid, JSON, …")
-    for setting in settings_of(LineSettings):
-        arguments.add_setting(sub, setting, with_default=False)
+    sub = command("generate", "animate heads with sound strips, as the panel's settings say", scene_commands.generate)
+    scene_commands.add_generate_options(sub)
     add_out(sub, "F.blend", "where to save the file; it may be the opened one")
 
     sub = command("complete", "complete the motion again from the key motions as they are now", complete)
@@ -99,24 +98,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def generate(options: argparse.Namespace, progress: Display) -> int:
-    check_blend(options.out)
-    scene, obj = scene_and_mesh(options)
-    strips = strip.sound_strips(scene) if options.all else [strip.choose_strip(scene, options.strip)]
-    if not strips:
-        raise InputError("There is no sound strip in the scene; add one in the sequencer.")
-    outcomes = []
-    for place, chosen in enumerate(s.name for s in strips):
-        part = progress.span(0.95 * place / len(strips), 0.95 * (place + 1) / len(strips))
-        line = strip.choose_strip(scene, chosen)
-        outcomes.append(work(lipsync.generate(scene, line, obj, wishes(options, line)), part))
-    save(options.out, outcomes, progress)
-    return 0
-
-
 def complete(options: argparse.Namespace, progress: Display) -> int:
     check_blend(options.out)
-    save(options.out, [work(lipsync.complete(*animated_line(options)), progress.span(0, 0.95))], progress)
+    outcome = work(lipsync.complete(*animated_line(options)), progress.span(0, 0.95))
+    save(options.out, outcome.summary, outcome.warnings, progress)
     return 0
 
 
@@ -157,58 +142,15 @@ def batch(options: argparse.Namespace, progress: Display) -> int:
     return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def scene_and_mesh(options: argparse.Namespace) -> tuple[bpy.types.Scene, bpy.types.Object]:
-    """What --scene and --mesh name; raises InputError if there is no such thing."""
-    scene = compat.sequencer_scene(bpy.context)
-    if options.scene is not None and (scene := bpy.data.scenes.get(options.scene)) is None:
-        raise InputError(f"There is no scene {options.scene} in the file; the file has {names(bpy.data.scenes)}.")
-    if options.mesh is None:
-        return scene, shape_keys.check_mesh(scene.kmtalk.mesh or operators.chosen_mesh(bpy.context))
-    obj = bpy.data.objects.get(options.mesh)
-    if obj is None:
-        heads = [o for o in bpy.data.objects if o.type == "MESH"]
-        raise InputError(f"There is no object {options.mesh} in the file; its meshes are {names(heads)}.")
-    return scene, shape_keys.check_mesh(obj)
-
-
 def animated_line(options: argparse.Namespace) -> tuple[bpy.types.Scene, str, bpy.types.Object]:
     """The scene, the strip's name and the mesh of a line that has been animated; its strip may be gone."""
-    scene, obj = scene_and_mesh(options)
+    scene = scene_of(options)
+    obj = mesh_of(scene, options.mesh)
     lines = [clips.take_of(action) for action in takes.lines_on(obj.data.shape_keys)]
     ids = {found.kmtalk.id for found in strip.sound_strips(scene) if found.name == options.strip}
     if options.strip and lines and not any(t.name == options.strip or t.line_id in ids for t in lines):
         raise InputError(f"The strip {options.strip} has not been animated on {obj.name}; it has {names(lines)}.")
     return scene, options.strip, obj
-
-
-def names(things: Sequence[Any]) -> str:
-    """The names of some things of the file."""
-    listed = [thing.name for thing in things]
-    return ", ".join(listed[:5]) + (", …" if len(listed) > 5 else "") if listed else "none"
-
-
-def wishes(options: argparse.Namespace, line: Any) -> lipsync.Options:
-    """The panel's settings, over which the options that were given win."""
-    from kmtalk_core.localization.transcript import read_transcript
-
-    own = operators.options_of(bpy.context, line)
-    given = {name: value for name, value in vars(options).items() if value is not None and hasattr(own, name)}
-    if options.alignment is not None:
-        given["alignment"] = str(options.alignment.resolve())
-    if options.transcript_file is not None:
-        given["transcript"] = read_transcript(options.transcript_file)
-    return replace(own, **given)
-
-
-def work(steps: Steps[lipsync.Outcome], progress: Callable[[float, str], None]) -> lipsync.Outcome:
-    """Do the steps in the worker, and tell how far it is."""
-    job = current.start(steps, *interpreter(bpy.context))
-    try:
-        while not job.poll(timeout=0.05):
-            progress(current.fraction, current.message)
-        return job.result
-    finally:
-        current.finish(job)
 
 
 def as_shown(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> tuple[Animation, int]:
@@ -230,25 +172,6 @@ def positions(
         mesh.vertices.foreach_get("co", out[frame].ravel())
         tell((frame + 1) / count)
     return out
-
-
-def check_blend(path: Path) -> None:
-    """Notice an output that cannot be written before any work is done."""
-    from kmtalk_core.command.cli import check_output
-
-    check_output(path, ".blend")
-
-
-def save(path: Path, outcomes: Sequence[lipsync.Outcome], progress: Display) -> None:
-    """Save the file, and say what was done."""
-    progress(0.95, "saving")
-    target = path.resolve()
-    try:
-        bpy.ops.wm.save_as_mainfile(filepath=str(target), copy=target != Path(bpy.data.filepath))
-    except RuntimeError as error:
-        raise KMTalkError(f"{path} cannot be written ({str(error).strip()}); check path and free space.") from None
-    progress.warnings(*(outcome.warnings for outcome in outcomes))
-    progress.done(path, "; ".join(outcome.summary for outcome in outcomes))
 
 
 _handle: Any = None

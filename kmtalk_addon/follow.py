@@ -58,14 +58,14 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
                 lies[clip.action] = lie
         if lies:
             clips.move(obj.data.shape_keys, lies)
-        _tell(scene, obj)
+        tell(scene, obj)
     _note(scene)
     return tuple(dict.fromkeys(told))
 
 
-def settle(clip: Clip) -> None:
+def settle(clip: Clip, tell_of_others: bool = True) -> None:
     """Lay the line of `clip` where its strip plays it now, with its keyframes on the frames of the scene if they only
-    lie shifted."""
+    lie shifted. Without `tell_of_others`, what is to be known of the head's lines is left to `tell`."""
     line, strip = clip.line, clip.strip
     lie = None
     if strip is not None:
@@ -82,7 +82,8 @@ def settle(clip: Clip) -> None:
         clip.take.line = takes.as_json(line.moved_to(line.origin + shift))
         lie = Lie(lie.first + shift, lie.last + shift, lie.at)
     clips.lay(clip.keys, clip.action, lie)
-    _tell(clip.scene, clip.obj)
+    if tell_of_others:
+        tell(clip.scene, clip.obj)
     _note(clip.scene)
 
 
@@ -105,7 +106,7 @@ def standing(clip: Clip) -> list[str]:
     return told
 
 
-def _tell(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
+def tell(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     """Keep for the panel, which must not change anything, what is to be known of the lines of a head."""
     for clip in clips_on(scene, obj):
         told = "\n".join(standing(clip))

@@ -1,7 +1,8 @@
 """The child process that does the work, and a piece of work in it. Knows nothing of Blender.
 
 The work is a generator, `Steps`: it yields requests, is resumed when each is done, and returns what came of it. It
-changes the file only after its last request, so that cancelling at any moment leaves the file as it was.
+changes the file only after its last request, so that cancelling at any moment leaves the file as it was. A request that
+fails is raised where it was yielded; work that goes on all the same gets another worker if the first one is gone.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ SERVE = (
 SILENCE = 120.0  # s without a sign of life after which a worker hangs; it gives one every second, however busy it is
 
 Folders = tuple[Sequence[str], Sequence[str]]
+
+
+class WorkerGone(KMTalkError):
+    """The worker has ended, or hung and was ended."""
 
 
 def worker_command(python: str, core_folder: str, backend: str = "auto") -> list[str]:
@@ -140,14 +145,14 @@ class Worker:
         return self._requests
 
     def receive(self, timeout: float) -> Answer | None:
-        """The next answer, or None if there is none within `timeout` seconds; KMTalkError if the process has ended."""
+        """The next answer, or None if there is none within `timeout` seconds; WorkerGone if the process has ended."""
         try:
             answer = self._answers.get(timeout=timeout) if timeout else self._answers.get_nowait()
         except queue.Empty:
             return None
         if answer is None:
             self._answers.put(None)
-            raise KMTalkError(f"The KMTalk worker stopped unexpectedly ({self._last_words()}); please try again.")
+            raise WorkerGone(f"The KMTalk worker stopped unexpectedly ({self._last_words()}); please try again.")
         return answer
 
     def kill(self) -> None:
@@ -201,10 +206,19 @@ def _log_file() -> Any:
 
 
 class Job:
-    """Steps on their way. `poll` it from a timer, or `wait` for it; both finish in the same way."""
+    """Steps on their way. `poll` it from a timer, or `wait` for it; both finish in the same way.
 
-    def __init__(self, steps: Steps[T], worker: Worker, on_progress: Callable[[float, str], None]) -> None:
-        self._steps, self._worker, self._on_progress = steps, worker, on_progress
+    `another` gives a worker in place of one that is gone.
+    """
+
+    def __init__(
+        self,
+        steps: Steps[T],
+        worker: Worker,
+        on_progress: Callable[[float, str], None],
+        another: Callable[[], Worker] | None = None,
+    ) -> None:
+        self._steps, self._worker, self._on_progress, self._another = steps, worker, on_progress, another
         self.result: Any = None
         self._silent, self._polled = 0.0, time.monotonic()
         self._waiting_for = worker.send(next(steps))
@@ -212,25 +226,35 @@ class Job:
     def poll(self, timeout: float = 0.0) -> bool:
         """Take in what the worker has said; True once `result` is there. Raises KMTalkError if the work failed."""
         try:
-            while (answer := self._worker.receive(timeout)) is not None:
-                self._silent = 0.0
-                if isinstance(answer, Alive) or answer.id != self._waiting_for:
-                    continue
-                match answer:
-                    case Advance():
-                        self._on_progress(answer.fraction, answer.message)
-                    case Failure():
-                        raise (InputError if answer.wrong_input else KMTalkError)(answer.message)
-                    case Result():
-                        self._waiting_for = self._worker.send(self._steps.send(answer.details))
+            try:
+                while (answer := self._worker.receive(timeout)) is not None:
+                    self._silent = 0.0
+                    if not isinstance(answer, Alive) and answer.id == self._waiting_for:
+                        self._take(answer)
+                self._wait_no_longer_than(SILENCE)
+            except WorkerGone as gone:
+                request = self._steps.throw(gone)
+                if self._another is None:
+                    raise
+                self._worker, self._silent = self._another(), 0.0
+                self._waiting_for = self._worker.send(request)
         except StopIteration as stop:
             self.result = stop.value
             return True
         except BaseException:
             self._steps.close()
             raise
-        self._wait_no_longer_than(SILENCE)
         return False
+
+    def _take(self, answer: Answer) -> None:
+        match answer:
+            case Advance():
+                self._on_progress(answer.fraction, answer.message)
+            case Failure():
+                failed = (InputError if answer.wrong_input else KMTalkError)(answer.message)
+                self._waiting_for = self._worker.send(self._steps.throw(failed))
+            case Result():
+                self._waiting_for = self._worker.send(self._steps.send(answer.details))
 
     def wait(self) -> Any:
         """Block until the result is there, and return it."""
@@ -244,8 +268,8 @@ class Job:
         self._silent += min(now - self._polled, 1.0)
         self._polled = now
         if self._silent > seconds:
-            self.cancel()
-            raise KMTalkError(f"The KMTalk worker gave no sign of life for {seconds:.0f} s and was ended; try again.")
+            self._worker.kill()
+            raise WorkerGone(f"The KMTalk worker gave no sign of life for {seconds:.0f} s and was ended; try again.")
 
     def cancel(self) -> None:
         """Stop now. The worker is killed, for it cannot be interrupted otherwise; the next job starts another."""

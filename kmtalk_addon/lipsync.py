@@ -51,6 +51,24 @@ class Outcome:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Made:
+    """What the worker has made of a strip, before anything of it is on the face; keeps nothing that Blender may free.
+
+    `asked`: sliders and layers of the strip when it began; `corrected`: what is corrected in its words and phones;
+    `result`: the bytes of OUT.npz; `built`: shape keys to add.
+    """
+
+    about: Subject
+    options: Options
+    asked: tuple[Sliders, Layers]
+    corrected: corrections.Stored
+    delay: float
+    result: bytes
+    warnings: tuple[str, ...]
+    built: shape_keys.Built | None
+
+
 def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
     """Animate the shape keys of `obj` with what `strip` plays, at its place in time.
 
@@ -58,6 +76,16 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     result is a new take, with the edits of the former one if `options.keep_keys`. What the user has corrected in the
     strip's words and phones counts, applied already or not.
     """
+    with temporary_folder() as folder:
+        made = yield from make(scene, strip, obj, options, folder)
+    return put_on(made)
+
+
+def make(
+    scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options, faces: Path
+) -> Steps[Made]:
+    """Do all of `generate` that changes nothing. What the worker needs of the head lies in `faces`, once for all lines
+    that are made with the same folder."""
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
     line = read_line(scene, strip)
@@ -67,14 +95,17 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
     given["transcript"] = options.transcript or what_is_said(strip).text
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
+    noticed = remarks(strip, line)
+    mesh, rig = faces / f"mesh-{about.head_uid}.npz", faces / f"rig-{about.head_uid}.npz"
     with temporary_folder() as folder, sound_file(strip) as audio:
-        rig = shape_keys.needs_rig(obj)
-        if rig:
-            shape_keys.save_mesh(obj, folder / "mesh.npz")
-            yield BuildRig(str(folder / "mesh.npz"), str(folder / "rig.npz"))
-        elif shape_keys.own_shapes(obj):
-            shape_keys.save_mesh(obj, folder / "mesh.npz", with_shapes=True)
-            given["mesh"] = str(folder / "mesh.npz")
+        needs_rig = shape_keys.needs_rig(obj)
+        if needs_rig and not rig.is_file():
+            shape_keys.save_mesh(obj, mesh)
+            yield BuildRig(str(mesh), str(rig))
+        elif not needs_rig and shape_keys.own_shapes(obj):
+            if not mesh.is_file():
+                shape_keys.save_mesh(obj, mesh, with_shapes=True)
+            given["mesh"] = str(mesh)
         details = yield Animate(
             audio=audio,
             out=str(folder / "out.npz"),
@@ -90,19 +121,28 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
         carried = ()
         if options.keep_keys:
             result, carried = yield from _with_edits_kept(about, result, folder)
-        animation = takes.loaded(result)
-        strip, line, obj = about.strip(), replace(about.line_now(), delay=details["delay"]), about.head()
-        built = shape_keys.load_shapes(shape_keys.check_mesh(obj), folder / "rig.npz") if rig else None
-    line = replace(line, strip=strip.name)
-    untouched = takes.settings_on(strip) == asked  # else somebody has moved a slider meanwhile
+        takes.loaded(result)  # what is damaged is told before anything is changed
+        built = shape_keys.load_shapes(shape_keys.check_mesh(about.head()), rig) if needs_rig else None
+    warnings = (*details["warnings"], *noticed, *carried)
+    return Made(about, options, asked, corrected, details["delay"], result, warnings, built)
+
+
+def put_on(made: Made, alone: bool = True) -> Outcome:
+    """Put what was made on the face, as it is now. Raises KMTalkError, with nothing changed, where that cannot be.
+
+    Where it is not `alone`, its keyframes are not shown for editing, and `follow.tell` and `live.show` are for later.
+    """
+    about, options = made.about, made.options
+    strip, obj, animation = about.strip(), about.head(), takes.loaded(made.result)
+    line = replace(about.line_now(), delay=made.delay, strip=strip.name)
+    untouched = takes.settings_on(strip) == made.asked  # else somebody has moved a slider meanwhile
     parts = options.parts if options.parts is not None else takes.parts_on(strip)
-    warnings = (*details["warnings"], *remarks(strip, line), *carried)
-    outcome = apply(about.scene(), obj, strip, line, animation, result, warnings, built, parts)
+    outcome = apply(about.scene(), obj, strip, line, animation, made.result, made.warnings, made.built, parts, alone)
     with current.fill_in():
         strip.kmtalk.parts = set(parts)
     if untouched:
         takes.set_on(strip, animation)
-    if corrected.listed:
+    if (corrected := made.corrected).listed:
         corrections.store(strip, replace(corrected, audio_sha256=corrected.audio_sha256 or animation.audio_sha256))
     return outcome
 
@@ -116,7 +156,11 @@ def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[tuple
         if seen is not None and not keyframes.changes(seen, now):
             break  # nothing was edited while it was completed
         new = takes.loaded(result)
-        carried = carry(live.as_left(clip).on(takes.read_take(clip.take)[1]), new)
+        try:
+            left = live.as_left(clip)
+        except InputError:  # all key motions are gone, and with them whatever was edited
+            break
+        carried = carry(left.on(takes.read_take(clip.take)[1]), new)
         told = tuple(f"Not kept: {lost}; what it belongs to is said no more." for lost in carried.lost)
         kept, seen = (result, told), now
         if not carried.count:
@@ -223,10 +267,12 @@ def apply(
     warnings: tuple[str, ...] = (),
     built: shape_keys.Built | None = None,
     parts: frozenset[str] = keyframes.ALL_PARTS,
+    alone: bool = True,
 ) -> Outcome:
     """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh as a line, and remember it.
 
-    All that may fail comes before anything is changed.
+    All that may fail comes before anything is changed. Where it is one of many, not `alone`, its keyframes are not
+    shown for editing, and `follow.tell` and `live.show` are for the end.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
@@ -246,7 +292,8 @@ def apply(
     take = clip.take
     keyframes.write(obj, clip.action, names, line, animation, parts)
     shape_keys.make_room_for(obj, names, animation)
-    warnings = (*warnings, *hindrances(obj, names.values()))
+    if alone:
+        warnings = (*warnings, *hindrances(obj, names.values()))
     take.name = line.strip if strip is None else strip.name
     take.result, take.finished, take.lie = result, b"", ""
     take.warnings = "\n".join(dict.fromkeys(warnings))
@@ -254,10 +301,11 @@ def apply(
         take.blend, take.ease = strip.kmtalk.blend, strip.kmtalk.ease
     takes.remember(take, line, animation, parts, facts)
     keys.kmtalk.line = take.line_id
-    follow.settle(clip)
-    if clips.hides_nothing(keys):
+    follow.settle(clip, alone)
+    if alone and clips.hides_nothing(keys):
         clips.tweak(keys, clip.action)
-    live.show(scene)
+    if alone:
+        live.show(scene)
     lie = clips.lie_of(take)
     summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {obj.name}"
     told = (*warnings, *follow.standing(clip))

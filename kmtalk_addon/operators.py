@@ -15,7 +15,7 @@ from .job import Job, Steps
 from .live import redraw
 from .preferences import interpreter, tools
 from .session import current
-from .strip import check_heard, choose_strip, sound_path
+from .strip import add_speech, check_heard, choose_strip, sound_path
 
 POLL_INTERVAL = 0.05  # s
 
@@ -360,12 +360,13 @@ class KMTALK_OT_add_sound(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, path = compat.sequencer_scene(context), Path(self.filepath)
-        channel = 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
-        if not path.is_file() or not _is_sound(path):
-            self.report({"ERROR"}, f"Blender cannot read the sound {path.name}; choose another file.")
+        scene = compat.sequencer_scene(context)
+        try:
+            strip = add_speech(scene, Path(self.filepath), scene.frame_current)
+        except KMTalkError as error:
+            self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        strip = compat.add_sound_strip(scene, path.stem, str(path), channel, scene.frame_current)
+        compat.show_in_sequencer(context, scene)
         context.scene.kmtalk.strip = strip.name
         return {"FINISHED"}
 
@@ -394,14 +395,6 @@ def what_is_missing(context: bpy.types.Context) -> str:
     except KMTalkError as error:
         return str(error)
     return ""
-
-
-def _is_sound(path: Path) -> bool:
-    sound = bpy.data.sounds.load(str(path))
-    try:
-        return sound.channels != "INVALID"
-    finally:
-        bpy.data.sounds.remove(sound)
 
 
 def _strip_and_mesh(context: bpy.types.Context) -> tuple[compat.StripType, bpy.types.Object]:

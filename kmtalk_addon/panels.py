@@ -13,6 +13,7 @@ from . import compat, corrections, live, shape_keys, takes
 from .hindrances import hindrances
 from .line_operators import draw_line, draw_more
 from .operators import chosen_mesh, what_is_missing
+from .scene_box import draw_scene
 from .session import current
 from .strip import NO_TEXT, choose_strip, sound_path, source_beside, source_within, what_plays
 from .wrapping import sentence
@@ -40,6 +41,7 @@ class KMTalkPanel:
         draw_mesh(section(layout, "Mesh", "MESH_DATA"), context)
         draw_options(layout, context, strip)
         draw_generate(layout, context)
+        draw_scene(layout, context)
         draw_edit(layout, context, clip)
         draw_sliders(layout, strip)
         if clip is not None:

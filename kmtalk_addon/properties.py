@@ -16,7 +16,7 @@ from bpy.props import (
 
 from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
 
-from . import compat, keyframes, live
+from . import casting, compat, keyframes, live
 from .strip import sound_strips
 
 PARTS = tuple((part.key, part.title, part.description, 2**n) for n, part in enumerate(keyframes.PARTS))
@@ -67,6 +67,7 @@ class KMTalkSettings(bpy.types.PropertyGroup):
         description="Generating again carries edited key motions over, by words and phones; off: the new take has none",
         default=True,
     )
+    row: IntProperty(name="Strip", description="A click chooses the strip", update=casting.to_strip)
     follow: BoolProperty(
         name="Follow Strips",
         description="Lines follow by themselves when their sound strips are moved, cut, retimed or duplicated",
@@ -89,6 +90,19 @@ class KMTalkLine(bpy.types.PropertyGroup):
         description="Phones, words or mouth shapes with their times, instead of text: TextGrid, MFA, Whisper, Gentle, "
         "Rhubarb, Papagayo, karaoke subtitles, …",
         subtype="FILE_PATH",
+    )
+    speech: BoolProperty(
+        name="Speech",
+        description="Generate All animates a head with this strip; off for music and noises",
+        default=True,
+        update=casting.changed,
+    )
+    speaker: PointerProperty(
+        name="Head",
+        description="Who says this strip when all of the scene is generated; empty to find it out by names",
+        type=bpy.types.Object,
+        poll=lambda _, obj: obj.type == "MESH",
+        update=casting.changed,
     )
     corrections: StringProperty(description="What was corrected in words and phones (JSON, see corrections.Stored)")
 

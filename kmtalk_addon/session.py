@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from kmtalk_core.service.environment import News
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which share of the job's progress is being done: from `start` to `end`, and of what, in a few words."""
+
+    start: float = 0.0
+    end: float = 1.0
+    of: str = ""
+
+
 @dataclass
 class Session:
     """The only state that is not in the .blend file."""
@@ -31,8 +40,11 @@ class Session:
     job: Job | None = None
     fraction: float = 0.0
     message: str = ""
+    share: Share = Share()
+    enough: bool = False  # the job is to end with what is done by now
     error: str = ""
     error_seen: tuple[str, Any] | None = None  # the error that the panel shows, and what the panel showed with it
+    outcomes: dict[str, tuple] = field(default_factory=dict)  # of the last scene: strip's name → see scene_box.remember
     glances: Glances = field(default_factory=Glances)  # of the panel at files and faces
     quiet: bool = False  # properties are being filled in, which is no wish of the user's
     following: bool = False  # lines are being laid where their strips are
@@ -64,8 +76,9 @@ class Session:
         if self.worker is not None and (not self.worker.alive or self.worker.command != command):
             self.end_worker()
         self.error, self.fraction, self.message = "", 0.0, "starting"
+        self.share, self.enough = Share(), False
         self.worker = self.worker or Worker(command)
-        self.job = Job(steps, self.worker, self._progress)
+        self.job = Job(steps, self.worker, self._progress, self._another_worker)
         return self.job
 
     def finish(self, job: Job) -> None:
@@ -98,8 +111,16 @@ class Session:
             self.worker.kill()
         self.worker = None
 
+    def _another_worker(self) -> Worker:
+        command = self.worker.command if self.worker is not None else []
+        self.end_worker()
+        self.worker = Worker(command)
+        return self.worker
+
     def _progress(self, fraction: float, message: str) -> None:
-        self.fraction, self.message = fraction, message
+        share = self.share
+        self.fraction = share.start + (share.end - share.start) * fraction
+        self.message = f"{share.of}: {message}" if share.of else message
 
 
 def sentence(error: Exception) -> str:
@@ -130,5 +151,5 @@ def unregister() -> None:
 def _leave_file(*_: object) -> None:
     """What is at work is of the file that is being closed, and so is what was said."""
     current.cancel()
-    current.error = ""
+    current.error, current.outcomes = "", {}
     current.glances.forget()

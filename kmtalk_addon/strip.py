@@ -21,6 +21,7 @@ NO_TEXT = "No text"
 PEEK = 4096  # bytes that tell an empty text from one that says something
 # Frames cut off the end, so that motion ends with the strip's last frame and not on the next strip's first.
 SHORT_OF_END = 0.01
+LAST_CHANNEL = 128  # of the sequencer
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,28 @@ def choose_strip(scene: bpy.types.Scene, name: str = "") -> Any:
     if not strips:
         raise InputError("There is no sound strip; add one in the sequencer or with Add Sound.")
     raise InputError(f"There are {len(strips)} sound strips; choose one.")
+
+
+def add_speech(scene: bpy.types.Scene, path: Path, frame: int) -> Any:
+    """A new sound strip at `frame`, on a channel of its own; the scene ends no earlier than it, and plays in time with
+    the sound. Raises InputError if Blender cannot read it."""
+    if not path.is_file() or not _is_sound(path):
+        raise InputError(f"Blender cannot read the sound {path.name}; choose another file.")
+    channel = 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
+    if channel > LAST_CHANNEL:
+        raise InputError("All channels of the sequencer are in use; make room on the last one.")
+    strip = compat.add_sound_strip(scene, path.stem, str(path), channel, frame)
+    scene.frame_end = max(scene.frame_end, compat.handles(strip).right - 1)
+    scene.sync_mode = "AUDIO_SYNC"
+    return strip
+
+
+def _is_sound(path: Path) -> bool:
+    sound = bpy.data.sounds.load(str(path))
+    try:
+        return sound.channels != "INVALID"
+    finally:
+        bpy.data.sounds.remove(sound)
 
 
 def metas_around(strip: Any) -> list[Any]:

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import command_line, lipsync, operators
+from kmtalk_addon import command_line, command_tools, lipsync, operators
 from kmtalk_addon.strip import read_line
 from kmtalk_core.results import load_animation
 
@@ -99,11 +99,11 @@ def test_options_that_are_given_win_over_the_panels(line, head):
     strip = bpy.context.scene.sequence_editor.strips_all[0]
     strip.kmtalk.jaw = 0.5
     options = command_line.build_parser().parse_args(["generate", "--lips", "1.5", "--seed", "7", "--out", "x.blend"])
-    wished = command_line.wishes(options, strip)
+    wished = command_tools.wishes(options, strip)
     assert (wished.jaw, wished.lips, wished.seed) == (0.5, 1.5, 7)
     assert wished.localizer == operators.options_of(bpy.context, strip).localizer
     given = command_line.build_parser().parse_args(["generate", "--transcript", "Hello.", "--out", "x.blend"])
-    assert command_line.wishes(given, strip).transcript == "Hello."
+    assert command_tools.wishes(given, strip).transcript == "Hello."
 
 
 def test_complete_saves_the_file(line, head, tmp_path, monkeypatch):

@@ -105,6 +105,29 @@ def test_a_crash_is_one_sentence(noisy, how):
     assert "\n" not in str(error.value)
 
 
+def test_what_fails_is_raised_where_it_was_asked_for_and_the_work_may_go_on(noisy):
+    def steps():
+        told = []
+        for audio in ("bug", "ok", "full", "die", "ok"):
+            try:
+                told.append((yield Animate(audio, ""))["read"])
+            except KMTalkError as error:
+                told.append(type(error).__name__)
+        return told
+
+    others = []
+
+    def another():
+        others.append(Worker(noisy.command))
+        return others[-1]
+
+    try:
+        assert Job(steps(), noisy, ignore, another).wait() == ["KMTalkError", "ok", "KMTalkError", "WorkerGone", "ok"]
+        assert len(others) == 1 and not noisy.alive
+    finally:
+        others[0].kill()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="Windows has no SIGPIPE")
 def test_a_worker_that_is_gone_does_not_take_blender_with_it():
     """Blender, unlike Python, leaves SIGPIPE as it is: who writes to a closed pipe is ended by it."""

@@ -442,6 +442,9 @@ def test_add_sound(blender, sound):
     strip = compat.all_strips(bpy.context.scene)[0]
     assert read_line(bpy.context.scene, strip).first_frame == 33
     assert bpy.context.scene.kmtalk.strip == strip.name and len(bpy.data.sounds) == 1
+    assert bpy.context.scene.frame_end == 250 and bpy.context.scene.sync_mode == "AUDIO_SYNC"
+    bpy.context.scene.frame_set(300)
+    assert bpy.ops.kmtalk.add_sound(filepath=str(sound)) == {"FINISHED"} and bpy.context.scene.frame_end == 371
     with pytest.raises(RuntimeError, match="cannot read the sound"):
         bpy.ops.kmtalk.add_sound(filepath=str(ROOT / "README.md"))
 
@@ -464,7 +467,8 @@ def test_registration_imports_nothing_heavy():
 
 
 def test_the_panel_names_only_operators_lists_and_properties_that_exist(blender):
-    source = (ROOT / "kmtalk_addon" / "panels.py").read_text(encoding="utf-8")
+    parts = [ROOT / "kmtalk_addon" / f"{name}.py" for name in ("panels", "line_operators", "scene_box")]
+    source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     named = set(re.findall(r'"kmtalk\.(\w+)"', source))
     assert len(named) > 8 and all(hasattr(bpy.types, f"KMTALK_OT_{name}") for name in named)
     assert all(hasattr(bpy.types, name) for name in re.findall(r'"(KMTALK_UL_\w+)"', source))
