@@ -18,9 +18,9 @@ from kmtalk_core.audio import load_sound
 from kmtalk_core.motion import Animation
 from kmtalk_core.request import Request
 from kmtalk_core.retarget.families import families
-from kmtalk_core.retarget.lips import find_lips
+from kmtalk_core.retarget.measure import measured
 from kmtalk_core.retarget.recognition import target_face
-from kmtalk_core.retarget.solver import Face, fitted, meant, worn
+from kmtalk_core.retarget.solver import Face, meant, worn
 from kmtalk_core.rig.articulation import Rig, build_rig
 from kmtalk_core.rig.controls import ALL_CONTROLS
 from kmtalk_core.rig.mesh import load_mesh
@@ -62,9 +62,7 @@ def face_of(family: str, head: Path) -> Face:
     """The face of a head in this family's shapes, its lips found from them alone."""
     rig, face = rig_of(head), target_face(families()[family])
     shapes = np.tensordot(face.looks, rig.shapes, axes=1)
-    opening = int(face.looks[:, ALL_CONTROLS.index("jawOpen")].argmax())
-    lips = find_lips(rig.neutral, shapes[opening])
-    return face if lips is None else fitted(face, lips.motion(shapes), float(lips.rest[2:5].mean()))
+    return measured(face, rig.neutral, shapes)
 
 
 def main() -> int:

@@ -447,6 +447,6 @@ def _curves(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str,
 
 def _new_curve(holder: Any, path: str, control: str) -> bpy.types.FCurve:
     curve = holder.fcurves.new(path, index=0)
-    title = next(title for title, beginning in GROUPS.items() if control.startswith(beginning))
+    title = next((title for title, beginning in GROUPS.items() if control.startswith(beginning)), "Mouth")
     curve.group = holder.groups.get(title) or holder.groups.new(title)
     return curve

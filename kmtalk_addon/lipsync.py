@@ -16,10 +16,10 @@ from kmtalk_core.finish.carry import carry
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import save_animation
-from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct
+from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct, MeasureFace
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
-from . import clips, corrections, follow, keyframes, legacy, live, shape_keys, takes
+from . import clips, corrections, faces, follow, keyframes, legacy, live, shape_keys, takes
 from .hindrances import hindrances
 from .job import Steps
 from .session import current
@@ -56,7 +56,7 @@ class Made:
     """What the worker has made of a strip, before anything of it is on the face; keeps nothing that Blender may free.
 
     `asked`: sliders and layers of the strip when it began; `corrected`: what is corrected in its words and phones;
-    `result`: the bytes of OUT.npz; `built`: shape keys to add.
+    `result`: the bytes of OUT.npz; `built`: shape keys to add; `face`: what was measured of the head's own, packed.
     """
 
     about: Subject
@@ -67,6 +67,7 @@ class Made:
     result: bytes
     warnings: tuple[str, ...]
     built: shape_keys.Built | None
+    face: bytes = b""
 
 
 def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
@@ -82,11 +83,11 @@ def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Obje
 
 
 def make(
-    scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options, faces: Path
+    scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options, heads: Path
 ) -> Steps[Made]:
-    """Do all of `generate` that changes nothing. What the worker needs of the head lies in `faces`, once for all lines
+    """Do all of `generate` that changes nothing. What the worker needs of the head lies in `heads`, once for all lines
     that are made with the same folder."""
-    shape_keys.check_mesh(obj)
+    shape_keys.check_speaks(shape_keys.check_mesh(obj))
     clips.check_free(obj.data.shape_keys)
     line = read_line(scene, strip)
     about, asked = Subject.of(scene, strip, obj, line), takes.settings_on(strip)
@@ -96,7 +97,7 @@ def make(
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
     noticed = remarks(strip, line)
-    mesh, rig = faces / f"mesh-{about.head_uid}.npz", faces / f"rig-{about.head_uid}.npz"
+    mesh, rig, known = (heads / f"{what}-{about.head_uid}.npz" for what in ("mesh", "rig", "face"))
     with temporary_folder() as folder, sound_file(strip) as audio:
         needs_rig = shape_keys.needs_rig(obj)
         if needs_rig and not rig.is_file():
@@ -106,6 +107,11 @@ def make(
             if not mesh.is_file():
                 shape_keys.save_mesh(obj, mesh, with_shapes=True)
             given["mesh"] = str(mesh)
+        elif (face := faces.face_of(obj.data.shape_keys)) is not None:
+            if not known.is_file():
+                shape_keys.save_targets(obj, face, mesh)
+                yield MeasureFace(str(mesh), str(known))
+            given["face"] = str(known)
         details = yield Animate(
             audio=audio,
             out=str(folder / "out.npz"),
@@ -123,8 +129,9 @@ def make(
             result, carried = yield from _with_edits_kept(about, result, folder)
         takes.loaded(result)  # what is damaged is told before anything is changed
         built = shape_keys.load_shapes(shape_keys.check_mesh(about.head()), rig) if needs_rig else None
+        shapes = known.read_bytes() if "face" in given else b""
     warnings = (*details["warnings"], *noticed, *carried)
-    return Made(about, options, asked, corrected, details["delay"], result, warnings, built)
+    return Made(about, options, asked, corrected, details["delay"], result, warnings, built, shapes)
 
 
 def put_on(made: Made, alone: bool = True) -> Outcome:
@@ -137,7 +144,9 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
     line = replace(about.line_now(), delay=made.delay, strip=strip.name)
     untouched = takes.settings_on(strip) == made.asked  # else somebody has moved a slider meanwhile
     parts = options.parts if options.parts is not None else takes.parts_on(strip)
-    outcome = apply(about.scene(), obj, strip, line, animation, made.result, made.warnings, made.built, parts, alone)
+    outcome = apply(
+        about.scene(), obj, strip, line, animation, made.result, made.warnings, made.built, parts, alone, made.face
+    )
     with current.fill_in():
         strip.kmtalk.parts = set(parts)
     if untouched:
@@ -268,11 +277,13 @@ def apply(
     built: shape_keys.Built | None = None,
     parts: frozenset[str] = keyframes.ALL_PARTS,
     alone: bool = True,
+    face: bytes = b"",
 ) -> Outcome:
     """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh as a line, and remember it.
 
     All that may fail comes before anything is changed. Where it is one of many, not `alone`, its keyframes are not
-    shown for editing, and `follow.tell` and `live.show` are for the end.
+    shown for editing, and `follow.tell` and `live.show` are for the end. `face` is what MeasureFace has told of the
+    mesh's shapes.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
@@ -287,11 +298,11 @@ def apply(
     added = shape_keys.add_missing(obj, built) if built is not None else []
     names, keys = shape_keys.drivable(obj)[0], obj.data.shape_keys
     shape_keys.remember(keys)
+    keys.kmtalk.face = face or keys.kmtalk.face
     clips.note_stills(keys, {control: keys.key_blocks[name] for control, name in names.items()})
     clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
     take = clip.take
-    keyframes.write(obj, clip.action, names, line, animation, parts)
-    shape_keys.make_room_for(obj, names, animation)
+    faces.write(obj, clip.action, names, line, animation, parts)
     if alone:
         warnings = (*warnings, *hindrances(obj, names.values()))
     take.name = line.strip if strip is None else strip.name
@@ -343,7 +354,7 @@ def is_edited(clip: Clip) -> bool:
     """Whether the animator has edited key motions of the line."""
     before = takes.shown(clip.take)
     try:
-        keys = keyframes.read(clip.obj, clip.action, clip.names, clip.line, before)
+        keys = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
     except InputError:  # all are gone
         return True
     return bool(live.edits(before, keys).any()) or len(keys.times) < len(before.keys.times)
@@ -415,9 +426,8 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     before = clip.line.first_frame
     follow.settle(clip)
     parts = takes.parts_on(clip.strip)
-    keyframes.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
+    faces.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
     keyframes.change(clip.action, keyframes.shifted(meanwhile, clip.line.first_frame - before))
-    shape_keys.make_room_for(clip.obj, clip.names, animation)
     take = clip.take
     take.result, take.finished = result, b""
     take.warnings = "\n".join(dict.fromkeys(warnings))

@@ -21,7 +21,7 @@ from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import pack_finished
 from kmtalk_core.settings import Layers, Sliders
 
-from . import clips, compat, follow, keyframes, shape_keys, takes
+from . import clips, compat, faces, follow, keyframes, takes
 from .keyframes import nearest as nearest_keys
 from .session import current
 from .takes import Clip
@@ -99,8 +99,7 @@ def slide(clip: Clip, sliders: Sliders, layers: Layers) -> None:
     animation = finish(left.on(takes.read_take(clip.take)[1]), sliders, layers)
     follow.settle(clip)
     parts = takes.parts_on(clip.strip)
-    keyframes.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
-    shape_keys.make_room_for(clip.obj, clip.names, animation)
+    faces.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
     clip.take.finished = pack_finished(animation)
     takes.remember(clip.take, clip.line, animation, parts)
     clips.hold_rest(clip.keys)
@@ -111,7 +110,7 @@ def as_left(clip: Clip) -> AsLeft:
     """Read a line back from its curves. Raises InputError if no key motion is left."""
     line, base = takes.read_take(clip.take)
     before = takes.shown(clip.take)
-    keys = keyframes.read(clip.obj, clip.action, clip.names, line, before)
+    keys = faces.read(clip.obj, clip.action, clip.names, line, before)
     edited = edits(before, keys)
     times = keys.times - (_offset_frames(before) - _offset_frames(base)) / base.fps
     controls = keys.controls.copy()
@@ -125,8 +124,8 @@ def as_left(clip: Clip) -> AsLeft:
 def on_curves(clip: Clip) -> Animation:
     """The line as its curves show it, with edits that were not completed yet."""
     before = takes.shown(clip.take)
-    keys = keyframes.read(clip.obj, clip.action, clip.names, clip.line, before)
-    controls = keyframes.sample(clip.obj, clip.action, clip.names, clip.line, before)
+    keys = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
+    controls = faces.sample(clip.obj, clip.action, clip.names, clip.line, before)
     unfinished = before.unfinished and replace(
         before.unfinished, edited=edits(before, keys), generated=before.generated
     )

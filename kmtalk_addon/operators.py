@@ -401,7 +401,7 @@ def _strip_and_mesh(context: bpy.types.Context) -> tuple[compat.StripType, bpy.t
     scene = compat.sequencer_scene(context)
     strip = choose_strip(scene, context.scene.kmtalk.strip)
     check_heard(scene, strip)
-    return strip, shape_keys.check_mesh(chosen_mesh(context))
+    return strip, shape_keys.check_speaks(shape_keys.check_mesh(chosen_mesh(context)))
 
 
 def _clip(context: bpy.types.Context) -> takes.Clip:

@@ -12,6 +12,7 @@ from kmtalk_core.settings import Layers, Sliders, settings_of
 from . import compat, corrections, live, shape_keys, takes
 from .hindrances import hindrances
 from .line_operators import draw_line, draw_more
+from .mapping import draw_head
 from .operators import chosen_mesh, what_is_missing
 from .scene_box import draw_scene
 from .session import current
@@ -142,9 +143,7 @@ def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.use_property_split = False
     row.prop(context.scene.kmtalk, "mesh", text="", placeholder=mesh.name if mesh and mesh.type == "MESH" else "Head")
     if mesh is not None and mesh.type == "MESH":
-        count = len(shape_keys.controls_of(mesh))
-        built = shape_keys.needs_rig(mesh)
-        sentence(layout, context, "Shape keys will be built" if built else f"{count} shape keys will be driven")
+        draw_head(layout, context, mesh)
         for hidden in hidden_on(mesh):
             sentence(layout, context, hidden, "ERROR")
 

@@ -17,6 +17,7 @@ from bpy.props import (
 from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
 
 from . import casting, compat, keyframes, live
+from .mapped import KMTalkMapped
 from .strip import sound_strips
 
 PARTS = tuple((part.key, part.title, part.description, 2**n) for n, part in enumerate(keyframes.PARTS))
@@ -181,6 +182,11 @@ class KMTalkTake(bpy.types.PropertyGroup):
     blend: StringProperty(description="How it meets what plays below", default="REPLACE")
     ease: IntProperty(description="Frames to ease in and out", default=3)
     result: StringProperty(description="The result as computed last (the bytes of OUT.npz)", subtype="BYTE_STRING")
+    curves: StringProperty(
+        description="The shapes' curves as written last (faces); empty where controls are written one by one",
+        subtype="BYTE_STRING",
+    )
+    curves_offset: FloatProperty(description="The slider Offset that these were written with (s)")
     finished: StringProperty(
         description="What sliders have made of the result since (results.pack_finished); empty: nothing",
         subtype="BYTE_STRING",
@@ -213,6 +219,10 @@ class KMTalkFace(bpy.types.PropertyGroup):
     stills: StringProperty(description="Values of shape keys before KMTalk moved them (JSON, by control)")
     pushed: PointerProperty(type=bpy.types.Action, description="The user's Action that was active before")
     pushed_as: StringProperty(description="How that Action played (JSON)")
+    mapping: StringProperty(description="What the shape keys look like, as the user has said (JSON, see families)")
+    mapped: CollectionProperty(type=KMTalkMapped)
+    mapped_row: IntProperty(name="Shape", description="A row of the table")
+    face: StringProperty(description="What the shape keys do to the lips, as measured", subtype="BYTE_STRING")
     known: StringProperty(description="Which shape key is which control (JSON, see shape_keys)")
 
 
@@ -229,6 +239,7 @@ classes = (
     KMTalkContact,
     KMTalkTake,
     KMTalkOwnAction,
+    KMTalkMapped,
     KMTalkFace,
 )
 

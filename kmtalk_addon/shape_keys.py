@@ -16,12 +16,17 @@ import numpy as np
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.motion import Animation
+from kmtalk_core.retarget.recognition import Recognition
+from kmtalk_core.retarget.solver import Face
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
-from kmtalk_core.rig.mesh import triangles_of
+from kmtalk_core.rig.mesh import Mesh, triangles_of
 from kmtalk_core.rig.naming import match_controls
+
+from . import compat, families
 
 # A head with the jaw and this share of ARKit's speech controls has been rigged by somebody: it is driven as it is.
 RIGGED_SHARE = 0.5
+LARGEST_LOOKED_AT = 100_000  # vertices of a mesh whose topology is compared with those that are known
 # Custom property of a mesh: the vertices of its 68 iBUG landmarks, for heads whose topology the rig doesn't know.
 LANDMARKS = "kmtalk_landmarks"
 # Custom property of a mesh's shape keys in files of earlier versions: which of them KMTalk's rig has built.
@@ -63,25 +68,75 @@ def check_mesh(obj: bpy.types.Object | None) -> bpy.types.Object:
 
 
 def controls_of(obj: bpy.types.Object) -> dict[str, str]:
-    """Control → name of the shape key that it drives."""
+    """Control, or other channel (see `families`) → name of the shape key that it drives."""
     return controls_of_keys(obj.data.shape_keys)
 
 
 def controls_of_keys(keys: bpy.types.Key | None) -> dict[str, str]:
-    """Control → name of the shape key that it drives; one that KMTalk has driven before is known by any name."""
-    return dict(_resolved(_names(keys), keys.kmtalk.known)) if keys else {}
+    """Control → name of the shape key that it drives; one that KMTalk has driven before is known by any name.
+
+    On heads that are not driven control by control: channel → name.
+    """
+    if keys is None:
+        return {}
+    if is_of_family(keys):
+        now = dict(zip(_called(keys), _names(keys), strict=True))
+        return {channel: now[name] for channel, name in families.channels(_called(keys), keys.kmtalk.mapping).items()}
+    return dict(_resolved(_names(keys), keys.kmtalk.known))
+
+
+def recognition_of(keys: bpy.types.Key | None) -> Recognition | None:
+    """What the shape keys are, by the names that they had first; None if they are of no family, nor mapped."""
+    return None if keys is None else families.recognised(_called(keys), keys.kmtalk.mapping)
+
+
+def is_of_family(keys: bpy.types.Key) -> bool:
+    """Whether the shapes of a family are driven as such, rather than our controls one by one.
+
+    What lines have been made for stays so. A head with few shapes gets ours if its landmarks are known.
+    """
+    known = _known(keys.kmtalk.known)["controls"]
+    if known and not keys.kmtalk.mapping:
+        return any(families.OF in channel for channel in known)
+    names = _called(keys)
+    if not families.channels(names, keys.kmtalk.mapping):
+        return False
+    found = families.recognised(names, keys.kmtalk.mapping)
+    return found is not None and not (found.family.name == "simple" and landmarks_known(keys.user))
+
+
+def landmarks_known(mesh: bpy.types.Mesh) -> bool:
+    """Whether the articulation rig knows where the landmarks of a mesh are: noted on it, or by its topology."""
+    if LANDMARKS in mesh:
+        return True
+    return _topology_known(mesh.session_uid, len(mesh.vertices), len(mesh.polygons))
+
+
+def check_speaks(obj: bpy.types.Object) -> bpy.types.Object:
+    """`obj`, if lip sync can be made on it; raises InputError that says what is to be done if not."""
+    if needs_rig(obj) and not landmarks_known(obj.data):
+        keys = obj.data.shape_keys
+        what = f"{obj.name} has no shape keys" if keys is None else f"KMTalk knows none of the shape keys of {obj.name}"
+        raise InputError(
+            f"{what} that open its mouth, nor the landmarks of its face; say in Shapes what its shape keys are, or"
+            " note its 68 landmarks on the mesh (see docs/rigs.md)."
+        )
+    return obj
 
 
 def remember(keys: bpy.types.Key, built: Sequence[str] = ()) -> None:
     """Note which shape key is which control, so that renaming changes nothing; `built`: names of new ones."""
     names, known = _names(keys), _known(keys.kmtalk.known)
     now = renamed(known["names"], names)
-    controls = _resolved(names, keys.kmtalk.known)
+    controls = controls_of_keys(keys)
     ranges = {now.get(name, name): span for name, span in known["ranges"].items()}
     for name in controls.values():
         ranges.setdefault(name, [keys.key_blocks[name].slider_min, keys.key_blocks[name].slider_max])
     made = [now.get(name, name) for name in known["built"]] + list(built)
-    keys.kmtalk.known = json.dumps({"names": names, "controls": controls, "built": made, "ranges": ranges})
+    called = {name: first for name, first in zip(names, _called(keys), strict=True) if name != first}
+    keys.kmtalk.known = json.dumps(
+        {"names": names, "controls": controls, "built": made, "ranges": ranges, "called": called}
+    )
 
 
 def built_by_rig(keys: bpy.types.Key) -> list[str]:
@@ -110,6 +165,8 @@ def renamed(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
 
 def needs_rig(obj: bpy.types.Object) -> bool:
     """Whether shape keys have to be built before speech can move this mesh."""
+    if obj.data.shape_keys is not None and is_of_family(obj.data.shape_keys):
+        return False
     found = controls_of(obj)
     share = sum(name in found for name in _ARKIT_SPEECH) / len(_ARKIT_SPEECH)
     return "jawOpen" not in found or share < RIGGED_SHARE
@@ -126,7 +183,10 @@ def drivable(obj: bpy.types.Object) -> tuple[dict[str, str], list[str]]:
 
 
 def own_shapes(obj: bpy.types.Object) -> dict[str, str]:
-    """Control → name of the shape key, for those of the mouth that somebody else than KMTalk's rig has made."""
+    """Control → name of the shape key, for those of the mouth that somebody else than KMTalk's rig has made.
+
+    None on heads that are not driven control by control: see `faces`.
+    """
     keys = obj.data.shape_keys
     built = set(built_by_rig(keys)) if keys else set()
     return {control: name for control, name in controls_of(obj).items() if name not in built and _of_mouth(control)}
@@ -137,12 +197,7 @@ def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> N
 
     `with_shapes`: and what the shape keys of the mouth do to it, as `control_names` and `shapes` (C, V, 3).
     """
-    mesh = obj.data
-    sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
-    mesh.polygons.foreach_get("loop_total", sizes)
-    mesh.loops.foreach_get("vertex_index", corners)
-    # Not Blender's triangles: topologies are recognised by their edges, diagonals included.
-    faces = triangles_of(sizes, corners)
+    mesh, faces = obj.data, _triangles(obj.data)
     to_world = _to_world(obj)
     if np.linalg.det(to_world) < 0:  # mirrored: the triangles would face inwards
         faces = faces[:, ::-1]
@@ -155,6 +210,36 @@ def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> N
         arrays["control_names"] = np.array(list(names), dtype=str)
         arrays["shapes"] = np.array(moves, np.float32).reshape(len(names), -1, 3)
     save_npz(arrays, path, compressed=False)
+
+
+def _triangles(mesh: bpy.types.Mesh) -> np.ndarray:
+    """(F, 3). Not Blender's triangles: topologies are recognised by their edges, diagonals included."""
+    sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
+    mesh.polygons.foreach_get("loop_total", sizes)
+    mesh.loops.foreach_get("vertex_index", corners)
+    return triangles_of(sizes, corners)
+
+
+def save_targets(obj: bpy.types.Object, face: Face, path: Path) -> None:
+    """Write the undeformed mesh and what the shape keys of the targets of `face` do to it, for MeasureFace."""
+    keys, to_world = obj.data.shape_keys, _to_world(obj)
+    names = {channel.partition(families.OF)[2]: name for channel, name in controls_of_keys(keys).items()}
+    arrays = {
+        "vertices": rest_positions(obj) @ to_world.T,
+        "target_names": np.array(face.targets, dtype=str),
+        "looks": face.looks,
+        "shapes": np.array([_displacement(obj, names[target]) @ to_world.T for target in face.targets], np.float32),
+    }
+    save_npz(arrays, path, compressed=False)
+
+
+def drop_curves(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str]) -> None:
+    """Remove the curves of an Action of KMTalk's that move other shape keys than `names`: the mapping has changed."""
+    blocks = obj.data.shape_keys.key_blocks
+    wanted = {blocks[name].path_from_id("value") for name in names.values()}
+    holder = compat.channels(action)
+    for curve in [curve for curve in holder.fcurves if curve.data_path not in wanted]:
+        holder.fcurves.remove(curve)
 
 
 def load_shapes(obj: bpy.types.Object, path: Path) -> Built:
@@ -237,13 +322,42 @@ def _resolved(names: tuple[str, ...], known: str) -> dict[str, str]:
     return found
 
 
+def _called(keys: bpy.types.Key) -> tuple[str, ...]:
+    """The names that the shape keys had when KMTalk saw them first."""
+    return _called_first(_names(keys), keys.kmtalk.known)
+
+
+@lru_cache(maxsize=32)
+def _called_first(names: tuple[str, ...], before_this: str) -> tuple[str, ...]:
+    known = _known(before_this)
+    if not known["names"]:
+        return names
+    before = {now: then for then, now in renamed(known["names"], names).items()}
+    return tuple(known["called"].get(before.get(name, name), before.get(name, name)) for name in names)
+
+
+@lru_cache(maxsize=32)
+def _topology_known(uid: int, vertices: int, faces: int) -> bool:
+    from kmtalk_core.rig.profiles import find_landmarks
+
+    mesh = next((mesh for mesh in bpy.data.meshes if mesh.session_uid == uid), None)
+    if mesh is None or vertices > LARGEST_LOOKED_AT or not faces:
+        return False
+    points, triangles = _positions(mesh.vertices), _triangles(mesh)
+    try:
+        find_landmarks(Mesh(points, triangles))
+    except InputError:
+        return False
+    return True
+
+
 def _names(keys: bpy.types.Key) -> tuple[str, ...]:
     return tuple(block.name for block in keys.key_blocks)
 
 
 @lru_cache(maxsize=16)
 def _known(known: str) -> dict[str, Any]:
-    return {"names": [], "controls": {}, "built": [], "ranges": {}} | json.loads(known or "{}")
+    return {"names": [], "controls": {}, "built": [], "ranges": {}, "called": {}} | json.loads(known or "{}")
 
 
 def _of_mouth(control: str) -> bool:

@@ -48,7 +48,8 @@ class Animate(Settings):
     from the beginning of the file. The times of `corrections` (arguments of localization.corrections.Correction) count
     as `start` does; they are left out if the file has another checksum than `corrections_of`. `mesh` is the head, where
     its mouth has shapes of its own to fit contacts to: an .npz as of BuildRig, with `control_names` (C,) and `shapes`
-    (C, V, 3). `tools` are arguments of localization.tools.Tools; they win over the environment's. With a `checkpoint`
+    (C, V, 3); `face` instead: what MeasureFace has told of its shapes. `tools` are arguments of
+    localization.tools.Tools; they win over the environment's. With a `checkpoint`
     at paper scale the vertices of `mesh` are moved; of the layers and sliders the intensity counts then.
     """
 
@@ -63,6 +64,7 @@ class Animate(Settings):
     corrections: Sequence[Mapping[str, Any]] = ()
     corrections_of: str | None = None
     mesh: str | None = None
+    face: str | None = None
     checkpoint: str | None = None
     tools: Mapping[str, Any] = field(default_factory=dict)
 
@@ -111,7 +113,19 @@ class BuildRig:
     out: str
 
 
-Request = Ping | Examine | Quit | Animate | Complete | Correct | BuildRig
+@dataclass(frozen=True)
+class MeasureFace:
+    """Measure what the shapes of `mesh` do to its lips; `out` gets that, packed (`retarget.solver.Face`).
+
+    `mesh` is an .npz with `vertices` (V, 3), `target_names` (n,), `looks` (n, A) and `shapes` (n, V, 3).
+    """
+
+    op: ClassVar[str] = "face"
+    mesh: str
+    out: str
+
+
+Request = Ping | Examine | Quit | Animate | Complete | Correct | BuildRig | MeasureFace
 
 
 @dataclass(frozen=True)
@@ -159,7 +173,9 @@ class Alive:
 
 Answer = Advance | Result | Failure | Alive
 
-_REQUESTS: Mapping[str, type] = {kind.op: kind for kind in (Ping, Examine, Quit, Animate, Complete, Correct, BuildRig)}
+_REQUESTS: Mapping[str, type] = {
+    kind.op: kind for kind in (Ping, Examine, Quit, Animate, Complete, Correct, BuildRig, MeasureFace)
+}
 _ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Advance, Result, Failure, Alive)}
 
 

@@ -38,6 +38,7 @@ from .protocol import (
     Correct,
     Examine,
     Failure,
+    MeasureFace,
     Ping,
     Quit,
     Request,
@@ -137,6 +138,8 @@ def serve(request: Request, report: Progress) -> dict[str, Any]:
             save_animation(_corrected(request, report), request.out, compressed=False)
         case BuildRig():
             _build_rig(request, report)
+        case MeasureFace():
+            _measure_face(request, report)
         case Examine():
             from ..command.doctor import examine
 
@@ -161,7 +164,7 @@ def _animate(request: Animate, report: Progress) -> dict[str, Any]:
     def animated(wish: Wish) -> Animation | VertexAnimation:
         if isinstance(animator, VertexAnimator):
             return animator.animate(sound, wish, report, None if request.mesh is None else load_mesh(request.mesh))
-        return _fitted(animator.animate(sound, wish, report), request.mesh)
+        return _fitted(animator.animate(sound, wish, report), request.mesh, request.face)
 
     try:
         animation = animated(wish)
@@ -211,16 +214,22 @@ def _corrected(request: Correct, report: Progress) -> Animation:
     return _embedded().correct(before, sound, correction_of(request, sound), report)
 
 
-def _fitted(animation: Animation, mesh: str | None) -> Animation:
+def _fitted(animation: Animation, mesh: str | None, face: str | None = None) -> Animation:
     """With contacts as the lips of the mesh make them, if it has shapes of its own."""
     from ..finish.compose import finish
+    from ..retarget.solver import Face
 
     lips = None if mesh is None else _lips_of(Path(mesh))
+    if face is not None:
+        lips = Face.unpacked(Path(face).read_bytes()).lip_line
     return animation if lips is None else finish(animation, lip_line=lips)
 
 
 def _lips_of(path: Path) -> LipLine | None:
-    """How the lips of a mesh with shapes of its own part; None where its landmarks are not known."""
+    """How the lips of a mesh with shapes of its own part; None where nothing tells where they are."""
+    from ..retarget.families import Shape
+    from ..retarget.measure import measured
+    from ..retarget.solver import Face
     from ..rig.mesh import load_mesh
     from ..rig.mouth import lip_line, measure_mouth
     from ..rig.profiles import find_landmarks
@@ -230,7 +239,21 @@ def _lips_of(path: Path) -> LipLine | None:
     try:
         return lip_line(measure_mouth(mesh.vertices, shapes, find_landmarks(mesh)))
     except InputError:
-        return None
+        face = Face.of([Shape(name, {name: 1.0}) for name in shapes])
+        return measured(face, mesh.vertices, arrays["shapes"].astype(np.float64)).lip_line
+
+
+def _measure_face(request: MeasureFace, report: Progress) -> None:
+    from ..files import written_whole
+    from ..retarget.measure import measured
+    from ..retarget.solver import Face
+
+    report(0.0, "looking at the shape keys")
+    arrays = load_npz(request.mesh)
+    face = Face(tuple(str(name) for name in arrays["target_names"]), arrays["looks"].astype(np.float64))
+    known = measured(face, arrays["vertices"].astype(np.float64), arrays["shapes"].astype(np.float64))
+    with written_whole(request.out) as partial:
+        Path(partial).write_bytes(known.packed())
 
 
 def _build_rig(request: BuildRig, report: Progress) -> None:
