@@ -35,6 +35,7 @@ from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .settings import BACKENDS
+from .styles import Style, style_named
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
@@ -78,8 +79,14 @@ class Animator:
     def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
         """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
         request = request or Request()
+        return self._animate(sound, request, style_named(request.style), progress)
+
+    def _animate(self, sound: Sound, request: Request, style: Style, progress: Progress) -> Animation:
+        """As `animate`, in `style`, whatever that of the request is."""
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
         alignment = _aligned(sound, request, heard, section(progress, 0.3, 0.7))
+        told = dict.fromkeys((*alignment.warnings, *style.warnings(self.model)))
+        alignment = replace(alignment, warnings=tuple(told))
         times = frame_times(alignment.duration, request.fps)
         rule = "apexes" if request.key_rule == "auto" else request.key_rule
         progress(0.7, "posing key motions")
@@ -104,6 +111,7 @@ class Animator:
             sliders=request.sliders,
             layers=request.layers,
             lip_line=request.lip_line,
+            style=style,
             origin=origin_of(request),
         )
         free = freely_moving(bare, request.sliders, request.layers)
@@ -178,7 +186,7 @@ class Animator:
             **{f.name: getattr(animation.sliders, f.name) for f in fields(animation.sliders)},
             **{f.name: getattr(animation.layers, f.name) for f in fields(animation.layers)},
         )
-        fresh = self.animate(sound, wish, section(progress, 0.0, 0.9))
+        fresh = self._animate(sound, wish, animation.style, section(progress, 0.0, 0.9))
         origin = animation.origin and animation.origin.corrected(request.corrections)
         result, keys = spliced(replace(animation, origin=origin), fresh)
         return result if keys is result.keys else self.complete(result, keys, section(progress, 0.9, 1.0))

@@ -12,6 +12,7 @@ from .origin import Origin
 from .phones import Alignment
 from .rig.lip_line import LipLine
 from .settings import Layers, Sliders
+from .styles import Style
 
 OUTSIDE = 60.0  # s before and after a sound in which keys may lie
 DENSEST = 240.0  # keys a second
@@ -104,9 +105,9 @@ class Animation:
     `times` (T,) s = frame / `fps`; `controls` (T, C) float32 in the order of `control_names`; `keys` the key motions
     over the same controls; `alignment` the phones and words they came from. `features` (N, d) float16 are the audio
     features at `feature_rate` Hz that completion needs when it runs again without the sound; the first of them is
-    `feature_lead` s before the sound. `sliders` and `layers` are how it was finished, `lip_line` is that of the head it
-    was finished for (None: the rig's). `vertices` (T, V, 3) float32 and `faces` (F, 3): the head that wears it, if any;
-    `targets`: the shapes of another family that do, if any.
+    `feature_lead` s before the sound. `sliders` and `layers` are how it was finished, `style` is the one that the
+    sliders name, `lip_line` that of the head it was finished for (None: the rig's). `vertices` (T, V, 3) float32 and
+    `faces` (F, 3): the head that wears it, if any; `targets`: the shapes of another family that do, if any.
     `unfinished` and `origin` are None where the result comes from elsewhere.
     """
 
@@ -124,6 +125,7 @@ class Animation:
     sliders: Sliders = field(default=Sliders())
     layers: Layers = field(default=Layers())
     lip_line: LipLine | None = None
+    style: Style = field(default=Style())
     feature_lead: float = 0.0
     vertices: np.ndarray | None = None
     faces: np.ndarray | None = None

@@ -21,6 +21,7 @@ from .phones import PHONES, Alignment, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
 from .rig.lip_line import LipLine
 from .settings import Layers, Sliders, known_fields
+from .styles import Style, style_of
 
 Path = str | os.PathLike[str]
 Open = IO[bytes]  # results that a .blend keeps
@@ -56,7 +57,7 @@ def pack_finished(animation: Animation) -> bytes:
         key_times=animation.keys.times,
         key_controls=animation.keys.controls,
         edited=unfinished.edited,
-        settings=np.array(json.dumps({"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)})),
+        settings=np.array(json.dumps(_settings_of(animation))),
     )
     return file.getvalue()
 
@@ -77,8 +78,7 @@ def unpack_finished(animation: Animation, packed: bytes) -> Animation:
             controls=z["controls"],
             keys=KeyMotions(z["key_times"], z["key_controls"]),
             unfinished=replace(animation.to_finish, free=z["free"], edited=z["edited"], generated=generated),
-            sliders=Sliders(**known_fields(Sliders, settings["sliders"])),
-            layers=Layers(**known_fields(Layers, settings["layers"])),
+            **_worn(settings),
         )
     except (TypeError, ValueError, KeyError, AttributeError, KMTalkError):
         raise InputError("What sliders made of this line is damaged; generate it again.") from None
@@ -203,7 +203,7 @@ def _controls_of(animation: Animation) -> Arrays:
         arrays["feature_lead"] = np.array(animation.feature_lead, np.float64)
     if animation.unfinished is not None:
         unfinished = animation.unfinished
-        settings = {"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)}
+        settings = _settings_of(animation)
         if animation.lip_line is not None:
             settings["lip_line"] = asdict(animation.lip_line)
         held = np.flatnonzero((unfinished.free != animation.controls).any(1))
@@ -233,6 +233,12 @@ def _controls_of(animation: Animation) -> Arrays:
     if animation.vertices is not None and animation.faces is not None:
         arrays |= _mesh(animation.vertices, animation.faces)
     return arrays
+
+
+def _settings_of(animation: Animation) -> dict[str, Any]:
+    """How it was finished: sliders, layers and the style; the inverse of `_worn`."""
+    settings: dict[str, Any] = {"sliders": asdict(animation.sliders), "layers": asdict(animation.layers)}
+    return settings if animation.style == Style() else {**settings, "style": animation.style.as_dict}
 
 
 def _vertices_of(animation: VertexAnimation) -> Arrays:
@@ -351,9 +357,17 @@ def _finishing(z: Mapping[str, np.ndarray]) -> dict:
         generated = Generated(former, KeyMotions(z["generated_key_times"], z["generated_key_controls"]))
     return {
         "unfinished": Unfinished(z["speech"], free, z["key_edited"], z["prosody"], generated),
+        **_worn(settings),
+        "lip_line": _lip_line(settings["lip_line"]) if "lip_line" in settings else None,
+    }
+
+
+def _worn(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Sliders, layers and style that `_settings_of` told."""
+    return {
         "sliders": Sliders(**known_fields(Sliders, settings["sliders"])),
         "layers": Layers(**known_fields(Layers, settings["layers"])),
-        "lip_line": _lip_line(settings["lip_line"]) if "lip_line" in settings else None,
+        "style": style_of(settings["style"]) if "style" in settings else Style(),
     }
 
 

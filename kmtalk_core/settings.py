@@ -39,6 +39,13 @@ EXPRESSIONS: Choices = {
     name: (name.capitalize(), f"A {name} face that speaks")
     for name in ("neutral", "happy", "sad", "angry", "surprised")
 }
+STYLES: Choices = {
+    "neutral": ("Neutral", "As the model speaks"),
+    "lively": ("Lively", "Opens wide and moves fast"),
+    "mumbling": ("Mumbling", "Hardly opens the mouth"),
+    "precise": ("Precise", "Reaches every sound, and clearly"),
+}
+STYLE_ENDING = ".style"  # of files that `kmtalk learn-style` writes
 LANGUAGE_CHOICES: Choices = {
     code: (name.capitalize() if code == "any" else name, f"The text is {name}" if code != "any" else "Use no text")
     for code, name in LANGUAGES.items()
@@ -54,6 +61,8 @@ MENU = 8  # choices that a help text lists
 class Setting:
     """One setting: a number from `low` to `high`, whole if the default is, or one of `choices`.
 
+    Beside `choices`, a file whose name ends in `ending` may be named, where that is not "".
+
     `label` is what a panel calls it and `noun` what a sentence does, "" for its name; `sentence` says what it does,
     without a full stop; `unit` is "" for a strength.
     `usual`: the range that a panel's slider shows, None: all of it.
@@ -68,6 +77,7 @@ class Setting:
     unit: str = ""
     noun: str = ""
     choices: Choices | None = None
+    ending: str = ""
     usual: tuple[float, float] | None = None
 
     @property
@@ -90,7 +100,7 @@ class Setting:
         if self._allows(value):
             return
         if self.choices is not None:
-            raise InputError(f"There is no {self.words} {value!r:.40}; choose {', '.join(self.choices)}.")
+            raise InputError(f"There is no {self.words} {value!r:.40}; choose {self.offer}.")
         number = "a whole number " * self.whole
         raise InputError(
             f"{self.words.capitalize()} must be {number}between {self.range_in_words(' and ')}, not {value!r:.40}."
@@ -109,14 +119,23 @@ class Setting:
         if self._allows(value):
             return value
         if self.choices is not None:
-            raise ValueError(f"{text[:40]!r} is unknown; choose from {', '.join(self.choices)}")
+            raise ValueError(f"{text[:40]!r} is unknown; choose from {self.offer}")
         raise ValueError(f"{text[:40]} is out of range: it must be {self.range_in_words(' to ')}")
 
     def _allows(self, value: object) -> bool:
         if self.choices is not None:
-            return isinstance(value, str) and value in self.choices
+            return isinstance(value, str) and (value in self.choices or self.names_file(value))
         right = isinstance(value, Integral if self.whole else Real) and not isinstance(value, bool)
         return right and self.low <= value <= self.high  # type: ignore[operator]
+
+    def names_file(self, value: str) -> bool:
+        """Whether an allowed `value` names a file instead of a choice."""
+        return bool(self.ending) and value not in (self.choices or ()) and value.lower().endswith(self.ending)
+
+    @property
+    def offer(self) -> str:
+        """What can be chosen, as a list."""
+        return ", ".join(self.choices or ()) + f" or a {self.ending} file" * bool(self.ending)
 
     def range_in_words(self, to: str) -> str:
         """The range, with `to` in between, and the unit."""
@@ -167,6 +186,9 @@ class KeySettings(_Checked):
 class Sliders(_Checked):
     """How the completed speech motion is worn. Moving one needs no inference (see `finish`)."""
 
+    style: str = _setting(
+        "neutral", "Style", "Whose way of speaking, see docs/style.md", choices=STYLES, ending=STYLE_ENDING
+    )
     intensity: float = _setting(
         1.0, "Intensity", "Strength of the speech movement; lips go on closing at p, b and m", high=2.0
     )
@@ -192,7 +214,7 @@ class Layers(_Checked):
         1.0, "Upper face", "Strength of brows and gaze; at 0 there are no blinks either", high=2.0
     )
     head: float = _setting(1.0, "Head", "Strength of the head's motion; 0 holds it still", high=2.0)
-    expression: str = _setting("neutral", "Expression", "Style of the whole face", choices=EXPRESSIONS)
+    expression: str = _setting("neutral", "Expression", "What the whole face expresses", choices=EXPRESSIONS)
     expression_strength: float = _setting(1.0, "Strength", "How much of the expression", high=1.0)
     seed: int = _setting(0, "Seed", "Another seed gives other blinks, brow and head movements", high=ENDLESS)
 

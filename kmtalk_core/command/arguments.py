@@ -35,7 +35,7 @@ def add_setting(sub: argparse.ArgumentParser, setting: Setting, with_default: bo
     if choices is None:
         text += f", {setting.range_in_words(' to ')}" * (setting.high < ENDLESS)
     elif len(choices) <= MENU:
-        text += f": {', '.join(choices)}"
+        text += f": {setting.offer}"
     else:
         text += f": {', '.join([*choices][:MENU])}, …, {[*choices][-1]}"
     sub.add_argument(

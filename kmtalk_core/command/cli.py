@@ -25,6 +25,7 @@ from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
 from .display import Display
 from .endings import ending
+from .learning import add_options as add_learning_options
 from .outputs import check_output
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ def build_parser() -> Parser:
     sub.add_argument("new", type=Path, metavar="NEW.npz", help="a result of another text, model, setting or recording")
     add_model(sub)
     add_out(sub, "OUT.npz")
+
+    sub = command("learn-style", "learn how somebody speaks, from film or from corrected lines", learn_style)
+    add_learning_options(sub)
+    add_model(sub)
 
     sub = command("check", "tell which p, b, m do not seal and which f, v do not touch the teeth", check)
     sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
@@ -257,6 +262,19 @@ def carry(options: argparse.Namespace, progress: Display) -> int:
         progress.warning(f"Not carried: {lost}; what it belongs to is said no more.")
     progress.done(options.out, f"{carried.count} edits carried, {len(carried.lost)} not")
     return 0
+
+
+def learn_style(options: argparse.Namespace, progress: Display) -> int:
+    from ..vertex_animator import VertexAnimator
+    from . import learning
+
+    def animator() -> Animator:
+        found = make_animator(options)
+        if isinstance(found, VertexAnimator):
+            raise InputError("A checkpoint that moves vertices has no styles; leave out --checkpoint.")
+        return found
+
+    return learning.learn_style(options, animator, progress)
 
 
 def check(options: argparse.Namespace, progress: Display) -> int:

@@ -15,10 +15,13 @@ from ..motion import ON_FRAME, Animation, Generated, KeyMotions, nearest_frames
 from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import LipLine
 from ..settings import Layers, Sliders
+from ..styles import style_named
 from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion
+from .manner import rest_of, styled
 from .rhythm import find_rhythm
+from .smoothing import smoothed
 from .upper_face import upper_face
 
 # Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it.
@@ -41,13 +44,18 @@ def slide(speech: np.ndarray, fps: float, sliders: Sliders) -> np.ndarray:
         part = (frame - below)[:, None].astype(np.float32)
         speech = speech[below] * (1 - part) + speech[np.minimum(below + 1, len(speech) - 1)] * part
     if sliders.smoothing:
-        speech = _smoothed(speech, SMOOTHING * sliders.smoothing * fps)
+        speech = smoothed(speech, SMOOTHING * sliders.smoothing * fps)
+    return np.clip(speech * strengths(sliders), 0.0, 1.0)
+
+
+def strengths(sliders: Sliders) -> np.ndarray:
+    """(S,) float32: how far the sliders let each speech control move."""
     scale = np.float32(sliders.intensity) * np.where(_JAW, sliders.jaw, np.where(_LIPS, sliders.lips, 1.0))
-    return np.clip(speech * scale.astype(np.float32), 0.0, 1.0)
+    return scale.astype(np.float32)
 
 
 def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.ndarray:
-    """The generated motion (T, C) before contacts and without the user's edits."""
+    """The generated motion (T, C) in the animation's style, before contacts and without the user's edits."""
     unfinished = animation.to_finish
     lead = animation.feature_lead  # of the sound as it was heard
     times, alignment = animation.times - sliders.offset + lead, animation.alignment.later(lead)
@@ -56,7 +64,10 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
     rests = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in find_rests(alignment, ramp=STILL)]
     moving = freedom(times, rests, alignment).astype(np.float32)
-    out[:, _SPEECH] = slide(unfinished.speech, animation.fps, sliders) * moving[:, None]
+    speech = styled(unfinished.speech, animation.times, animation.alignment, animation.style)
+    out[:, _SPEECH] = slide(speech, animation.fps, sliders) * moving[:, None]
+    if animation.style.rest:
+        out[:, _SPEECH] += rest_of(animation.style) * (1 - moving[:, None])
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)
@@ -130,16 +141,20 @@ def finish(
 ) -> Animation:
     """The same result with other sliders, layers or lips (None: as they are), without inference.
 
+    Another style is read where the sliders name another than the result's; else the result's own is worn on.
     `lip_line` (`rig.mouth.lip_line`) fits the contacts to a head whose shapes are not the articulation rig's.
     Edited keys keep their values. Where the offset moves, all keys move with it by whole frames. Raises InputError if
     the result does not hold its speech motion.
     """
     unfinished = animation.to_finish
     sliders, layers = sliders or animation.sliders, layers or animation.layers
-    free = freely_moving(animation, sliders, layers)
+    style = animation.style if sliders.style == animation.sliders.style else style_named(sliders.style)
+    finished = replace(
+        animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line, style=style
+    )
+    free = freely_moving(finished, sliders, layers)
     shift = _frames(sliders.offset, animation.fps) - _frames(animation.sliders.offset, animation.fps)
     keys, edited = animation.keys.later(shift, animation.fps), unfinished.edited
-    finished = replace(animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line)
     if edited.any() or unfinished.generated is not None:
         generated = animation.generated.keys.later(shift, animation.fps)
         shown = with_contacts(finished, free, generated, np.zeros(len(generated.times), bool)).keys
@@ -159,15 +174,3 @@ def finish(
 
 def _frames(offset: float, fps: float) -> int:
     return round(offset * fps)
-
-
-def _smoothed(motion: np.ndarray, spread: float) -> np.ndarray:
-    """Gaussian of `spread` frames over time; the first and the last pose go on beyond the ends."""
-    reach = int(np.ceil(3 * spread))
-    weight = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(spread, 1e-9)) ** 2)
-    weight /= weight.sum()
-    padded = np.concatenate([np.repeat(motion[:1], reach, 0), motion, np.repeat(motion[-1:], reach, 0)])
-    out = np.zeros_like(motion)
-    for k, w in enumerate(weight):
-        out += np.float32(w) * padded[k : k + len(motion)]
-    return out

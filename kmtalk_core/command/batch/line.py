@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...settings import Settings
+from ...settings import Settings, settings_of
 
 FILES = ("audio", "transcript_file", "alignment", "corrections", "mesh")  # fields that name files
+OF_FILES = tuple(setting for setting in settings_of(Settings) if setting.ending)  # settings that may name a file
 TOLD = ("line", "character", "scene", "version", "profile")  # fields that the report has, and that change no result
 
 
@@ -40,12 +41,14 @@ class Line(Settings):
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files that the line names, by field."""
-        return {name: path for name in FILES if (path := getattr(self, name)) is not None}
+        """The files that the line names, by field; settings may name some, too."""
+        named = {name: path for name in FILES if (path := getattr(self, name)) is not None}
+        return named | {s.name: Path(value) for s in OF_FILES if s.names_file(value := getattr(self, s.name))}
 
     def absolute(self) -> Line:
         """The same line, whatever the working folder is."""
-        return replace(self, **{name: path.absolute() for name, path in self.files.items()})  # type: ignore[arg-type]
+        found = {name: path.absolute() for name, path in self.files.items()}
+        return replace(self, **{name: path if name in FILES else str(path) for name, path in found.items()})  # type: ignore[arg-type]
 
     @property
     def outputs(self) -> tuple[str, ...]:

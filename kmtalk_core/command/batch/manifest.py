@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from ...errors import InputError
-from ...settings import Settings, settings_of
+from ...settings import Setting, Settings, settings_of
 from ...tongues import from_tag
 from .line import FILES, Line
 from .naming import collisions, from_template, result_name
@@ -159,8 +159,12 @@ def _formats(cell: str, _: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def _setting(parse: Callable[[str], object]) -> Callable[[str, Path], object]:
-    return lambda cell, _: parse(_DECIMAL_COMMA.sub(r"\1.\2", cell) if _DECIMAL_COMMA.fullmatch(cell) else cell)
+def _setting(setting: Setting) -> Callable[[str, Path], object]:
+    def convert(cell: str, folder: Path) -> object:
+        value = setting.parse(_DECIMAL_COMMA.sub(r"\1.\2", cell) if _DECIMAL_COMMA.fullmatch(cell) else cell)
+        return str(folder.joinpath(cell)) if setting.names_file(cell) else value
+
+    return convert
 
 
 def _text(cell: str, _: Path) -> str:
@@ -171,7 +175,7 @@ def _path(cell: str, folder: Path) -> Path:
     return folder.joinpath(cell)
 
 
-_SETTINGS = {setting.name: _setting(setting.parse) for setting in settings_of(Settings)}
+_SETTINGS = {setting.name: _setting(setting) for setting in settings_of(Settings)}
 CONVERTERS: Mapping[str, Callable[[str, Path], object]] = {
     **dict.fromkeys(COLUMNS, _text),
     **dict.fromkeys(FILES, _path),
