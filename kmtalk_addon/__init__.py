@@ -29,6 +29,7 @@ if not compat.TOO_OLD:
         properties,
         scene_box,
         session,
+        styles,
         try_it,
         vertex_cache,
     )
@@ -42,6 +43,7 @@ if not compat.TOO_OLD:
         *scene_box.classes,
         *mapping.classes,
         *try_it.classes,
+        *styles.classes,
         *panels.classes,
         *vertex_cache.classes,
     )

@@ -51,11 +51,14 @@ def names(things: Sequence[Any]) -> str:
 def wishes(options: argparse.Namespace, line: Any) -> lipsync.Options:
     """The panel's settings, over which the options that were given win."""
     from kmtalk_core.localization.transcript import read_transcript
+    from kmtalk_core.settings import STYLE_ENDING
 
     own = operators.options_of(bpy.context, line)
     given = {name: value for name, value in vars(options).items() if value is not None and hasattr(own, name)}
     if options.alignment is not None:
         given["alignment"] = str(options.alignment.resolve())
+    if given.get("style", "").endswith(STYLE_ENDING):  # the worker has another working folder
+        given["style"] = str(Path(given["style"]).resolve())
     if options.transcript_file is not None:
         given["transcript"] = read_transcript(options.transcript_file)
     return replace(own, **given)

@@ -9,7 +9,7 @@ import bpy
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import Layers, Sliders, settings_of
 
-from . import compat, corrections, live, shape_keys, takes
+from . import compat, corrections, live, shape_keys, styles, takes
 from .hindrances import hindrances
 from .line_operators import draw_line, draw_more
 from .mapping import draw_head
@@ -200,8 +200,10 @@ def draw_sliders(layout: bpy.types.UILayout, strip: bpy.types.Strip | None) -> N
         return
     header.operator("kmtalk.reset_sliders", text="", icon="LOOP_BACK", emboss=False)
     speech = body.column(align=True)
+    styles.draw(speech, strip)
     for setting in settings_of(Sliders):
-        speech.prop(strip.kmtalk, setting.name)
+        if not setting.ending:
+            speech.prop(strip.kmtalk, setting.name)
     face = body.column(align=True)
     face.prop(strip.kmtalk, "expression")
     strength = face.row()
@@ -310,7 +312,7 @@ def _situation(context: bpy.types.Context) -> tuple:
     if strip is not None:
         said = strip.kmtalk
         found += [strip.name, *what_plays(scene, strip), is_missing(strip), source_of_text(strip)]
-        found += [said.transcript, said.alignment, said.text.session_uid if said.text else 0]
+        found += [said.style, said.transcript, said.alignment, said.text.session_uid if said.text else 0]
     if mesh is not None and mesh.type == "MESH":
         keys = mesh.data.shape_keys
         found += [mesh.session_uid, mesh.mode, len(mesh.data.vertices), len(keys.key_blocks) if keys else 0]

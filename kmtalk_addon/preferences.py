@@ -111,6 +111,7 @@ class KMTalkPreferences(bpy.types.AddonPreferences):
     mfa_g2p: StringProperty(
         name="G2P Model", description="A name or a file, for words that the dictionary lacks; empty for KMTalk's own"
     )
+    styles: StringProperty(description="Files of styles that were opened, one a line", options={"HIDDEN"})
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

@@ -35,6 +35,8 @@ def _strip_names(settings: bpy.types.PropertyGroup, context: bpy.types.Context, 
 def _property(setting: Setting, **more: Any) -> Any:
     """Blender's property for a setting of the core."""
     about: dict[str, Any] = {"name": setting.label.title(), "description": setting.sentence, "default": setting.default}
+    if setting.ending:
+        return StringProperty(**about, **more)  # styles.py has the menu
     if setting.choices is not None:
         items = [(value, label, sentence) for value, (label, sentence) in setting.choices.items()]
         return EnumProperty(items=items, **about, **more)

@@ -254,16 +254,19 @@ def settings_on(strip: bpy.types.Strip) -> tuple[Sliders, Layers]:
 
 def values_on(properties: bpy.types.PropertyGroup, *kinds: type) -> dict[str, Any]:
     """The settings of these kinds as properties have them."""
-    # Blender keeps single precision: 0.1 is 0.10000000149…
+    # Blender keeps single precision (0.1 is 0.10000000149…), and paths that are relative to its file (//).
     found = {setting.name: getattr(properties, setting.name) for setting in settings_of(*kinds)}
-    return {name: round(value, 6) if isinstance(value, float) else value for name, value in found.items()}
+    shared = {float: lambda value: round(value, 6), str: bpy.path.abspath}
+    return {name: shared.get(type(value), lambda value: value)(value) for name, value in found.items()}
 
 
 def set_on(strip: bpy.types.Strip, animation: Animation) -> None:
     """Show the sliders and layers of a result in the strip's properties."""
     with current.fill_in():
+        now = values_on(strip.kmtalk, Sliders, Layers)
         for name, value in (asdict(animation.sliders) | asdict(animation.layers)).items():
-            setattr(strip.kmtalk, name, value)
+            if now[name] != value:  # a path that is relative stays so
+                setattr(strip.kmtalk, name, value)
 
 
 def parts_on(strip: Any) -> frozenset[str]:

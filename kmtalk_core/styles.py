@@ -89,7 +89,9 @@ class Style:
         """What is to be said of wearing it with this model."""
         if self.model in ("", model):
             return ()
-        return (f"The style {self.name} was learned with another model ({self.model}); learn it again to be like them.",)
+        return (
+            f"The style {self.name} was learned with another model ({self.model}); learn it again to be like them.",
+        )
 
     @property
     def as_dict(self) -> dict[str, Any]:

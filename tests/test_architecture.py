@@ -154,6 +154,7 @@ def test_every_asset_of_others_is_attributed():
         "model_card.md",
         "demo_head.npz",
         "lip_motion.npz",
+        "precise.style",
         "sample_speech.txt",
         "NOTICE",
         "__init__.py",

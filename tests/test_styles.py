@@ -115,7 +115,7 @@ def test_what_ships_is_what_settings_offer_and_says_what_it_is_made_from():
 )
 def test_a_damaged_file_is_one_sentence_with_a_remedy(file, damage):
     file.write_text(json.dumps(TAUGHT.as_dict | damage), encoding="utf-8")
-    with pytest.raises(InputError, match="me.style is no style .*; learn it again with `kmtalk learn-style`") as told:
+    with pytest.raises(InputError, match=r"me.style is no style .*; learn it again with `kmtalk learn-style`") as told:
         load_style(file)
     assert str(told.value).count("\n") == 0 and len(str(told.value)) < 400
 
@@ -236,7 +236,9 @@ def test_edited_keys_stay_in_every_style(animator, animation):
     assert np.array_equal(worn.keys.controls[place], controls[place])
     assert np.array_equal(worn.controls[worn.key_frames[place]], controls[place])
     assert not np.array_equal(worn.controls, edited.controls)
-    assert np.abs(finish(worn, edited.sliders).controls - edited.controls).max() < 0.01  # poses at their bounds lose a little
+    assert (
+        np.abs(finish(worn, edited.sliders).controls - edited.controls).max() < 0.01
+    )  # poses at their bounds lose a little
 
 
 def test_recompletion_keeps_the_style(animator, sound):
@@ -265,7 +267,7 @@ def test_a_manifest_names_styles_and_files_beside_it(tmp_path, file):
     assert shipped_one.style == "lively" and "style" not in shipped_one.files
     line = read_line({"audio": "a.wav", "style": "me.style"}, "line 1", tmp_path)
     assert line.files["style"] == file and line.absolute().style == str(file)
-    with pytest.raises(InputError, match="line 1: style 'bored' is unknown; choose from neutral, .* or a .style file"):
+    with pytest.raises(InputError, match=r"line 1: style 'bored' is unknown; choose from neutral, .* or a .style file"):
         read_line({"audio": "a.wav", "style": "bored"}, "line 1", tmp_path)
 
 

@@ -96,7 +96,8 @@ def _end(clips: Sequence[Clip], name: str, side: float, how: str) -> Style:
     count = round(SHARE * len(clips))
     opening, speed = np.exp(ratios[np.argsort(-side * ratios[:, 0])[:count]].mean(0))
     made_from = (
-        f"The {count} of {len(clips)} clips of GRID's speaker 1 in which he parts his lips {how}, against his median clip"
+        f"The {count} of {len(clips)} clips of GRID's speaker 1 in which he parts his lips {how}, against his median "
+        "clip"
     )
     gains = dict.fromkeys(GROUPS, 1.0) | dict.fromkeys(("jaw", "lips"), round(float(opening), 3))
     return Style(name, made_from, "", gains, round(_speed(clips, float(speed / opening)), 3))

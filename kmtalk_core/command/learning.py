@@ -39,7 +39,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="VIDEO|RESULT",
-        help="a minute of film of the actor; what training.capture made of it; or results whose key motions were edited",
+        help="a minute of film of the actor, what was captured of it, or results whose key motions were edited",
     )
     sub.add_argument("--name", help="what the style is called (the file's name)")
     sub.add_argument("--out", type=Path, required=True, metavar=f"F{STYLE_ENDING}", help="file to write")
@@ -103,9 +103,7 @@ def _captured_film(video: Path, folder: Path) -> Path:
     raise KMTalkError(f"The face in {video} could not be captured ({why:.200}); try another film.")
 
 
-def _lessons(
-    results: Sequence[Path], animator: Animator, progress: Callable[[float, str], None]
-) -> list[Example]:
+def _lessons(results: Sequence[Path], animator: Animator, progress: Callable[[float, str], None]) -> list[Example]:
     """What the results teach. Raises InputError where they teach nothing."""
     from ..finish.corrected_lines import corrected_line
     from ..results import load_animation

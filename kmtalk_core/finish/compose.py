@@ -149,9 +149,7 @@ def finish(
     unfinished = animation.to_finish
     sliders, layers = sliders or animation.sliders, layers or animation.layers
     style = animation.style if sliders.style == animation.sliders.style else style_named(sliders.style)
-    finished = replace(
-        animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line, style=style
-    )
+    finished = replace(animation, sliders=sliders, layers=layers, lip_line=lip_line or animation.lip_line, style=style)
     free = freely_moving(finished, sliders, layers)
     shift = _frames(sliders.offset, animation.fps) - _frames(animation.sliders.offset, animation.fps)
     keys, edited = animation.keys.later(shift, animation.fps), unfinished.edited

@@ -65,7 +65,7 @@ class Example:
 
 
 def as_seen(captured: np.ndarray, speech: np.ndarray) -> np.ndarray:
-    """The goal (T, S) that `captured` motion (T, S) is: what no camera sees goes as the model's `speech` (T, S) does."""
+    """The goal that `captured` motion (T, S) is: what no camera sees goes as the model's `speech` (T, S) does."""
     return np.where([name in INPUTS for name in SPEECH_CONTROLS], captured, speech).astype(np.float32)
 
 
@@ -188,7 +188,8 @@ def _chosen_holds(blocks: Sequence[_Block], folds: Sequence[int]) -> np.ndarray:
 
 def _ridge(blocks: Sequence[_Block], holds: np.ndarray) -> np.ndarray:
     """(R, S): the weights along the axes, each with its own hold (S,)."""
-    gram, goal = (sum(part) for part in zip(*(block.squares for block in blocks), strict=True))
+    squares = [block.squares for block in blocks]
+    gram, goal = np.sum([a for a, _ in squares], axis=0), np.sum([b for _, b in squares], axis=0)
     frames = max(sum(float(block.weight.sum()) for block in blocks), 1e-6)
     scale = np.diag(gram) / frames + NOISE
     out = np.zeros_like(goal)
@@ -251,7 +252,8 @@ def _likeness(blocks: Sequence[_Block], motions: Sequence[np.ndarray]) -> Likene
     spread = (np.sqrt((a * a).mean(0)) + tiny) / (np.sqrt((b * b).mean(0)) + tiny)
     alike = (a * b).mean(0) / (np.sqrt((a * a).mean(0) * (b * b).mean(0)) + tiny)
     fast, goal_fast = np.percentile(np.concatenate(rates, axis=1), FASTEST, axis=1)
-    return Likeness(*map(float, alike), *map(float, spread), float((fast + tiny) / (goal_fast + tiny)))
+    speed = float((fast + tiny) / (goal_fast + tiny))
+    return Likeness(float(alike[0]), float(alike[1]), float(spread[0]), float(spread[1]), speed)
 
 
 def _rest(examples: Sequence[Example]) -> dict[str, float]:

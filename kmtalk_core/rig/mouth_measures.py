@@ -1,4 +1,4 @@
-"""What people see of a mouth that moves, for each control: how far it opens the lips, widens them and lowers the chin."""
+"""What people see of a mouth that moves: how far each control opens the lips, widens them and lowers the chin."""
 
 from __future__ import annotations
 
