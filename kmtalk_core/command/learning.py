@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..errors import InputError, KMTalkError
 from ..settings import STYLE_ENDING
 from .display import Display
@@ -125,6 +123,8 @@ def _lessons(results: Sequence[Path], animator: Animator, progress: Callable[[fl
 
 def _captured(path: Path, result: Animation, animator: Animator) -> Example:
     """The lesson of a captured person: their motion, and the model's for the same sound."""
+    import numpy as np
+
     from ..audio import load_sound
     from ..files import load_npz
     from ..finish.learning import Example, as_seen

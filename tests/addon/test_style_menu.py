@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import command_line, compat, keyframes, operators, panels, session, styles, takes
+from kmtalk_addon import command_line, command_tools, compat, keyframes, operators, panels, session, styles, takes
 from kmtalk_addon.strip import choose_strip
 from kmtalk_core import assets
 from kmtalk_core.settings import STYLES
@@ -151,7 +151,7 @@ def test_the_command_line_and_the_panel_say_the_style(blender, add_strip, file, 
     assert operators.options_of(bpy.context, strip).style == "precise"
     monkeypatch.chdir(file.parent)
     options = command_line.build_parser().parse_args(["generate", "--style", "me.style", "--out", "a.blend"])
-    assert command_line.wishes(options, strip).style == str(file)
+    assert command_tools.wishes(options, strip).style == str(file)
     options = command_line.build_parser().parse_args(["generate", "--style", "lively", "--out", "a.blend"])
-    assert command_line.wishes(options, strip).style == "lively"
+    assert command_tools.wishes(options, strip).style == "lively"
     assert {styles.label_of(name) for name in STYLES} == {label for label, _ in STYLES.values()}
