@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,6 +37,9 @@ from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .settings import BACKENDS
 from .styles import Style, style_named
+
+if TYPE_CHECKING:
+    from .localization.heard import Hear
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
@@ -257,6 +261,7 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
             progress,
             language=request.language,
             tools=request.tools,
+            hear=_ears,
         )
         found = replace(found.from_time(heard.lead), duration=sound.duration)
     if request.alignment is None or not request.corrections:  # what was corrected may be silent by intention
@@ -267,7 +272,16 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
         return found
     from .localization.corrections import corrected
 
-    return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, request.language)
+    language = found.heard.language if found.heard is not None else request.language
+    return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, language)
+
+
+def _ears() -> Hear | None:
+    """The shipped recogniser, loaded when words are first to be heard; None in a build without it."""
+    from .hearing.recogniser import shipped
+
+    recogniser = shipped()
+    return None if recogniser is None else recogniser.hear
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:

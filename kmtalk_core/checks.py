@@ -55,6 +55,9 @@ ARRAYS: Mapping[str, Kind] = {
 SOMETIMES: Mapping[str, Kind] = {
     "word_confidences": Kind("f", "W", 0.0, 1.0),
     "origin": Kind("U", ""),
+    "heard_text": Kind("U", ""),
+    "heard_language": Kind("U", ""),
+    "heard_by": Kind("U", ""),
     "feature_lead": Kind("fiu", "", 0.0, 1.0),
     "speech": Kind("f", "TS", -STRONG, STRONG),
     "contact_frames": Kind("iu", "h", 0),

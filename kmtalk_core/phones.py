@@ -50,12 +50,23 @@ class Word:
 
 
 @dataclass(frozen=True)
+class HeardText:
+    """What a recogniser wrote down where no text was given: `text`, its `language` (one of tongues.LANGUAGES), and the
+    recogniser's name and checksum (`by`)."""
+
+    text: str
+    language: str
+    by: str
+
+
+@dataclass(frozen=True)
 class Alignment:
     """What was said and when.
 
     `phones` cover 0…`duration` seconds without gap or overlap (silence is `SIL`); `words` may have gaps.
     `source` names the localizer; `warnings` are sentences for the user (a transcript that does not fit, say).
     `guessed` are stretches (start, end in s) whose phones an imported file lacks, until the sound is asked for them.
+    `heard`: the text, where it was not given but heard.
     """
 
     phones: tuple[Phone, ...]
@@ -64,6 +75,7 @@ class Alignment:
     source: str
     warnings: tuple[str, ...] = field(default=())
     guessed: tuple[tuple[float, float], ...] = field(default=())
+    heard: HeardText | None = None
 
     @classmethod
     def from_segments(
@@ -123,7 +135,7 @@ class Alignment:
 
     def from_time(self, start: float) -> Alignment:
         """The part from `start` seconds on, its times counted from there."""
-        return Alignment.from_segments(
+        part = Alignment.from_segments(
             (Phone(p.label, p.start - start, p.end - start) for p in self.phones),
             (Word(w.label, w.start - start, w.end - start, w.confidence) for w in self.words),
             max(self.duration - start, 0.0),
@@ -131,3 +143,4 @@ class Alignment:
             self.warnings,
             ((a - start, b - start) for a, b in self.guessed),
         )
+        return replace(part, heard=self.heard)

@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import IO, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from .errors import InputError, KMTalkError
 from .files import load_npz, save_npz
 from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Targets, Unfinished, VertexAnimation
 from .origin import Origin
-from .phones import PHONES, Alignment, Phone, Word
+from .phones import PHONES, Alignment, HeardText, Phone, Word
 from .rig.controls import SPEECH_CONTROLS
 from .rig.lip_line import LipLine
 from .settings import Layers, Sliders, known_fields
@@ -190,7 +190,13 @@ def _common(animation: Animation | VertexAnimation) -> Arrays:
         "features": animation.features.astype(np.float16, copy=False),
         "feature_rate": np.array(animation.feature_rate, np.float64),
         **({} if animation.origin is None else {"origin": np.array(animation.origin.as_json)}),
+        **_heard_arrays(animation.alignment.heard),
     }
+
+
+def _heard_arrays(heard: HeardText | None) -> Arrays:
+    """The text that was heard, in which language and by what; none where the text was given or there is none."""
+    return {} if heard is None else {f"heard_{name}": np.array(value) for name, value in asdict(heard).items()}
 
 
 def _controls_of(animation: Animation) -> Arrays:
@@ -334,7 +340,14 @@ def _alignment(z: Mapping[str, np.ndarray]) -> Alignment:
         float(z["duration"]),
         str(z["localizer"]),
         tuple(str(w) for w in z["warnings"]),
+        heard=_heard_text(z),
     )
+
+
+def _heard_text(z: Mapping[str, np.ndarray]) -> HeardText | None:
+    if "heard_text" not in z:
+        return None
+    return HeardText(*(str(z[f"heard_{field.name}"]) for field in fields(HeardText)))
 
 
 def _origin(z: Mapping[str, np.ndarray]) -> Origin | None:

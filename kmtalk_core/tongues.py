@@ -44,3 +44,20 @@ def from_tag(tag: str) -> str:
         if (code := "-".join(parts[:length])) in LANGUAGES:
             return code
     return tag
+
+
+WHISPER_NAMES = {"zh": "cmn", "no": "nb", "nn": "nb"}  # its codes that are others than ours
+
+
+def to_whisper(language: str) -> str:
+    """Whisper's code of a language of LANGUAGES; empty for any, which is the one that it hears."""
+    plain = {code: other for other, code in reversed(WHISPER_NAMES.items())}.get(language, language.partition("-")[0])
+    return "" if language == ANY_LANGUAGE else plain
+
+
+def from_whisper(heard: str, wanted: str) -> str:
+    """The language of LANGUAGES for the one that Whisper heard where `wanted` was asked for; any if it is none."""
+    if wanted != ANY_LANGUAGE:
+        return wanted
+    code = WHISPER_NAMES.get(heard, heard)
+    return code if code in LANGUAGES else ANY_LANGUAGE

@@ -8,3 +8,4 @@ DEMO_HEAD = ASSETS / "demo_head.npz"
 FAMILIES = ASSETS / "families"  # of shape keys, see retarget.families
 LIP_MOTION = ASSETS / "lip_motion.npz"  # of the demo head, see retarget.reference
 SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt beside it
+RECOGNISER = ASSETS / "recogniser.npz"  # not in a lean build

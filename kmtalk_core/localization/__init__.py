@@ -16,6 +16,7 @@ from ..tongues import ANY_LANGUAGE, ENGLISH, check_language
 if TYPE_CHECKING:
     from ..audio import Sound  # reads files, which many do not who import from this package
     from ..progress import Progress
+    from .heard import Hear
     from .posterior import Script
     from .tools import Tools
 
@@ -33,11 +34,14 @@ def localize(
     progress: Progress | None = None,
     language: str = "en",
     tools: Tools | None = None,
+    hear: Callable[[], Hear | None] | None = None,
 ) -> Alignment:
     """Find the phones of `sound`, and its words where the localizer knows them.
 
     `posterior` uses the model's phone `posteriors`: forced alignment of a transcript, else the likeliest phones. `auto`
-    does the same, or where there are no posteriors lets PocketSphinx align or recognise, as `pocketsphinx` always does.
+    does the same, but without a transcript aligns the words that `hear` gives (a recogniser, got only when it is
+    needed; None if there is none here); where there are no posteriors it lets PocketSphinx align or recognise, as
+    `pocketsphinx` always does.
     `whisper` does as `auto` with the text that Whisper hears; `whisper-mfa` is the paper's way, and `tools` says which
     Whisper and MFA; `uniform` finds no phones (`keys.key_instants` then takes every third frame).
     `language`: that of the transcript, one of tongues.LANGUAGES; `any` uses the sound alone. PocketSphinx knows
@@ -59,7 +63,7 @@ def localize(
     notes: tuple[str, ...] = ()
     if text:
         text, notes = _readable(text, language)
-    found = _found(sound, text, localizer, posteriors, progress, language, tools)
+    found = _found(sound, text, localizer, posteriors, progress, language, tools, hear)
     return replace(found, warnings=(*notes, *found.warnings)) if notes else found
 
 
@@ -81,6 +85,7 @@ def _found(
     progress: Progress | None,
     language: str,
     tools: Tools | None,
+    hear: Callable[[], Hear | None] | None,
 ) -> Alignment:
     """`localize` for a sound that is not silent and a checked transcript, empty if there is none."""
     if localizer == "whisper-mfa":
@@ -100,6 +105,10 @@ def _found(
         if text and language != ENGLISH:
             raise KMTalkError("PocketSphinx knows English only; choose the localizer auto, or the language any.")
         return _by_sphinx(sound, text, posteriors, progress)
+    if localizer == "auto" and not text and language != ANY_LANGUAGE and hear is not None:
+        found = _by_recogniser(sound, language, posteriors, hear(), progress)
+        if found is not None:
+            return found
     return _by_posteriors(sound, text, language, posteriors, progress)
 
 
@@ -123,15 +132,34 @@ def _by_posteriors(
     return replace(localize_posterior(sound, posteriors), warnings=(NOTHING_HEARD,))
 
 
-def script_of(transcript: str, language: str) -> Script:
-    """The words of a transcript as sounds to look for; see `posterior.Script`."""
+def _by_recogniser(
+    sound: Sound, language: str, posteriors: Posteriors, hear: Hear | None, progress: Progress | None
+) -> Alignment | None:
+    """The words that `hear` hears, aligned; None where it hears none, or nothing here can read them out."""
+    if hear is None:
+        return None
+    from .heard import localize_heard
+
+    log_posteriors, rate = posteriors(sound)
+
+    def read(text: str, spoken: str) -> Script:
+        return script_of(text, spoken, leave_out=True)
+
+    return localize_heard(sound, log_posteriors, rate, hear, read, language, progress)
+
+
+def script_of(transcript: str, language: str, leave_out: bool = False) -> Script:
+    """The words of a transcript as sounds to look for; see `posterior.Script`.
+
+    Raises InputError for words that cannot be read in the language, unless `leave_out`: then they are not looked for.
+    """
     if language == ENGLISH:
         from .posterior import english_script
 
         return english_script(transcript)
     from .languages import foreign_script
 
-    return foreign_script(transcript, language)
+    return foreign_script(transcript, language, leave_out)
 
 
 def _by_sphinx(sound: Sound, text: str, posteriors: Posteriors | None, progress: Progress | None) -> Alignment:

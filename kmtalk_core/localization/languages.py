@@ -26,10 +26,11 @@ _TONE = re.compile("([aeiouüAEIOUÜ])([\u0304\u0301\u030c\u0300])([aeiouü]*(?:
 WEAK = 2  # sounds; words that have no more are often hardly said
 
 
-def foreign_script(transcript: str, language: str) -> Script:
+def foreign_script(transcript: str, language: str, leave_out: bool = False) -> Script:
     """A transcript in a language of LANGUAGES → its words in sounds, and which phones those may sound like.
 
-    Raises KMTalkError if espeak-ng is missing, InputError for writing that it cannot read.
+    Raises KMTalkError if espeak-ng is missing, InputError for writing that it cannot read; with `leave_out`, these
+    words are not looked for.
     """
     cues = subtitles(transcript)
     texts = [(transcript, None, None)] if cues is None else [(cue.text, cue.start, cue.end) for cue in cues]
@@ -40,7 +41,7 @@ def foreign_script(transcript: str, language: str) -> Script:
         if any(c.isalnum() or c in "€$£¥₹%&+" for c in word)
     ]
     words = [word for word, _ in listed]
-    spoken = pronounced(words, language)
+    spoken = pronounced(words, language, leave_out)
     inventory = sorted({segment for word in spoken for segment in word})
     column = {segment: index for index, segment in enumerate(inventory, 1)}
     mixture = np.zeros((len(PHONES), len(inventory) + 1), np.float32)
@@ -68,8 +69,8 @@ def _said(text: str) -> str:
     return without_directions(without_names(without_lists(plain), speaker_labels(plain), drop), drop)
 
 
-def pronounced(words: list[str], language: str) -> list[tuple[str, ...]]:
-    """The segments of each word; none where nothing is said."""
+def pronounced(words: list[str], language: str, leave_out: bool = False) -> list[tuple[str, ...]]:
+    """The segments of each word; none where nothing is said, or with `leave_out` where it cannot be read."""
     distinct = list(dict.fromkeys(_bare(word) for word in words))
     in_pinyin = language == "cmn" and not any(ord(c) > 0x2E80 for word in distinct for c in word)
     said: dict[str, tuple[str, ...]] = {}
@@ -79,6 +80,9 @@ def pronounced(words: list[str], language: str) -> list[tuple[str, ...]]:
         lines = words_in_ipa(distinct, language)
     for word, line in zip(distinct, lines, strict=True):
         if _FOREIGN.search(line) and not word.isascii():
+            if leave_out:
+                said[word] = ()
+                continue
             hint = " (write Mandarin in pinyin, Japanese in kana)" if language in ("cmn", "ja") else ""
             raise InputError(
                 f"espeak-ng cannot read “{shortened(word)}” in {LANGUAGES[language]}; write it in letters that"

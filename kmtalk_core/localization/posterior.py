@@ -171,10 +171,11 @@ def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> li
 
 def word_confidence(segments: Sequence[Segment]) -> float:
     """0…1: how likely the phones of a word are, against the likeliest ones (geometric mean over its frames)."""
-    return float(np.exp(_fit(segments)))
+    return float(np.exp(fit_of(segments)))
 
 
-def _fit(segments: Sequence[Segment]) -> float:
+def fit_of(segments: Sequence[Segment]) -> float:
+    """Mean log-posterior of segments against the likeliest phones' (over their frames): 0 is perfect."""
     return sum(s.fit * (s.end - s.start) for s in segments) / max(sum(s.end - s.start for s in segments), 1e-9)
 
 
@@ -190,9 +191,9 @@ def _replaced(found: Sequence[Segment]) -> set[int]:
 
 def _doubts(script: Script, of_word: dict[int, list[Segment]], replaced: set[int]) -> tuple[str, ...]:
     """What the user should know about words that were not heard, or do not sound as written."""
-    fits = [_fit(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
+    fits = [fit_of(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
     heard = [segment for segments in of_word.values() for segment in segments]
-    if len(of_word) < 0.5 * len(fits) or _fit(heard) < TEXT_MISFIT:
+    if len(of_word) < 0.5 * len(fits) or fit_of(heard) < TEXT_MISFIT:
         return (WRONG_TEXT,)
     wrong = []
     for number, ((index, ways), fit) in enumerate(zip(script.spoken, fits, strict=True)):

@@ -14,14 +14,13 @@ from ..audio import Sound
 from ..errors import KMTalkError
 from ..phones import Alignment
 from ..progress import Progress
-from ..tongues import ANY_LANGUAGE, LANGUAGES
+from ..tongues import from_whisper, to_whisper
 from .mfa import Spoken, Utterance, align_all
 from .tools import Tools, find_mfa, find_recognisers
 from .whisper import NOTHING_HEARD, Transcript, transcribe, transcribe_all
 
 SOURCE = "whisper-mfa"
 LONGEST = 30.0  # s; what is longer goes to MFA in utterances, for its search grows with their length
-_CODES = {"zh": "cmn", "no": "nb"}  # Whisper's codes that are others than ours
 PAUSE = 0.3  # s between two of Whisper's words, where an utterance may end
 
 
@@ -37,10 +36,10 @@ def localize_whisper(
     `language` is that of localize; "any" is the one that Whisper hears. Raises KMTalkError where Whisper or its model
     is missing, or nothing was heard.
     """
-    heard = transcribe(sound, language=_to_whisper(language), tools=tools, progress=_section(progress, 0.0, 0.8))
+    heard = transcribe(sound, language=to_whisper(language), tools=tools, progress=_section(progress, 0.0, 0.8))
     if not heard.words:
         raise KMTalkError(NOTHING_HEARD)
-    found = align(heard.text, _from_whisper(heard.language, language), _section(progress, 0.8, 1.0))
+    found = align(heard.text, from_whisper(heard.language, language), _section(progress, 0.8, 1.0))
     warnings = found.warnings
     if warnings:
         warnings = (
@@ -79,7 +78,7 @@ def localize_many(
     if silent:
         begin = 0.6
         found = transcribe_all(
-            [lines[index][0] for index in silent], tools, _to_whisper(language), _section(progress, 0.0, begin)
+            [lines[index][0] for index in silent], tools, to_whisper(language), _section(progress, 0.0, begin)
         )
         heard = dict(zip(silent, found, strict=True))
     results: dict[int, Alignment | KMTalkError] = {}
@@ -111,20 +110,6 @@ def utterances_of(heard: Transcript) -> tuple[Utterance, ...]:
     starts, ends = [0.0, *cuts], [*cuts, runs[-1][-1].end + PAUSE]
     texts = [" ".join(word.label for word in run) for run in runs]
     return tuple(Utterance(*parts) for parts in zip(texts, starts, ends, strict=True))
-
-
-def _to_whisper(language: str) -> str:
-    """Whisper's code of a language of `tongues`, empty for any."""
-    plain = {code: other for other, code in _CODES.items()}.get(language, language.partition("-")[0])
-    return "" if language == ANY_LANGUAGE else plain
-
-
-def _from_whisper(heard: str, wanted: str) -> str:
-    """The language of `tongues` for the one that was heard; any where it is none of them."""
-    if wanted != ANY_LANGUAGE:
-        return wanted
-    code = _CODES.get(heard, heard)
-    return code if code in LANGUAGES else ANY_LANGUAGE
 
 
 def _check(tools: Tools, needs_whisper: bool) -> None:

@@ -1,0 +1,120 @@
+"""The recogniser's file: one .npz with configuration, weights, ONNX graphs, vocabulary and a checksum over them all.
+
+Matrices are whole numbers −63…63 with a scale for each column, in steps so coarse that entropy coding leaves 4.4 bits
+of each weight (`training.recogniser` chooses the steps). Seven bits, so that no product of ONNX Runtime's integer
+kernels saturates on processors without dot-product instructions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..archives import parsed
+from ..errors import InputError
+from ..files import load_npz, save_npz
+
+FORMAT = 1
+LARGEST_STEP = 63
+
+
+@dataclass(frozen=True)
+class RecogniserFile:
+    """`config`: dimensions, languages and tokens; `matrices`: name → (inputs, outputs) int8; `plain`: name → float16
+    array, the scales of the matrices included; `graphs`: name → ONNX; `vocabulary`: the bytes of each text token."""
+
+    config: Mapping[str, Any]
+    matrices: Mapping[str, np.ndarray]
+    plain: Mapping[str, np.ndarray]
+    graphs: Mapping[str, bytes]
+    vocabulary: tuple[bytes, ...]
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """The recogniser's name and the start of its checksum, as results record it."""
+        return f"{self.config['name']}-{self.sha256[:12]}"
+
+
+def save_recogniser(file: RecogniserFile, path: str | os.PathLike[str]) -> str:
+    """Write `path` whole or not at all; returns the checksum. The same contents give the same bytes."""
+    places = {
+        kind: [(name, list(array.shape)) for name, array in arrays.items()]
+        for kind, arrays in (("matrices", file.matrices), ("plain", file.plain))
+    }
+    steps = np.concatenate([matrix.ravel() for matrix in file.matrices.values()])
+    lengths = np.array([len(token) for token in file.vocabulary], np.uint8)
+    arrays: dict[str, np.ndarray] = {
+        "matrices": _coded(steps.tobytes()),
+        "plain": np.concatenate([array.ravel() for array in file.plain.values()]).astype(np.float16),
+        "token_lengths": lengths,
+        "tokens": _coded(b"".join(file.vocabulary)),
+    }
+    for name, graph in file.graphs.items():
+        arrays[f"graphs/{name}"] = np.frombuffer(graph, np.uint8)
+    about = {**file.config, "format": FORMAT, "places": places, "graphs": sorted(file.graphs)}
+    arrays["config"] = np.array(json.dumps(about, sort_keys=True))
+    digest = _digest(arrays)
+    save_npz({**arrays, "sha256": np.array(digest)}, path, compressed=False)
+    return digest
+
+
+def load_recogniser(path: str | os.PathLike[str]) -> RecogniserFile:
+    """Read a recogniser; raises InputError if the file is missing, damaged or something else."""
+    arrays = load_npz(path)
+    if "config" not in arrays or "sha256" not in arrays:
+        raise InputError(f"{path} is not a recogniser; make one with `python -m training.recogniser`.")
+    expected = str(arrays.pop("sha256"))
+    if _digest(arrays) != expected:
+        raise InputError(f"{path} is damaged (its checksum differs); copy or install it again.")
+    try:
+        config = parsed(str(arrays.pop("config")))
+        if config.pop("format") != FORMAT:
+            raise InputError(f"{path} was written by another version of KMTalk; make it again with this version.")
+        places = config.pop("places")
+        steps = np.frombuffer(zlib.decompress(arrays["matrices"].data), np.int8)
+        ends = np.cumsum(arrays["token_lengths"], dtype=np.int64)
+        text = zlib.decompress(arrays["tokens"].data)
+        return RecogniserFile(
+            config,
+            _placed(steps, places["matrices"]),
+            _placed(arrays["plain"], places["plain"]),
+            {name: arrays[f"graphs/{name}"].tobytes() for name in config.pop("graphs")},
+            tuple(text[end - length : end] for end, length in zip(ends, arrays["token_lengths"], strict=True)),
+            expected,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error):
+        raise InputError(f"{path} does not hold what a recogniser must; make it again.") from None
+
+
+def _placed(values: np.ndarray, places: list[tuple[str, list[int]]]) -> dict[str, np.ndarray]:
+    """Each array by its name, a view into the values of all."""
+    out, at = {}, 0
+    for name, shape in places:
+        size = math.prod(shape)
+        out[name] = values[at : at + size].reshape(shape)
+        at += size
+    return out
+
+
+def _coded(data: bytes) -> np.ndarray:
+    """Entropy-coded: weights repeat nothing that a search for repetitions would find."""
+    coder = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
+    return np.frombuffer(coder.compress(data) + coder.flush(), np.uint8)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
