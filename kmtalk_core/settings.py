@@ -21,11 +21,11 @@ T = TypeVar("T")
 Choices = Mapping[str, tuple[str, str]]  # value → what a menu calls it, and a sentence about it
 
 LOCALIZERS: Choices = {
-    "auto": ("Automatic", "With text: align it to the sound. Without: the phones that the model hears"),
-    "whisper": ("Whisper", "Without a text, take the words that Whisper hears; you install it"),
+    "auto": ("Automatic", "With text: align it to the sound. Without: hear the words, and align these"),
+    "whisper": ("Whisper", "Without a text, take the words that your own Whisper hears; you install it"),
     "whisper-mfa": ("Whisper + MFA", "As in the paper: Whisper and the Montreal Forced Aligner; you install both"),
     "pocketsphinx": ("PocketSphinx", "Align the text, or recognise the words first; English"),
-    "posterior": ("Model", "The phones that KMTalk's own model hears; any language"),
+    "posterior": ("Model", "Without a text, the phones that the model hears, no words; any language"),
     "uniform": ("Uniform", "Key motions at even distances, whatever is said"),
 }
 KEY_RULES: Choices = {
@@ -164,7 +164,7 @@ class LocalizerSettings(_Checked):
     language: str = _setting(
         "en",
         "Language",
-        "Language of the text; all but English are read out by espeak-ng",
+        "Language of the text; without one, English stands for the language that is heard",
         choices=LANGUAGE_CHOICES,
     )
 

@@ -49,14 +49,30 @@ def examine() -> list[Finding]:
     findings += [package(*row) for row in PACKAGES]
     findings.append(checked("model", "the shipped weights", model_state))
     findings.append(checked("transcripts", "finding words and phones", transcripts_state))
+    findings.append(hearing_finding())
     findings += [espeak_finding(), whisper_finding(), mfa_finding()]
     if findings_by_part(findings)["torch"].works:
         findings.append(checked("torch device", "GPU inference", torch_device, optional=True))
     return findings
 
 
+def hearing_finding() -> Finding:
+    """The recogniser that comes along, which hears the words where no text is given."""
+    from ..hearing.recogniser import shipped
+
+    try:
+        recogniser = shipped()
+    except KMTalkError as error:
+        return Finding("hearing", False, "does not work; for words where no text is given", str(error), optional=True)
+    if recogniser is None:
+        lacking = "not in this build, so phones are found from the sound alone where no text is given"
+        return Finding("hearing", False, lacking, "install a complete build, or give texts", optional=True)
+    state = f"{recogniser.name}, {len(recogniser.languages)} languages; where no text is given"
+    return Finding("hearing", True, state, optional=True)
+
+
 def whisper_finding() -> Finding:
-    """Where Whisper is; with it, --localizer whisper is the best there is without a transcript."""
+    """Where the user's own Whisper is; larger models hear more than the recogniser that comes along."""
     from ..localization.tools import Tools, find_recognisers
 
     try:

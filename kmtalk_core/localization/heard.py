@@ -28,6 +28,7 @@ SOURCE = f"recogniser+{ALIGNED}"
 # `python -m benchmarks.hearing`.
 DOUBTED = -2.5
 WRONG_PASSAGE = -1.6  # of all words of a passage: then none of them is said
+FOUND = 0.5  # share of its words that must be found, or none is said
 LOST = 0.5  # s of speech without a word that are heard again
 AROUND = 0.2  # s on both sides that are heard with it
 
@@ -187,18 +188,18 @@ def _found(
             )
             for s in force(emissions[first:last], rate, [script.spoken[n][1] for n in numbers])
         )
-        found.append(_judged(place, segments, script))
+        found.append(_judged(place, segments, script, len(numbers)))
     return found
 
 
-def _judged(place: _Place, segments: tuple[Segment, ...], script: Script) -> _Found:
-    """The words of a place with their times, and which of them are doubtful."""
+def _judged(place: _Place, segments: tuple[Segment, ...], script: Script, count: int) -> _Found:
+    """Those of the `count` words of a place that were found, with their times, and which of them are doubtful."""
     of_word: dict[int, list[Segment]] = {}
     for s in segments:
         if s.word is not None and s.word >= 0:
             of_word.setdefault(s.word, []).append(s)
     said = [s for some in of_word.values() for s in some]
-    if not said or fit_of(said) < WRONG_PASSAGE:
+    if len(of_word) < FOUND * count or not said or fit_of(said) < WRONG_PASSAGE:
         nothing = tuple(replace(s, word=-1) for s in segments)
         return _Found(place, nothing, (), (), script, frozenset())
     doubted = frozenset(n for n, some in of_word.items() if fit_of(some) < DOUBTED)
