@@ -23,7 +23,7 @@ ROOMS = {
     "retarget": {"assets", "finish", "rig"},
     "runtime": {"localization", "networks"},
     "service": {"assets", "command", "finish", "localization", "retarget", "rig", "runtime"},
-    "command": {"assets", "finish", "localization", "retarget", "rig", "runtime"},
+    "command": {"assets", "finish", "hearing", "localization", "retarget", "rig", "runtime"},
 }
 APPLICATIONS = {"command", "service"}
 HEAVY = {"torch", "bpy", "onnxruntime", "pocketsphinx", "scipy", "av"}
