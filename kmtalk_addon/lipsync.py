@@ -22,6 +22,7 @@ from kmtalk_core.settings import Layers, LineSettings, Sliders
 from . import clips, corrections, faces, follow, keyframes, legacy, live, shape_keys, takes
 from .hindrances import hindrances
 from .job import Steps
+from .parts import attach
 from .session import current
 from .strip import Played, read_line, remarks, sound_file, what_is_said
 from .subject import Subject
@@ -303,6 +304,7 @@ def apply(
     clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
     take = clip.take
     faces.write(obj, clip.action, names, line, animation, parts)
+    followers = attach(obj)
     if alone:
         warnings = (*warnings, *hindrances(obj, names.values()))
     take.name = line.strip if strip is None else strip.name
@@ -320,7 +322,8 @@ def apply(
     lie = clips.lie_of(take)
     summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {obj.name}"
     told = (*warnings, *follow.standing(clip))
-    return Outcome(summary + (f", {len(added)} shape keys built" if added else ""), told)
+    summary += f", {len(added)} shape keys built" if added else ""
+    return Outcome(summary + (f"; with it {', '.join(followers)}" if followers else ""), told)
 
 
 def _action_for(scene: bpy.types.Scene, obj: bpy.types.Object, strip: bpy.types.Strip | None, line: Played) -> Any:

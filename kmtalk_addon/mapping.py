@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import save_text
+from kmtalk_core.retarget import followers
 from kmtalk_core.retarget.families import Family, read_family
 
-from . import clips, shape_keys
+from . import clips, parts, shape_keys
 from .mapped import TITLE, keep  # noqa: F401 (asked for here by tests)
 from .operators import can_work, chosen_mesh
 from .session import current
 from .wrapping import sentence
 
 ROWS = 6
+SHOWN = 3  # parts in the heading
 
 
 def fill(keys: bpy.types.Key, family: Family, names: dict[str, str]) -> None:
@@ -156,6 +158,52 @@ class KMTALK_OT_map_save(OnShapes, bpy.types.Operator):
         self.report({"INFO"}, f"{path.name} was written")
 
 
+class OnHeadsParts:
+    """An operator on the parts of the chosen head."""
+
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: shape_keys.check_mesh(chosen_mesh(context)))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.work(context, shape_keys.check_mesh(chosen_mesh(context)))
+        except Exception as error:
+            self.report({"ERROR"}, current.explain(error))
+            return {"CANCELLED"}
+        current.glances.forget()
+        return {"FINISHED"}
+
+
+class KMTALK_OT_set_part(OnHeadsParts, bpy.types.Operator):
+    """Say what this object moves with"""
+
+    bl_idname = "kmtalk.set_part"
+    bl_label = "Part"
+
+    part: StringProperty(options={"HIDDEN"})
+    role: EnumProperty(name="Follows", items=parts.ROLES)
+
+    def work(self, context, head):
+        parts.say(head, bpy.data.objects[self.part], self.role)
+
+
+class KMTALK_OT_add_parts(OnHeadsParts, bpy.types.Operator):
+    """Let the selected meshes be parts of the head"""
+
+    bl_idname = "kmtalk.add_parts"
+    bl_label = "Add Selected"
+
+    def work(self, context, head):
+        chosen = [obj for obj in context.selected_objects if obj.type == "MESH" and obj != head]
+        if not chosen:
+            raise InputError("Select the meshes that belong to the head first.")
+        for obj in chosen:
+            parts.say(head, obj, followers.role_of(obj.name) or followers.ATTACHED)
+
+
 class KMTALK_UL_mapped(bpy.types.UIList):
     """Shape keys, what they look like, and how much of it."""
 
@@ -179,8 +227,24 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
                 sentence(layout, context, cost)
     elif _can_build(mesh):
         sentence(layout, context, "Shape keys will be built: its landmarks are known", "CHECKMARK")
+    draw_parts(layout, context, mesh)
     if keys is not None:
         draw_table(layout, context, keys)
+
+
+def draw_parts(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.types.Object) -> None:
+    """The objects that belong to the head, and what they move with."""
+    found = current.glances.at(("parts", head.session_uid), lambda: parts.parts_of(head))
+    told = ", ".join(part.obj.name for part in found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+    header, body = layout.panel("kmtalk_parts", default_closed=True)
+    header.label(text=f"Parts: {told}" if found else "Parts: none")
+    if body is None:
+        return
+    for part in found:
+        row = body.row(align=True)
+        row.label(text=part.obj.name, icon="MESH_DATA")
+        row.operator_menu_enum("kmtalk.set_part", "role", text=part.how.capitalize()).part = part.obj.name
+    body.operator("kmtalk.add_parts", icon="ADD")
 
 
 def draw_table(layout: bpy.types.UILayout, context: bpy.types.Context, keys: bpy.types.Key) -> None:
@@ -229,4 +293,6 @@ classes = (
     KMTALK_OT_map_clear,
     KMTALK_OT_map_load,
     KMTALK_OT_map_save,
+    KMTALK_OT_set_part,
+    KMTALK_OT_add_parts,
 )

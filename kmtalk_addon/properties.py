@@ -16,7 +16,7 @@ from bpy.props import (
 
 from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
 
-from . import casting, compat, keyframes, live
+from . import casting, compat, keyframes, live, parts
 from .mapped import KMTalkMapped
 from .strip import sound_strips
 
@@ -212,6 +212,13 @@ class KMTalkOwnAction(bpy.types.PropertyGroup):
     action: PointerProperty(type=bpy.types.Action)
 
 
+class KMTalkPart(bpy.types.PropertyGroup):
+    """Of a head: an object that the user has said is a part of it, or is none."""
+
+    part: PointerProperty(type=bpy.types.Object)
+    role: EnumProperty(name="Follows", description="What the part moves with", items=parts.ROLES)
+
+
 class KMTalkFace(bpy.types.PropertyGroup):
     """Of shape keys: what KMTalk has done with them, and how they were before."""
 
@@ -222,6 +229,7 @@ class KMTalkFace(bpy.types.PropertyGroup):
     pushed: PointerProperty(type=bpy.types.Action, description="The user's Action that was active before")
     pushed_as: StringProperty(description="How that Action played (JSON)")
     mapping: StringProperty(description="What the shape keys look like, as the user has said (JSON, see families)")
+    follows: StringProperty(description="Of a part of a head: its shape keys that follow the head's (JSON, see parts)")
     mapped: CollectionProperty(type=KMTalkMapped)
     mapped_row: IntProperty(name="Shape", description="A row of the table")
     face: StringProperty(description="What the shape keys do to the lips, as measured", subtype="BYTE_STRING")
@@ -242,6 +250,7 @@ classes = (
     KMTalkTake,
     KMTalkOwnAction,
     KMTalkMapped,
+    KMTalkPart,
     KMTalkFace,
 )
 
@@ -252,10 +261,12 @@ def add() -> None:
     compat.StripType.kmtalk = PointerProperty(type=KMTalkLine)
     bpy.types.Action.kmtalk_takes = CollectionProperty(type=KMTalkTake)
     bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace)
+    bpy.types.Object.kmtalk_parts = CollectionProperty(type=KMTalkPart)
 
 
 def remove() -> None:
     """The inverse of `add`."""
+    del bpy.types.Object.kmtalk_parts
     del bpy.types.Key.kmtalk
     del bpy.types.Action.kmtalk_takes
     del compat.StripType.kmtalk

@@ -9,7 +9,7 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import clips, follow, live, shape_keys, takes
+from . import clips, follow, live, parts, shape_keys, takes
 from .takes import Clip
 
 
@@ -65,6 +65,7 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     keys = shape_keys.check_mesh(obj).data.shape_keys
     if keys is None or not _is_touched(keys):
         raise InputError(f"KMTalk has made nothing on {obj.name}.")
+    parts.detach(obj)
     built, ranges = shape_keys.built_by_rig(keys), shape_keys.ranges_before(keys)
     names, stills = shape_keys.controls_of_keys(keys), json.loads(keys.kmtalk.stills or "{}")
     others = clips.paths_of_others(keys)

@@ -85,6 +85,11 @@ def controls_of_keys(keys: bpy.types.Key | None) -> dict[str, str]:
     return dict(_resolved(_names(keys), keys.kmtalk.known))
 
 
+def plain_controls(names: tuple[str, ...]) -> dict[str, str]:
+    """Control → shape key, of all shape keys' names, the basis first."""
+    return match_controls(names[1:])
+
+
 def recognition_of(keys: bpy.types.Key | None) -> Recognition | None:
     """What the shape keys are, by the names that they had first; None if they are of no family, nor mapped."""
     return None if keys is None else families.recognised(_called(keys), keys.kmtalk.mapping)
@@ -206,7 +211,7 @@ def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> N
         arrays["landmarks"] = np.array(mesh[LANDMARKS], np.int64)
     if with_shapes:
         names = {control: name for control, name in controls_of(obj).items() if _of_mouth(control)}
-        moves = [_displacement(obj, name) @ to_world.T for name in names.values()]
+        moves = [displacement(obj, name) @ to_world.T for name in names.values()]
         arrays["control_names"] = np.array(list(names), dtype=str)
         arrays["shapes"] = np.array(moves, np.float32).reshape(len(names), -1, 3)
     save_npz(arrays, path, compressed=False)
@@ -228,7 +233,7 @@ def save_targets(obj: bpy.types.Object, face: Face, path: Path) -> None:
         "vertices": rest_positions(obj) @ to_world.T,
         "target_names": np.array(face.targets, dtype=str),
         "looks": face.looks,
-        "shapes": np.array([_displacement(obj, names[target]) @ to_world.T for target in face.targets], np.float32),
+        "shapes": np.array([displacement(obj, names[target]) @ to_world.T for target in face.targets], np.float32),
     }
     save_npz(arrays, path, compressed=False)
 
@@ -299,7 +304,8 @@ def rest_positions(obj: bpy.types.Object) -> np.ndarray:
     return _positions(keys.reference_key.data if keys else obj.data.vertices)
 
 
-def _displacement(obj: bpy.types.Object, name: str) -> np.ndarray:
+def displacement(obj: bpy.types.Object, name: str) -> np.ndarray:
+    """(V, 3) what a shape key does at 1, in the object's own space."""
     block = obj.data.shape_keys.key_blocks[name]
     return _positions(block.data) - _positions(block.relative_key.data)
 
