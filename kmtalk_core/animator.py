@@ -21,6 +21,7 @@ from .errors import InputError, KMTalkError
 from .features import MEL_RATE
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
+from .finish.narrowing import narrow_keys
 from .finish.salience import telling_frames
 from .finish.splice import spliced
 from .localization import localize
@@ -216,7 +217,7 @@ class Animator:
         alignment = alignment.later(lead)
         instants = key_instants(alignment, rule, MOTION_RATE)
         spoken = acquire_keys(self._backend, heard.audio, heard.rate, alignment, instants, wait, onset)
-        spoken = seal_lips(spoken, alignment, instants)
+        spoken = seal_lips(narrow_keys(spoken, alignment, instants), alignment, instants)
 
         def complete(keys: KeyMotions, at: np.ndarray) -> np.ndarray:
             return complete_motion(self._backend, heard.audio, heard.rate, keys, at, tell, begin=wait, onset=onset)

@@ -24,8 +24,10 @@ from .rhythm import find_rhythm
 from .smoothing import smoothed
 from .upper_face import upper_face
 
-# Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it.
+# Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it. Lips part and the jaw
+# sinks a little with the breath that is drawn, but it opens no earlier than READY.
 READY, STILL = 0.14, 0.3  # s
+BREATH_JAW = 0.04  # jawOpen at most before READY
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
@@ -33,6 +35,7 @@ _UPPER = np.array([CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS])
 _HEAD = np.array([CONTROL_INDEX[name] for name in HEAD_CONTROLS])
 # mouthClose undoes the opening of the jaw, so it goes with it. The tongue follows neither.
 _JAW = np.array([name.startswith("jaw") or name == "mouthClose" for name in SPEECH_CONTROLS])
+_OPENS = SPEECH_CONTROLS.index("jawOpen")
 _LIPS = ~_JAW & np.array([name.startswith(("mouth", "cheek", "nose")) for name in SPEECH_CONTROLS])
 
 
@@ -62,12 +65,16 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     rhythm = find_rhythm(alignment, unfinished.prosody, animation.feature_rate)
     name, strength = layers.expression, layers.expression_strength
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
-    rests = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in find_rests(alignment, ramp=STILL)]
-    moving = freedom(times, rests, alignment).astype(np.float32)
+    rests = find_rests(alignment, ramp=STILL)
+    moving = freedom(times, rests, alignment).astype(np.float32)[:, None]
+    late = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in rests]
+    ready = freedom(times, late, alignment).astype(np.float32)[:, None]
     speech = styled(unfinished.speech, animation.times, animation.alignment, animation.style)
-    out[:, _SPEECH] = slide(speech, animation.fps, sliders) * moving[:, None]
+    speech = slide(speech, animation.fps, sliders) * moving
+    ajar = np.minimum(1.0, BREATH_JAW / np.maximum(speech[:, _OPENS, None], 1e-6))
+    out[:, _SPEECH] = speech * np.where(_JAW, ajar + (1 - ajar) * ready, 1.0)
     if animation.style.rest:
-        out[:, _SPEECH] += rest_of(animation.style) * (1 - moving[:, None])
+        out[:, _SPEECH] += rest_of(animation.style) * (1 - moving)
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)

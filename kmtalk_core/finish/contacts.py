@@ -24,15 +24,23 @@ from ..settings import Sliders
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 REST = "rest"  # and of lips that lie together while nothing is said
-RAMP = 0.095  # s into a contact and out of it
+RAMP = 0.08  # s into a contact and out of it at least
+# The highest speeds, mm/s, to which the way to a contact and out of it is slowed. Out of p, b, m captured people's lips
+# open by 5 to 6 mm in 40 ms, nine in ten of them by less than 9; the fastest closings are somewhat faster.
+CLOSING, OPENING = 300.0, 172.0
+GATHER = 0.25  # the share of the way over which they gather speed, and lose it
+PEAK = 1 / (1 - GATHER)  # the highest speed over the mean
+NEARBY = 0.2  # s within which the lips' opening beside a contact tells how far their way is
 SHUT = 0.045  # s that lips stay shut for p, b, m at least: two frames of film
-# Lips that rest apart are not closed at once: captured people draw breath 0.3 to 0.6 s before they speak, and the
-# last sound settles.
-BREATH, SETTLE = 0.60, 0.20  # s
+# Lips that rest apart: people shut them as the last sound settles and before they draw breath for the next.
+SETTLE, BREATH = 0.04, 0.34  # s after speech from which on, and before it until which they are shut
+MEETING = 0.045  # s that they stay shut on either side at least
+# Beside that some people's lips are shut, others' part again: ours come a little nearer, and meet in longer pauses.
+RELAXED, EASED = 0.3, 0.62  # that share of the way; s from speech within which
 OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 # In w people's lips all but meet: of a captured speaker's, three in four come within 1.4 mm of each other.
 PURSED, PURSED_MM = (0.3, 0.5), 0.6  # the share of w for which they do, and how near they come
-TUCKING = 1.8  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
+TUCKING = 2.3  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
 SHORTEST = 1 / 36  # s of each hold at least: slow frames show nearly what fast ones do
@@ -89,9 +97,8 @@ def contact_strength(sliders: Sliders) -> float:
 
 
 def contact_ramp(sliders: Sliders) -> float:
-    """s into and out of a contact: more where the motion is to be calm, or has further to go."""
-    size = min(max(sliders.intensity * sliders.jaw, 1.0), 2.0)
-    return RAMP * (1 + 0.5 * sliders.smoothing) * (1 + 0.35 * (size - 1))
+    """s into and out of a contact at least: more where the motion is to be calm."""
+    return RAMP * (1 + 0.5 * sliders.smoothing)
 
 
 def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> KeyMotions:
@@ -108,10 +115,17 @@ def seal_lips(keys: KeyMotions, alignment: Alignment, instants: KeyInstants) -> 
     return KeyMotions(keys.times, controls)
 
 
-def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
+def find_contacts(
+    alignment: Alignment,
+    times: np.ndarray,
+    offset: float = 0.0,
+    ramp: float = RAMP,
+    apart: np.ndarray | None = None,
+) -> list[Contact]:
     """The contacts of all p, b, m, f, v, ascending; each is held for SHORTEST, and on one frame of `times` (T,) s.
 
-    `offset`: s that the motion is later than the sound; `ramp`: s into and out of a contact.
+    `offset`: s that the motion is later than the sound; `ramp`: s into and out of a contact, more where the lips are
+    further `apart` (T,) mm beside it.
     """
     found: list[Contact] = []
     held = [index for index, phone in enumerate(alignment.phones) if phone.label in HOLD]
@@ -133,17 +147,29 @@ def find_contacts(alignment: Alignment, times: np.ndarray, offset: float = 0.0, 
             first, last = min(first, single), max(last, single)
         else:
             first, last = _frames_of(times, low, high, kind)
-        found.append(Contact(kind, index, min(low, first), max(high, last), ramp, ramp))
+        start, end = min(low, first), max(high, last)
+        rise, fall = _ways(start, end, times, apart, ramp)
+        found.append(Contact(kind, index, start, end, rise, fall))
     # Where two kinds are next to each other, neither reaches into the other's hold.
-    apart = []
+    separate = []
     for index, contact in enumerate(found):
         before, after = found[index - 1] if index else None, found[index + 1] if index + 1 < len(found) else None
         if before and before.kind != contact.kind:
-            contact = replace(contact, rise=float(np.clip(contact.start - before.end, 1e-6, ramp)))
+            contact = replace(contact, rise=float(np.clip(contact.start - before.end, 1e-6, contact.rise)))
         if after and after.kind != contact.kind:
-            contact = replace(contact, fall=float(np.clip(after.start - contact.end, 1e-6, ramp)))
-        apart.append(contact)
-    return apart
+            contact = replace(contact, fall=float(np.clip(after.start - contact.end, 1e-6, contact.fall)))
+        separate.append(contact)
+    return separate
+
+
+def _ways(start: float, end: float, times: np.ndarray, apart: np.ndarray | None, ramp: float) -> tuple[float, float]:
+    """s into and out of a contact: `ramp`, or more where the lips would be faster than CLOSING and OPENING."""
+    if apart is None:
+        return ramp, ramp
+    first, last = np.searchsorted(times, [start - NEARBY, end])
+    before = apart[first : max(int(np.searchsorted(times, start)), first + 1)].max(initial=0.0)
+    after = apart[last : int(np.searchsorted(times, end + NEARBY, side="right"))].max(initial=0.0)
+    return max(ramp, PEAK * before / CLOSING), max(ramp, PEAK * after / OPENING)
 
 
 def _purses(alignment: Alignment, offset: float, ramp: float) -> list[Contact]:
@@ -191,13 +217,10 @@ def _beside(
     return edge - side * float(times[1] - times[0])
 
 
-def find_rests(
-    alignment: Alignment, offset: float = 0.0, ramp: float = RAMP, settle: float = 0.0, breath: float = 0.0
-) -> list[Contact]:
-    """The pauses in which the lips can come together and part again, ascending; the motion goes on beyond its ends.
+def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
+    """The pauses in which the mouth can come to rest and part again, ascending; the motion goes on beyond its ends.
 
-    Not before `settle` s after the last sound, nor in the last `breath` s before the next. None where no phones were
-    looked for.
+    None where no phones were looked for.
     """
     found: list[Contact] = []
     if alignment.source == "uniform":
@@ -208,11 +231,26 @@ def find_rests(
         first, last = members[0], members[-1]
         if not silent:
             continue
-        start = phones[first].start + offset + max(ramp, settle) if first else -np.inf
-        end = phones[last].end + offset - max(ramp, breath) if last < len(phones) - 1 else np.inf
+        start = phones[first].start + offset + ramp if first else -np.inf
+        end = phones[last].end + offset - ramp if last < len(phones) - 1 else np.inf
         if start <= end:
             found.append(Contact(REST, first, start, end, ramp, ramp, last))
     return found
+
+
+def _meetings(alignment: Alignment, offset: float) -> tuple[list[Contact], list[Contact]]:
+    """Where lips that rest apart are shut in pauses, and where they come nearer by RELAXED."""
+    shut, relaxed = [], []
+    for pause in find_rests(alignment, offset, 0.0):
+        settled, breath = pause.start + SETTLE, pause.end - BREATH
+        if settled > breath:
+            continue
+        relaxed.append(replace(pause, start=settled, end=breath, rise=RAMP, fall=RAMP))
+        long = (pause.start + EASED, pause.end - EASED)
+        for start, end in ((settled, min(settled + MEETING, breath)), long, (max(breath - MEETING, settled), breath)):
+            if start <= end and (np.isfinite(start) or np.isfinite(end)):
+                shut.append(replace(pause, start=start, end=end, rise=RAMP, fall=RAMP))
+    return shut, relaxed
 
 
 def _frames_of(times: np.ndarray, low: float, high: float, kind: str) -> tuple[float, float]:
@@ -246,18 +284,19 @@ def hold_contacts(
     theirs = _edited_groups(key_times, edited)
     press = (lips or LipLine()).resting_press
     if press:
-        rests = find_rests(alignment, offset, ramp, SETTLE, BREATH)
-        free = freedom(times, rests, alignment, offset, theirs, strength)
+        shut, relaxed = (freedom(times, c, alignment, offset, theirs, strength) for c in _meetings(alignment, offset))
         spoken = freedom(times, _stretches(alignment, offset), alignment, offset, theirs, strength)
         apart = lips_apart(out, control_names)
-        together = np.maximum(1 - free, (1 - spoken) * (1 - smoothstep(apart / OPEN_MM)))
+        near = (1 - spoken) * (1 - smoothstep(apart / OPEN_MM))
+        together = np.maximum(RELAXED * (1 - relaxed), near)
         resting = resting_pose(out, control_names, lips or LipLine())
         out += together.astype(np.float32)[:, None] * (resting - out)
+        out += (1 - shut).astype(np.float32)[:, None] * (contact_pose(out, control_names, LIPS, lips) - out)
     near = np.flatnonzero(
         (free := freedom(times, _purses(alignment, offset, ramp), alignment, offset, theirs, strength)) < 1
     )
     out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], free[near], control_names)
-    contacts = find_contacts(alignment, times, offset, ramp)
+    contacts = find_contacts(alignment, times, offset, ramp, lips_apart(out, control_names, lips))
     for kind in (TEETH, LIPS):
         these = [c for c in contacts if c.kind == kind]
         free = freedom(times, these, alignment, offset, theirs, strength)
@@ -302,12 +341,13 @@ def _approached(
     """`motion` (n, C) moved to `pose` (n, C) where `free` (n,) is 0, left where it is 1; the lip rolls by `untucked`.
 
     In between, a contact only takes what is still in its way: a mouth that closes by itself is not hurried. With the
-    distance d left, the way is d e / (e + (1 - e) d / D): a raised cosine e for the distance D, less for a smaller one.
+    distance d left, the way is d e / (e + (1 - e) d / D): a raised cosine e from the distance D on, less for a smaller
+    one.
     """
     column = {name: index for index, name in enumerate(control_names)}
     tucking = [column["mouthRollLower"]]
     opening = [c for c in range(motion.shape[1]) if c not in tucking]
-    apart = np.abs(_opening(motion, column) - _opening(pose, column)) / USUAL_OPENING
+    apart = np.minimum(np.abs(_opening(motion, column) - _opening(pose, column)) / USUAL_OPENING, 1.0)
     out = motion.copy()
     weights: tuple[tuple[list[int], np.ndarray, np.ndarray], ...] = (
         (opening, free, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
@@ -447,5 +487,8 @@ def _governed(times: np.ndarray, contact: Contact, phone: tuple[float, float], g
 
 
 def _ease(u: np.ndarray) -> np.ndarray:
-    """0 → 1 over u = 0 → 1 along a raised cosine."""
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(u, 0.0, 1.0))
+    """0 → 1 over u = 0 → 1: gathering speed over a quarter of the way, then at one speed, then losing it."""
+    u = np.clip(u, 0.0, 1.0)
+    first = np.minimum(u, 1 - u)  # both halves are alike
+    half = np.where(first < GATHER, first**2 / (2 * GATHER), first - GATHER / 2) * PEAK
+    return np.where(u < 0.5, half, 1 - half)

@@ -27,12 +27,21 @@ if TYPE_CHECKING:
 LIP_LANDMARKS = slice(48, 68)
 SHUT_MM = 1.5  # of opening, at which an error of the opening counts a third of what it does at none
 LIP_UNIT = 0.01  # m: lip errors are squared centimetres, about the size of squared errors of controls
+# How dear an error of 1 mm is: opening, width, chin, either lip, protrusion. Width and chin move less than the opening
+# does and are seen as well; protrusion is guessed by the tracker.
+SEEN_WEIGHTS = (1.0, 1.5, 1.4, 0.8, 0.8, 0.5)
 
 
 @lru_cache(maxsize=1)
 def mouth_matrix() -> Tensor:
     """(C, 6): what each speech control at 1 does to opening, width, chin, both lips and protrusion, in LIP_UNIT."""
     return torch.from_numpy((rig_measures(SPEECH_CONTROLS) * (0.001 / LIP_UNIT)).astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def seen_matrix() -> Tensor:
+    """(C, 6): the same, each by its weight."""
+    return mouth_matrix() * torch.tensor(SEEN_WEIGHTS)
 
 
 @lru_cache(maxsize=1)
@@ -82,7 +91,7 @@ def _rec_and_vel(
 
     rec, vel = means(error)
     lip_rec, lip_vel = means(error @ lips)
-    mouth_rec, mouth_vel = means(error @ mouth_matrix())
+    mouth_rec, mouth_vel = means(error @ seen_matrix())
     # Lips that are shut, or nearly, are seen best: there an error of the opening counts more.
     opening = mouth_matrix()[:, 0]
     shut = torch.exp(-(motion @ opening).clamp(min=0) * (LIP_UNIT * 1000 / SHUT_MM)) * mask

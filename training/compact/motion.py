@@ -1,5 +1,7 @@
 """Stages 2 and 3: LKMA learns key motions, CMC learns to complete them; independent of each other (paper Sec. 4).
 
+Stage 4 goes on with both together: CMC completes the key motions that LKMA makes, as in use.
+
 The motion to learn comes from the articulation synthesizer, evaluated anew for every crop, so the same speech is seen
 at many frame rates, with many selections of key instants, and for CMC in many speaking styles.
 """
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kmtalk_core.completion import between_keys
 from kmtalk_core.conditioning import UNKNOWN, phone_context, unknown_context
@@ -185,22 +187,8 @@ def train_lkma(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], r
 
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = sampler.draw(options["batch"], rng)
-        frames = torch.from_numpy(batch.key_frames)
-        audio, motion = torch.from_numpy(batch.audio), torch.from_numpy(batch.motion)
-        phones = batch.phones.copy()
-        timing = batch.timing.copy()
-        withheld = rng.random(len(phones)) < options["withheld"]
-        phones[withheld], timing[withheld] = unknown_context(phones.shape[1])
-        confused = (rng.random(phones.shape) < options["confused"]) & (phones != UNKNOWN)
-        phones[confused] = rng.integers(0, model.config.phones, int(confused.sum()))
-        keys = model.lkma(
-            at_frames(audio, frames),
-            torch.from_numpy(phones),
-            torch.from_numpy(timing),
-            at_frames(torch.from_numpy(batch.times).float().unsqueeze(-1), frames).squeeze(-1),
-            torch.from_numpy(batch.key_mask),
-            torch.from_numpy(batch.style),
-        )
+        frames, motion = torch.from_numpy(batch.key_frames), torch.from_numpy(batch.motion)
+        keys = pose_keys(model, batch, options, rng)
         return key_motion_loss(keys, frames, motion, batch, lips, options)
 
     schedule = Schedule.of(options)
@@ -213,22 +201,79 @@ def train_cmc(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], ru
     def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = sampler.draw(options["batch"], rng)
         motion, key_of = edit_keys(batch, options, rng)
-        target, frames = torch.from_numpy(motion), torch.from_numpy(batch.key_frames)
-        times = torch.from_numpy(batch.times).float()
-        completed = model.cmc(
-            torch.from_numpy(batch.audio),
-            at_frames(target, frames),
-            at_frames(times.unsqueeze(-1), frames).squeeze(-1),
-            times,
-            torch.from_numpy(key_of),
-            torch.from_numpy(batch.mask),
-            torch.from_numpy(batch.key_mask),
-            torch.from_numpy(batch.style),
-        )
+        target = torch.from_numpy(motion)
+        completed = complete(model, batch, at_frames(target, torch.from_numpy(batch.key_frames)), key_of)
         return completion_loss(completed, target, batch, lips, options)
 
     schedule = Schedule.of(options)
     train_stage("cmc", model.cmc, loss, schedule, run, seed)
+
+
+def train_joint(model: KMTalk, sampler: MotionSampler, options: dict[str, Any], run: Path, seed: int) -> None:
+    """LKMA and CMC together, judged by the motion that comes out, which passes through the keys as in use.
+
+    The share `own_keys` of the crops is completed from LKMA's keys, the rest from true and edited ones, as CMC learned.
+    """
+    lips = lip_matrix()
+
+    def loss(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = sampler.draw(options["batch"], rng)
+        frames, motion = torch.from_numpy(batch.key_frames), torch.from_numpy(batch.motion)
+        posed = pose_keys(model, batch, options, rng)
+        of_keys, _ = key_motion_loss(posed, frames, motion, batch, lips, options)
+        edited, key_of = edit_keys(batch, options, rng)
+        own = torch.from_numpy(rng.random((len(motion), 1, 1)) < options["own_keys"])
+        keys = torch.where(own, posed, at_frames(torch.from_numpy(edited), frames))
+        target = torch.where(own, motion, torch.from_numpy(edited))
+        raw = complete(model, batch, keys, key_of)
+        passing = raw + torch.from_numpy(spread_of_keys(batch)) @ (keys - at_frames(raw, frames))
+        of_motion, parts = completion_loss(passing, target, batch, lips, options)
+        return of_motion + options["key_weight"] * of_keys, parts
+
+    train_stage("joint", nn.ModuleList([model.lkma, model.cmc]), loss, Schedule.of(options), run, seed)
+
+
+def pose_keys(model: KMTalk, batch: Batch, options: dict[str, Any], rng: np.random.Generator) -> Tensor:
+    """LKMA's key motions (B, m, C); some phones are withheld or wrong, as in use without a transcript."""
+    frames = torch.from_numpy(batch.key_frames)
+    phones, timing = batch.phones.copy(), batch.timing.copy()
+    withheld = rng.random(len(phones)) < options["withheld"]
+    phones[withheld], timing[withheld] = unknown_context(phones.shape[1])
+    confused = (rng.random(phones.shape) < options["confused"]) & (phones != UNKNOWN)
+    phones[confused] = rng.integers(0, model.config.phones, int(confused.sum()))
+    return model.lkma(
+        at_frames(torch.from_numpy(batch.audio), frames),
+        torch.from_numpy(phones),
+        torch.from_numpy(timing),
+        at_frames(torch.from_numpy(batch.times).float().unsqueeze(-1), frames).squeeze(-1),
+        torch.from_numpy(batch.key_mask),
+        torch.from_numpy(batch.style),
+    )
+
+
+def complete(model: KMTalk, batch: Batch, keys: Tensor, key_of: np.ndarray) -> Tensor:
+    """CMC's motion (B, T, C) for `keys` (B, m, C); `key_of` (B, T) as `edit_keys` gives it."""
+    times = torch.from_numpy(batch.times).float()
+    return model.cmc(
+        torch.from_numpy(batch.audio),
+        keys,
+        at_frames(times.unsqueeze(-1), torch.from_numpy(batch.key_frames)).squeeze(-1),
+        times,
+        torch.from_numpy(key_of),
+        torch.from_numpy(batch.mask),
+        torch.from_numpy(batch.key_mask),
+        torch.from_numpy(batch.style),
+    )
+
+
+def spread_of_keys(batch: Batch) -> np.ndarray:
+    """(B, T, m) float32: how far each frame goes with each key, as `completion.complete_through` adds what lacks."""
+    out = np.zeros((*batch.times.shape, batch.key_frames.shape[1]), np.float32)
+    for row, times in enumerate(batch.times):
+        count = int(batch.key_mask[row].sum())
+        at = times[batch.key_frames[row, :count]]
+        out[row, :, :count] = between_keys(at, np.eye(count, dtype=np.float32), times)
+    return out
 
 
 def edit_keys(batch: Batch, options: dict[str, Any], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Train the compact model in its three stages (encoder, LKMA, CMC), each resumed where it stopped."""
+"""Train the compact model in its stages (encoder, LKMA, CMC, both together), each resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from kmtalk_core.rig.controls import SPEECH_CONTROLS
 from .data import read_corpus
 from .encoder import train_encoder
 from .loop import keep_memory
-from .motion import MotionSampler, encode_all, train_cmc, train_lkma
+from .motion import MotionSampler, encode_all, train_cmc, train_joint, train_lkma
 
-STAGES = ("encoder", "lkma", "cmc")
+STAGES = ("encoder", "lkma", "cmc", "joint")
+MOTION_STAGES = STAGES[1:]
 CONFIG = Path(__file__).parents[1] / "configs" / "compact.toml"
 
 
@@ -32,10 +33,12 @@ def train(
     out: Path,
     stages: tuple[str, ...] = STAGES,
     start_from: Path | None = None,
+    encoder_from: Path | None = None,
 ) -> str:
     """Run `stages` and write the checkpoint to `out`; returns its checksum.
 
     `start_from`: a checkpoint whose networks the stages go on from; what is not among the stages stays as it is there.
+    `encoder_from`: one whose encoder is taken as it is; the other networks begin anew.
     """
     keep_memory()
     text = config_file.read_text(encoding="utf-8")
@@ -47,6 +50,8 @@ def train(
     model = KMTalk(KMTalkConfig(motion_dim=len(SPEECH_CONTROLS), style_dim=len(STYLE), **options["network"]))
     if start_from is not None:
         _take(model, start_from)
+    if encoder_from is not None:
+        _take_encoder(model, encoder_from)
     training, validation = read_corpus(corpus)
     minutes = {
         "captured": round(sum(u.duration for u in training if u.captured) / 60, 1),
@@ -58,17 +63,17 @@ def train(
     )
     if "encoder" in stages:
         train_encoder(model, training, validation, options["encoder"], run, seed)
-    elif start_from is None:
+    elif start_from is None and encoder_from is None:
         _restore(model.encoder, run / "encoder.pt")
-    encoded = encode_all(model, training) if {"lkma", "cmc"} & set(stages) else {}
-    for stage, train_it in (("lkma", train_lkma), ("cmc", train_cmc)):
+    encoded = encode_all(model, training) if set(MOTION_STAGES) & set(stages) else {}
+    for stage, train_it in (("lkma", train_lkma), ("cmc", train_cmc), ("joint", train_joint)):
         if stage in stages:
             of_stage = options[stage]
             sampler = MotionSampler(
                 training, encoded, of_stage["crop"], True, of_stage["misheard"], of_stage["captured_share"]
             )
             train_it(model, sampler, options[stage], run, seed)
-        elif start_from is None:
+        elif start_from is None and stage != "joint":
             _restore(getattr(model, stage), run / f"{stage}.pt")
     facts = {
         "name": options["name"],
@@ -90,6 +95,19 @@ def _take(model: KMTalk, path: Path) -> None:
         model.load_state_dict(styles | weights)
     except RuntimeError:
         raise InputError(f"The networks of {path} do not fit [network]; train all stages anew.") from None
+
+
+def _take_encoder(model: KMTalk, path: Path) -> None:
+    prefix = "encoder."
+    of_encoder = {
+        name.removeprefix(prefix): torch.from_numpy(w.astype("float32"))
+        for name, w in load_checkpoint(path).weights.items()
+        if name.startswith(prefix)
+    }
+    try:
+        model.encoder.load_state_dict(of_encoder)
+    except RuntimeError:
+        raise InputError(f"The encoder of {path} does not fit [network]; train it anew.") from None
 
 
 def _restore(module: torch.nn.Module, path: Path) -> None:
