@@ -9,11 +9,12 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from kmtalk_core.animator import Animator, Request  # noqa: E402
 from kmtalk_core.audio import SAMPLE_RATE, Sound  # noqa: E402
+from kmtalk_core.checkpoint import load_checkpoint  # noqa: E402
 from kmtalk_core.files import save_npz  # noqa: E402
 from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
 from training.compact import loop  # noqa: E402
 from training.compact.data import read_corpus  # noqa: E402
-from training.compact.motion import MotionSampler, encode_all, train_lkma  # noqa: E402
+from training.compact.motion import MotionSampler, encode_all, spread_of_keys, train_lkma  # noqa: E402
 from training.compact.training import train  # noqa: E402
 
 CONFIG = """
@@ -71,6 +72,26 @@ captured_share = 0.4
 misheard = 0.5
 key_noise = 0.02
 edits = 0.5
+[joint]
+steps = 6
+batch = 2
+crop = 1.0
+learning_rate = 1e-3
+warmup = 2
+weight_decay = 0.0
+rec_weight = 1.0
+vel_weight = 1.0
+lip_weight = 1.0
+mouth_weight = 1.0
+contact_weight = 1.0
+captured_share = 0.4
+misheard = 0.5
+key_noise = 0.02
+edits = 0.5
+withheld = 0.1
+confused = 0.1
+own_keys = 0.5
+key_weight = 0.5
 [styles]
 neutral = { captured = 1.0 }
 """
@@ -107,7 +128,7 @@ def test_the_recipe_runs_from_data_to_an_animation(corpus, tmp_path):
     out = tmp_path / "tiny.npz"
     digest = train(config, corpus, tmp_path / "run", out)
     records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert [r["stage"] for r in records] == ["encoder", "lkma", "cmc"]
+    assert [r["stage"] for r in records] == ["encoder", "lkma", "cmc", "joint"]
     assert all(np.isfinite(r["loss"]) for r in records)
     sound = Sound((0.1 * np.random.default_rng(1).standard_normal(SAMPLE_RATE)).astype(np.float32), "0" * 64, "x.wav")
     animator = Animator(out)
@@ -181,3 +202,30 @@ def test_an_empty_corpus_is_one_sentence(tmp_path, capsys):
 
     assert main(["--corpus", str(tmp_path), "--run", str(tmp_path / "run")]) == 2
     assert "training.corpus" in capsys.readouterr().err
+
+
+def test_an_encoder_is_taken_as_it_is_and_the_motion_begins_anew(corpus, tmp_path):
+    config = tmp_path / "tiny.toml"
+    config.write_text(CONFIG)
+    train(config, corpus, tmp_path / "run", tmp_path / "first.npz")
+    motion = ("lkma", "cmc", "joint")
+    train(config, corpus, tmp_path / "other", tmp_path / "second.npz", motion, encoder_from=tmp_path / "first.npz")
+    first, second = (load_checkpoint(tmp_path / name).weights for name in ("first.npz", "second.npz"))
+    taken = [name for name in first if name.startswith("encoder.")]
+    assert taken and all(np.array_equal(first[name], second[name]) for name in taken)
+    assert (tmp_path / "other" / "joint.pt").exists() and not (tmp_path / "other" / "encoder.pt").exists()
+
+
+def test_completion_trains_as_it_is_used_through_the_keys(corpus):
+    training, _ = read_corpus(corpus)
+    torch.manual_seed(0)
+    model = KMTalk(KMTalkConfig(d_model=16, heads=2, encoder_layers=1, key_layers=1, decoder_layers=1))
+    batch = MotionSampler(training, encode_all(model, training), 0.8, styles=False, misheard=0.0).draw(
+        3, np.random.default_rng(0)
+    )
+    spread = spread_of_keys(batch)
+    for row in range(3):
+        count = int(batch.key_mask[row].sum())
+        at = batch.key_frames[row, :count]
+        assert np.allclose(spread[row, at, :count], np.eye(count), atol=1e-6), "each key moves its own frame whole"
+        assert np.allclose(spread[row].sum(1), 1.0, atol=1e-6) and not spread[row, :, count:].any()
