@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 POINTS = ".points.npz"  # what capture writes beside its results
 SOUNDS = (".wav", ".flac", ".ogg")
+SAYS = "capture: "  # before each sentence of the capture about what is wrong
 NO_CAPTURE = (
     "Learning from a video needs the capture of faces, which is not here; in a checkout of KMTalk, install it with "
     '`pip install -e ".[capture]"`, or give results that were captured elsewhere.'
@@ -94,11 +95,10 @@ def _captured_film(video: Path, folder: Path) -> Path:
     made = [p for p in sorted(folder.glob("*.npz")) if not p.name.endswith(POINTS)]
     if done.returncode == 0 and made:
         return made[0]
-    said = (done.stderr.strip().splitlines() or ["it gave no result"])[-1].partition(": ")
-    why = said[2] if said[0] == "capture" else "".join(said)
-    if done.returncode == 2:
-        raise InputError(why)
-    raise KMTalkError(f"The face in {video} could not be captured ({why:.200}); try another film.")
+    said = done.stderr.strip().splitlines() or ["it gave no result"]
+    if told := [line.removeprefix(SAYS) for line in said if line.startswith(SAYS)]:
+        raise InputError(told[-1]) if done.returncode == 2 else KMTalkError(told[-1])
+    raise KMTalkError(f"The face in {video} could not be captured ({said[-1]:.200}); try another film.")
 
 
 def _lessons(results: Sequence[Path], animator: Animator, progress: Callable[[float, str], None]) -> list[Example]:

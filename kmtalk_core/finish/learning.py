@@ -28,6 +28,8 @@ INPUTS = tuple(
 )
 DELAYS = (-0.06, 0.0, 0.06)  # s
 MEASURES = (4.0, 2.5, 0.7)  # how much a mm of opening, width and chin count against each other
+# Closures are short and matter most: frames in which the person's lips are less than SHUT_MM apart count so often.
+SHUT_MM, SHUT_COUNTS = 1.0, 3.0
 BLOCK = 3.0  # s of a stretch that is left out at once
 FOLDS = 5
 HOLDS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, np.inf)  # frames at RATE that hold to the model
@@ -158,7 +160,8 @@ def _blocks(example: Example, axes: np.ndarray) -> list[_Block]:
     """The spoken part of an example, cut into stretches of about BLOCK."""
     rows = circumstances(example.speech, example.times, example.alignment, INPUTS, DELAYS, PHONES)
     missing = (example.goal - example.speech).astype(np.float64) @ axes
-    weight = example.weight * example.spoken * RATE * _step(example.times)
+    shut = example.goal @ mouth_measures(SPEECH_CONTROLS)[:, 0] < SHUT_MM
+    weight = example.weight * example.spoken * RATE * _step(example.times) * np.where(shut, SHUT_COUNTS, 1.0)
     inside = np.flatnonzero(example.spoken)
     if not len(inside):
         return []
