@@ -119,7 +119,28 @@ class Journey:
         expect((self.home / "results" / "one.npz").is_file(), "batch made no result")
         wrong = self.generate("--strip", "No such", status=2)
         expect("There is no sound strip No such" in wrong and "Traceback" not in wrong, wrong[-300:])
-        return "generate, complete, export, bake, batch, and a wrong strip"
+        self.whole_scene()
+        return "generate, complete, export, bake, batch, a whole scene, a farm and back, and a wrong strip"
+
+    def whole_scene(self) -> None:
+        """Two sounds for the head, one of which is none; the file's lines as a batch, and its results in the file."""
+        (self.home / "bad.wav").write_text("no sound")
+        sounds = ["--audio", self.home / "speech.flac", "--audio", self.home / "bad.wav"]
+        said = self.kmtalk("line.blend", "generate", *sounds, "--out", self.home / "two.blend", status=1)
+        expect("bad.wav: Blender cannot read the sound" in said, said[-300:])
+        self.kmtalk("two.blend", "generate", "--all", "--out", self.home / "all.blend")
+        folder = self.home / "farm"
+        self.kmtalk("all.blend", "batch", self.home / "all.blend", "--out", folder, "--workers", "1")
+        results = sorted(path.name for path in folder.glob("*/Head/*.npz"))
+        expect(results == ["Line.npz", "speech.npz"], f"the batch made {results}")
+        said = self.kmtalk("two.blend", "apply", folder / "all.csv", folder, "--out", self.home / "back.blend")
+        expect("Traceback" not in said, said[-300:])
+        code = (
+            "import bpy; tracks = bpy.data.objects['Head'].data.shape_keys.animation_data.nla_tracks;"
+            "print('lines', sum(len(s.action.kmtalk_takes) for t in tracks for s in t.strips))"
+        )
+        said = self.run("-b", self.home / "back.blend", "--python-exit-code", "1", "--python-expr", code)
+        expect("lines 2" in said, said[-300:])
 
     def hostile_surroundings(self) -> str:
         """A PYTHONPATH and a site of the user's with packages that do not work."""

@@ -1,4 +1,4 @@
-"""KMTalk without a window: `blender -b FILE --command kmtalk generate|complete|bake|export|batch …`.
+"""KMTalk without a window: `blender -b FILE --command kmtalk generate|complete|bake|export|manifest|apply|batch …`.
 
 As the command line `kmtalk` of the core: progress on stderr, exit status 0 done, 2 wrong input, 1 anything else.
 """
@@ -21,7 +21,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError, storage_trouble
 
-from . import clips, compat, lipsync, live, scene_commands, strip, takes
+from . import clips, compat, farm_commands, lipsync, live, scene_commands, strip, takes
 from .command_tools import check_blend, mesh_of, names, save, scene_of, work
 from .job import core_folders, start_code
 from .preferences import interpreter
@@ -94,6 +94,15 @@ def build_parser() -> argparse.ArgumentParser:
     add_line(sub)
     add_out(sub, "F.(npz|csv|livelink.csv|json|TextGrid|srt)", "the file; its ending says what is written")
 
+    sub = command(
+        "manifest", "list the file's lines for `kmtalk batch`, with what each strip plays", farm_commands.manifest
+    )
+    farm_commands.add_manifest_options(sub)
+
+    sub = command("apply", "put the results of `kmtalk batch` on the faces, as lines", farm_commands.apply)
+    farm_commands.add_apply_options(sub)
+    add_out(sub, "F.blend", "where to save the file; it may be the opened one")
+
     add_batch_options(command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch))
     return parser
 
@@ -132,6 +141,8 @@ def export(options: argparse.Namespace, progress: Display) -> int:
 
 def batch(options: argparse.Namespace, progress: Display) -> int:
     """In the worker's Python, for it starts processes of its own."""
+    from kmtalk_core.command.batch.from_blend import BLENDER
+
     code = (
         "from kmtalk_core.command import cli, stopping; "
         f"stopping.end_with_parent({os.getpid()}, 'SIGTERM'); sys.exit(cli.main(json.loads(sys.argv[2])))"
@@ -139,7 +150,9 @@ def batch(options: argparse.Namespace, progress: Display) -> int:
     python = interpreter(bpy.context)[0]
     command = [*start_code(python, core_folders(python), code), json.dumps(options.given)]
     sys.stdout.flush()
-    return subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    blender = {BLENDER: bpy.app.binary_path} if bpy.app.binary_path else {}  # that lists the lines of other files
+    environment = {**blender, **os.environ}
+    return subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False).returncode
 
 
 def animated_line(options: argparse.Namespace) -> tuple[bpy.types.Scene, str, bpy.types.Object]:

@@ -55,12 +55,12 @@ def wishes(options: argparse.Namespace, line: Any) -> lipsync.Options:
 
     own = operators.options_of(bpy.context, line)
     given = {name: value for name, value in vars(options).items() if value is not None and hasattr(own, name)}
-    if options.alignment is not None:
-        given["alignment"] = str(options.alignment.resolve())
+    if "alignment" in given:
+        given["alignment"] = str(given["alignment"].resolve())
     if given.get("style", "").endswith(STYLE_ENDING):  # the worker has another working folder
         given["style"] = str(Path(given["style"]).resolve())
-    if options.transcript_file is not None:
-        given["transcript"] = read_transcript(options.transcript_file)
+    if (text := getattr(options, "transcript_file", None)) is not None:
+        given["transcript"] = read_transcript(text)
     return replace(own, **given)
 
 

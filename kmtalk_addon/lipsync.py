@@ -98,21 +98,9 @@ def make(
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
     noticed = remarks(strip, line)
-    mesh, rig, known = (heads / f"{what}-{about.head_uid}.npz" for what in ("mesh", "rig", "face"))
     with temporary_folder() as folder, sound_file(strip) as audio:
-        needs_rig = shape_keys.needs_rig(obj)
-        if needs_rig and not rig.is_file():
-            shape_keys.save_mesh(obj, mesh)
-            yield BuildRig(str(mesh), str(rig))
-        elif not needs_rig and shape_keys.own_shapes(obj):
-            if not mesh.is_file():
-                shape_keys.save_mesh(obj, mesh, with_shapes=True)
-            given["mesh"] = str(mesh)
-        elif (face := faces.face_of(obj.data.shape_keys)) is not None:
-            if not known.is_file():
-                shape_keys.save_targets(obj, face, mesh)
-                yield MeasureFace(str(mesh), str(known))
-            given["face"] = str(known)
+        head = yield from _known_head(obj, heads)
+        given |= head.given
         details = yield Animate(
             audio=audio,
             out=str(folder / "out.npz"),
@@ -129,10 +117,80 @@ def make(
         if options.keep_keys:
             result, carried = yield from _with_edits_kept(about, result, folder)
         takes.loaded(result)  # what is damaged is told before anything is changed
-        built = shape_keys.load_shapes(shape_keys.check_mesh(about.head()), rig) if needs_rig else None
-        shapes = known.read_bytes() if "face" in given else b""
+        built = head.built(shape_keys.check_mesh(about.head()))
     warnings = (*details["warnings"], *noticed, *carried)
-    return Made(about, options, asked, corrected, details["delay"], result, warnings, built, shapes)
+    return Made(about, options, asked, corrected, details["delay"], result, warnings, built, head.face)
+
+
+def take_in(
+    scene: bpy.types.Scene,
+    strip: bpy.types.Strip,
+    obj: bpy.types.Object,
+    options: Options,
+    heads: Path,
+    result: bytes,
+    played: Played,
+) -> Steps[Made]:
+    """As `make`, with a result that was made elsewhere of what the strip played then, `played`."""
+    shape_keys.check_speaks(shape_keys.check_mesh(obj))
+    clips.check_free(obj.data.shape_keys)
+    about, animation = Subject.of(scene, strip, obj, played), takes.loaded(result)
+    carried = ()
+    with temporary_folder() as folder:
+        head = yield from _known_head(obj, heads)
+        if head.face:
+            result = _fitted(animation, head.face, folder)
+        if options.keep_keys:
+            result, carried = yield from _with_edits_kept(about, result, folder)
+        built = head.built(shape_keys.check_mesh(about.head()))
+    worn = animation.sliders, animation.layers
+    warnings = (*animation.alignment.warnings, *carried)
+    return Made(about, options, worn, corrections.Stored(None), played.delay, result, warnings, built, head.face)
+
+
+@dataclass(frozen=True)
+class _KnownHead:
+    """What is known of a head before it is animated: `given`, what of it `Animate` takes; where its `rig` is, if one is
+    needed; its `face` as it was measured, b"" for heads of our own names."""
+
+    given: dict[str, str]
+    rig: Path | None = None
+    face: bytes = b""
+
+    def built(self, obj: bpy.types.Object) -> shape_keys.Built | None:
+        """The shape keys to add."""
+        return shape_keys.load_shapes(obj, self.rig) if self.rig is not None else None
+
+
+def _known_head(obj: bpy.types.Object, heads: Path) -> Steps[_KnownHead]:
+    """Rig or measure a head, unless what comes of that lies in the folder `heads` already."""
+    mesh, rig, known = (heads / f"{what}-{obj.session_uid}.npz" for what in ("mesh", "rig", "face"))
+    if shape_keys.needs_rig(obj):
+        if not rig.is_file():
+            shape_keys.save_mesh(obj, mesh)
+            yield BuildRig(str(mesh), str(rig))
+        return _KnownHead({}, rig)
+    if shape_keys.own_shapes(obj):
+        if not mesh.is_file():
+            shape_keys.save_mesh(obj, mesh, with_shapes=True)
+        return _KnownHead({"mesh": str(mesh)})
+    if (face := faces.face_of(obj.data.shape_keys)) is None:
+        return _KnownHead({})
+    if not known.is_file():
+        shape_keys.save_targets(obj, face, mesh)
+        yield MeasureFace(str(mesh), str(known))
+    return _KnownHead({"face": str(known)}, face=known.read_bytes())
+
+
+def _fitted(animation: Animation, face: bytes, folder: Path) -> bytes:
+    """The result with contacts as the lips of a measured face make them, as the worker fits it."""
+    from kmtalk_core.finish.compose import finish
+    from kmtalk_core.retarget.solver import Face
+
+    lips = Face.unpacked(face).lip_line
+    fitted = animation if lips is None or animation.unfinished is None else finish(animation, lip_line=lips)
+    save_animation(fitted, folder / "fitted.npz", compressed=False)
+    return (folder / "fitted.npz").read_bytes()
 
 
 def put_on(made: Made, alone: bool = True) -> Outcome:

@@ -92,16 +92,18 @@ def generate_scene(
     parts: Sequence[Part],
     options_of: Callable[[Any], Options],
     unknown: Sequence[str] = (),
+    make: Callable[..., Steps[Made]] | None = None,
 ) -> Steps[SceneOutcome]:
     """Animate every part (`casting.cast`) with the options that its strip has. Takes that somebody has edited stay, as
     with `lipsync.generate`; where nothing would change, no new take is made. `unknown`: strips that a table names and
-    that are not there; they count as failed.
+    that are not there; they count as failed. `make` does what `lipsync.make` does.
 
     Raises InputError if there is nothing to do, and KMTalkError if there is no worker that works. Lines that are made
     when `current.enough` is set are put on the faces; the others are left out.
     """
     if not parts and not unknown:
         raise InputError("There is no sound strip in the scene; add one in the sequencer.")
+    make = make or lipsync.make
     outcomes, tasks = _prepared(scene, parts, options_of)
     why = f"There is no such sound strip in the scene {scene.name}; correct the table."
     outcomes += [LineOutcome(name, "", "table", FAILED, why) for name in unknown]
@@ -117,9 +119,7 @@ def generate_scene(
             current.share = Share(start, end, f"{number + 1} of {len(tasks)}")
             try:
                 about = task.about
-                made[task.place] = yield from lipsync.make(
-                    about.scene(), about.strip(), about.head(), task.options, faces
-                )
+                made[task.place] = yield from make(about.scene(), about.strip(), about.head(), task.options, faces)
                 deaths = 0
             except Exception as error:
                 deaths = deaths + 1 if isinstance(error, WorkerGone) else 0

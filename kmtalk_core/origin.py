@@ -24,7 +24,8 @@ class Origin:
     """`program`: KMTalk's version; `settings`: all of `Settings` as they were asked for; `transcript`: the text that
     was given. `alignment`: the name of the imported file, and `alignment_sha256` of its phones and words, in hex; both
     are empty without one. `corrections`: arguments of localization.corrections.Correction, in the order in which they
-    were applied. `whisper_model`: which was asked for, where Whisper was.
+    were applied. `whisper_model`: which was asked for, where Whisper was. `part`: of the part of the sound file that it
+    is of, start, duration (as it was asked for) and delay (see audio.Sound) in s; empty for all of it.
 
     Sound and model stand in the result itself, what sliders made of it since in its `settings`.
     """
@@ -36,11 +37,13 @@ class Origin:
     alignment_sha256: str = ""
     corrections: tuple[Mapping[str, Any], ...] = ()
     whisper_model: str = ""
+    part: tuple[float, ...] = ()
 
     @property
     def as_json(self) -> str:
         """The same origin gives the same text."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        told = {name: value for name, value in asdict(self).items() if name != "part" or value}
+        return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Origin:
@@ -49,7 +52,7 @@ class Origin:
         if not isinstance(told, dict):
             raise ValueError("it is no origin")
         known = known_fields(cls, told)
-        return cls(**{**known, "corrections": tuple(known.get("corrections", ()))})
+        return cls(**{**known, **{name: tuple(known.get(name, ())) for name in ("corrections", "part")}})
 
     def corrected(self, corrections: tuple[Correction, ...]) -> Origin:
         """With more corrections."""

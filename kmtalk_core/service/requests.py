@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..excerpt import alignment_within, corrections_within, text_within
 from ..localization.tools import Tools
 from ..request import Request
 from ..settings import KeySettings, LocalizerSettings, Settings, settings_of
@@ -54,23 +55,14 @@ def _transcript(message: Animate, sound: Sound) -> str | None:
     """The text; of subtitles only what is heard in the part that the message is of."""
     if message.transcript is None or (message.start == 0 and message.duration is None):
         return message.transcript
-    from ..localization.transcript import subtitles
-
-    cues = subtitles(message.transcript)
-    if cues is None:
-        return message.transcript
-    start = message.start + sound.delay
-    end = start + sound.duration
-    return "\n".join(cue.text for cue in cues if start < (cue.start + cue.end) / 2 < end) or None
+    return text_within(message.transcript, message.start, sound)
 
 
 def _alignment(message: Animate, sound: Sound) -> Alignment | None:
     if message.alignment is None:
         return None
-    from ..localization.importers import load_alignment
-
     # Moho's .dat files count frames of the scene.
-    return load_alignment(Path(message.alignment), message.fps).from_time(message.start + sound.delay)
+    return alignment_within(Path(message.alignment), message.fps, message.start, sound)
 
 
 def _corrections(message: Animate, sound: Sound) -> tuple[tuple[Correction, ...], tuple[str, ...]]:
@@ -86,9 +78,4 @@ def _within(corrections: Sequence[Mapping[str, Any]], start: float, duration: fl
     """Corrections with times from the file's beginning → those within `duration` s from `start` on, from there."""
     from ..localization.corrections import Correction
 
-    found = []
-    for given in corrections:
-        times = {name: given[name] - start for name in ("at", "start", "end") if given.get(name) is not None}
-        if min(times.values()) >= 0 and max(times.values()) < duration:
-            found.append(Correction(**{**given, **times}))
-    return tuple(found)
+    return corrections_within((Correction(**given) for given in corrections), start, duration)

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from ..audio import Sound
     from ..motion import Animation, VertexAnimation
     from ..request import Request as Wish
-    from ..rig.lip_line import LipLine
     from ..vertex_animator import VertexAnimator
 
 _backend = "auto"  # of the networks; the process has one for good
@@ -217,30 +216,13 @@ def _corrected(request: Correct, report: Progress) -> Animation:
 def _fitted(animation: Animation, mesh: str | None, face: str | None = None) -> Animation:
     """With contacts as the lips of the mesh make them, if it has shapes of its own."""
     from ..finish.compose import finish
+    from ..retarget.own_lips import lips_of
     from ..retarget.solver import Face
 
-    lips = None if mesh is None else _lips_of(Path(mesh))
+    lips = None if mesh is None else lips_of(Path(mesh))
     if face is not None:
         lips = Face.unpacked(Path(face).read_bytes()).lip_line
     return animation if lips is None else finish(animation, lip_line=lips)
-
-
-def _lips_of(path: Path) -> LipLine | None:
-    """How the lips of a mesh with shapes of its own part; None where nothing tells where they are."""
-    from ..retarget.families import Shape
-    from ..retarget.measure import measured
-    from ..retarget.solver import Face
-    from ..rig.mesh import load_mesh
-    from ..rig.mouth import lip_line, measure_mouth
-    from ..rig.profiles import find_landmarks
-
-    arrays, mesh = load_npz(path), load_mesh(path)
-    shapes = dict(zip((str(name) for name in arrays["control_names"]), arrays["shapes"], strict=True))
-    try:
-        return lip_line(measure_mouth(mesh.vertices, shapes, find_landmarks(mesh)))
-    except InputError:
-        face = Face.of([Shape(name, {name: 1.0}) for name in shapes])
-        return measured(face, mesh.vertices, arrays["shapes"].astype(np.float64)).lip_line
 
 
 def _measure_face(request: MeasureFace, report: Progress) -> None:

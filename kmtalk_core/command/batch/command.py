@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...leftovers import temporary_folder
 from ...settings import Settings, settings_of
 from ..arguments import add_setting, integer
 from ..display import Display
@@ -23,7 +25,9 @@ LISTED = 20  # failed lines, or changes, that are told one by one
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Describe the options of `batch`; a setting is the default of lines that do not say it."""
-    sub.add_argument("manifest", type=Path, metavar="MANIFEST", help=".csv or .json with lines, or a folder of sounds")
+    sub.add_argument(
+        "manifest", type=Path, metavar="MANIFEST", help=".csv or .json with lines, a folder of sounds, or a .blend"
+    )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results and the reports")
     sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
     sub.add_argument("--workers", type=integer(1), metavar="N", help="processes side by side (all processors)")
@@ -91,6 +95,12 @@ def diff(options: argparse.Namespace, progress: Display) -> int:
 
 def batch(options: argparse.Namespace, progress: Display) -> int:
     """Run the command; returns its exit status."""
+    with written_manifest(options, progress) as manifest:
+        return batch_of(manifest, options, progress)
+
+
+def batch_of(manifest: Path, options: argparse.Namespace, progress: Display) -> int:
+    """Run the lines of `manifest`, which is written for or named by the options; returns the exit status."""
     from .checks import check_space, lines_that_cannot_work
     from .manifest import own_columns, read_manifest
     from .profiles import read_profiles
@@ -98,8 +108,8 @@ def batch(options: argparse.Namespace, progress: Display) -> int:
 
     before = content_of(options.manifest)
     profiles = None if options.profiles is None else read_profiles(options.profiles)
-    lines = read_manifest(options.manifest, defaults_of(options), profiles, options.name)
-    if own := own_columns(lines):
+    lines = read_manifest(manifest, defaults_of(options), profiles, options.name)
+    if (own := own_columns(lines)) and manifest == options.manifest:
         progress.warning(f"Columns that are not KMTalk's go into the report as they are: {', '.join(own)}.")
     if options.shard is not None:
         lines = [line for place, line in enumerate(lines) if options.shard.holds(place)]
@@ -126,6 +136,21 @@ def batch(options: argparse.Namespace, progress: Display) -> int:
         progress.warning(f"{options.manifest} was changed meanwhile; give the same command with --resume again.")
     progress.done(outcome.report.with_suffix(".html"), outcome.summary)
     return 1 if outcome.failed or doubtful(outcome, options.max_doubt, progress) else 0
+
+
+@contextmanager
+def written_manifest(options: argparse.Namespace, progress: Display) -> Iterator[Path]:
+    """The manifest of the lines; that of a .blend is written first, beside the results or, to try only, elsewhere."""
+    from .from_blend import is_blend, manifest_of
+
+    if not is_blend(options.manifest):
+        yield options.manifest
+        return
+    progress(0.0, "Blender lists the lines")
+    with temporary_folder() if options.dry_run else nullcontext(options.out) as folder:
+        manifest, told = manifest_of(options.manifest, folder)
+        progress.warnings(told)
+        yield manifest
 
 
 def doubtful(outcome: Outcome, limit: float | None, progress: Display) -> int:

@@ -16,12 +16,17 @@ TOLD = ("line", "character", "scene", "version", "profile")  # fields that the r
 class Line(Settings):
     """One line of a manifest: files, what it is called, and all settings of its result.
 
-    `out`: a name in the output folder, which ends in .npz; `formats`: endings of further files to export beside it;
-    `line` (a number or name of one's own), `character`, `scene`, `version` and `own` (columns of one's own, name and
-    text) go into the report; `where`: the row, for messages.
+    `start` (s from its beginning) and `duration` (s, None: to its end): the part of the sound that is heard; times of
+    other files count from the sound's beginning all the same; `as_strip`: as a sound strip of Blender plays it (see
+    audio.load_sound). `out`: a name in the output folder, which ends in .npz; `formats`: endings of further files to
+    export beside it; `line` (a number or name of one's own), `character`, `scene`, `version` and `own` (columns of
+    one's own, name and text) go into the report; `where`: the row, for messages.
     """
 
     audio: Path
+    start: float = 0.0
+    duration: float | None = None
+    as_strip: bool = False
     out: str = ""
     transcript: str | None = None
     transcript_file: Path | None = None
@@ -38,6 +43,11 @@ class Line(Settings):
     profile: str = ""
     own: tuple[tuple[str, str], ...] = ()
     where: str = ""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it hears its sound otherwise than as the whole file."""
+        return (self.start, self.duration, self.as_strip) != (0.0, None, False)
 
     @property
     def files(self) -> dict[str, Path]:

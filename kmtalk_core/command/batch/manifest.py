@@ -147,6 +147,16 @@ def _truth(cell: str, _: Path) -> bool:
     return cell.lower() in TRUE
 
 
+def _seconds(cell: str, _: Path) -> float:
+    try:
+        value = float(_DECIMAL_COMMA.sub(r"\1.\2", cell))
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise ValueError(f"{cell[:40]!r} is no time in seconds")
+    return value
+
+
 def _formats(cell: str, _: Path) -> tuple[str, ...]:
     from ...export import EXPORTERS
 
@@ -182,6 +192,9 @@ CONVERTERS: Mapping[str, Callable[[str, Path], object]] = {
     **_SETTINGS,
     "alignment_fps": _SETTINGS["fps"],
     "language": lambda cell, folder: _SETTINGS["language"](from_tag(cell), folder),
+    "start": _seconds,
+    "duration": _seconds,
+    "as_strip": _truth,
     "vertices": _truth,
     "formats": _formats,
 }

@@ -22,17 +22,16 @@ def align_together(
     chosen = [(index, line) for index, line in waiting if line.localizer == "whisper-mfa" and not line.alignment]
     if not chosen:
         return {}, {}
-    from ...audio import load_sound
-    from ...localization.transcript import read_transcript
     from ...localization.whisper_mfa import localize_many
+    from .hearing import sound_of, text_of
 
     failed: dict[int, Report] = {}
     ready: dict[int, tuple[Callable[[], Sound], str | None]] = {}
     for index, line in chosen:
         try:
-            text = read_transcript(line.transcript_file) if line.transcript_file else line.transcript
-            if not load_sound(line.audio).is_silent:  # silence needs no aligner
-                ready[index] = (partial(load_sound, line.audio), text)
+            sound = sound_of(line)
+            if not sound.is_silent:  # silence needs no aligner
+                ready[index] = (partial(sound_of, line), text_of(line, sound))
         except KMTalkError as error:
             failed[index] = Report.of_line(line, "failed", error=str(error))
     if not ready:

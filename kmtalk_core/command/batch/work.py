@@ -120,32 +120,29 @@ def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> R
 
     Where the one that is there was `edited`, its edits are carried over, and it is kept under another name.
     """
-    from ...audio import load_sound
     from ...export import export_animation
     from ...finish.carry import carry
     from ...finish.report import contact_report
-    from ...localization.corrections import load_corrections
-    from ...localization.importers import load_alignment
-    from ...localization.transcript import read_transcript
     from ...request import Request
     from ...results import load_animation, save_animation
     from ..heads import load_head, with_vertices
+    from .hearing import alignment_of, corrections_of, fitted, sound_of, text_of, with_part_noted
 
     line, out = job.line, job.folder / job.line.out
     before = stamps_of(line)
-    sound = load_sound(line.audio)
+    sound = sound_of(line)
     heard = line.localizer.startswith("whisper") and job.aligned is None
     least, share = (WHISPER_LEAST, WHISPER_PER_SECOND) if heard else (LEAST, PER_SECOND)
     tell(least + share * sound.duration)
     request = Request(
-        transcript=read_transcript(line.transcript_file) if line.transcript_file else line.transcript,
-        alignment=load_alignment(line.alignment, line.alignment_fps) if line.alignment else job.aligned,
+        transcript=text_of(line, sound),
+        alignment=alignment_of(line, sound) or job.aligned,
         alignment_name=line.alignment.name if line.alignment else "",
-        corrections=load_corrections(line.corrections, sound.sha256) if line.corrections else (),
+        corrections=corrections_of(line, sound),
         **{setting.name: getattr(line, setting.name) for setting in settings_of(Settings)},
     )
     head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
-    animation = animator.animate(sound, request)
+    animation = fitted(with_part_noted(animator.animate(sound, request), line, sound), line)
     carried = carry(load_animation(out), animation) if edited else None
     if carried is not None:
         animation = animator.complete(animation, carried.keys)

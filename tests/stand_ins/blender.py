@@ -1,0 +1,17 @@
+"""A Blender for `blender -b FILE --command kmtalk …`: the bpy module with this checkout's add-on."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import bpy
+
+import kmtalk_addon
+from kmtalk_addon import command_line
+
+background, file, command, name, *arguments = sys.argv[1:]
+assert (background, command, name) == ("-b", "--command", "kmtalk")
+kmtalk_addon.register()
+bpy.ops.wm.open_mainfile(filepath=file)
+sys.exit(command_line.main(arguments))
