@@ -37,8 +37,13 @@ class CapturedMotion:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray]) -> CapturedMotion:
-        """What `training.corpus.captured` wrote."""
-        return cls(arrays["controls"].astype(np.float32), arrays["usable"].astype(bool), float(arrays["control_fps"]))
+        """What `training.corpus.captured` wrote, or a whole result: that of `training.capture`, or a corrected line."""
+        controls = arrays["controls"].astype(np.float32)
+        if "control_names" in arrays:
+            names = [str(name) for name in arrays["control_names"]]
+            controls = controls[:, [names.index(name) for name in SPEECH_CONTROLS]]
+        usable = arrays["usable"].astype(bool) if "usable" in arrays else np.ones(len(controls), bool)
+        return cls(controls, usable, float(arrays["control_fps" if "control_fps" in arrays else "fps"]))
 
     def at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Controls (N, C) float32 and weights (N,) float32, 0 where no face was seen, at `times` (N,) s.

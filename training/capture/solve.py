@@ -20,7 +20,7 @@ from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import load_mesh
 
-from .points import CHIN, LIPS, Points, stilled
+from .points import CHIN, LIPS, Points, Still, stilled
 
 # What the points of lips and chin can tell, and how dear each control is: nearly free what speech mostly does.
 RIDGE = {
@@ -48,8 +48,8 @@ HUMAN_OPENING = 1.18
 class Solution:
     """`controls` (T, C) over SPEECH_CONTROLS, 0…1.2; `usable` (T,) bool: frames with a face.
 
-    `error_mm` (T,): root mean square distance of the lips' points to the rig's; `opening_mm`, `width_mm`, `chin_mm`:
-    the same of the three measures, over usable frames.
+    `error_mm` (T,): root mean square distance of the lips' points to the rig's, as the camera sees it; `opening_mm`,
+    `width_mm`, `chin_mm`: the same of the three measures, over usable frames.
     """
 
     controls: np.ndarray
@@ -62,33 +62,52 @@ class Solution:
 
 @dataclass(frozen=True)
 class Measures:
-    """What is fitted, in mm: `lips` (T, 20, 3) and `chin` (T,) height, `opening` (T,) and `width` (T,)."""
+    """What is fitted, in mm: `lips` (T, 20, 3) and `chin` (T,) height, `opening` (T,) and `width` (T,).
+
+    `lips` and `chin` in the head's axes; `width` as the camera sees it, whose axes `view` (3, 3) gives
+    (`points.Still.view`).
+    """
 
     lips: np.ndarray
     chin: np.ndarray
     opening: np.ndarray
     width: np.ndarray
+    view: np.ndarray
 
     def at(self, frames: np.ndarray) -> Measures:
-        return Measures(self.lips[frames], self.chin[frames], self.opening[frames], self.width[frames])
+        return Measures(self.lips[frames], self.chin[frames], self.opening[frames], self.width[frames], self.view)
+
+    def only(self, usable: np.ndarray) -> Measures:
+        """The same with NaN where a frame is not `usable` (T,)."""
+        seen = np.where(usable, 1.0, np.nan)
+        return Measures(
+            self.lips * seen[:, None, None], self.chin * seen, self.opening * seen, self.width * seen, self.view
+        )
 
     def mean(self) -> Measures:
         """The median face, of one frame."""
-        return Measures(*(np.nanmedian(a, axis=0)[None] for a in (self.lips, self.chin, self.opening, self.width)))
+        lips, chin, opening, width = (
+            np.nanmedian(a, axis=0)[None] for a in (self.lips, self.chin, self.opening, self.width)
+        )
+        return Measures(lips, chin, opening, width, self.view)
 
 
-def measure(points: np.ndarray, ids: Sequence[int] | np.ndarray) -> Measures:
+def measure(points: np.ndarray, ids: Sequence[int] | np.ndarray, fps: float) -> Measures:
     """Lips and chin of `points` (T, P, 3) pixels with MediaPipe's numbers `ids` (P,), the head's motion taken out."""
-    tracked = Points(points, np.asarray(ids))
-    face = stilled(tracked)
-    still = Points(face, np.asarray(ids))
-    lips = still.of(*LIPS.values())
+    return measures_of(stilled(Points(points, np.asarray(ids)), fps))
+
+
+def measures_of(still: Still) -> Measures:
+    """Lips and chin of a face that is freed from the head's motion."""
+    lips = still.points.of(*LIPS.values())
     upper, lower = (lips[:, [k - 48 for k in row]] for row in (UPPER, LOWER))
+    seen = (lips[:, 6] - lips[:, 0]) @ still.view  # the depth of the corners is the tracker's guess
     return Measures(
         lips,
-        still.of(CHIN)[:, 0, 1],
+        still.points.of(CHIN)[:, 0, 1],
         np.linalg.norm(upper - lower, axis=2).mean(1),
-        np.linalg.norm(lips[:, 0] - lips[:, 6], axis=1),
+        np.linalg.norm(seen[:, :2], axis=1),
+        still.view,
     )
 
 
@@ -124,29 +143,36 @@ def solve(
     """
     if len(points) < 2:
         raise InputError("The video has fewer than two frames; film at least a second.")
-    measures = measure(points, ids)
+    tracked = Points(points, np.asarray(ids))
+    measures = measures_of(stilled(tracked, fps))
+    return fit(measures, neutral or neutral_pose(measures, fps), in_sight(tracked, measures, size), fps)
+
+
+def in_sight(tracked: Points, measures: Measures, size: tuple[int, int]) -> np.ndarray:
+    """(T,) bool: frames whose lips are found and lie within the picture of `size` (width, height)."""
     usable = np.isfinite(measures.opening) & np.isfinite(measures.lips).all((1, 2)) & np.isfinite(measures.chin)
-    lips = Points(points, np.asarray(ids)).of(*LIPS.values())[:, :, :2]
+    lips = tracked.of(*LIPS.values())[:, :, :2]
     with np.errstate(invalid="ignore"):
-        usable &= ((lips >= 0) & (lips <= size)).all((1, 2))
-    neutral = neutral or neutral_pose(measures, fps)
-    return fit(measures, neutral, usable, fps)
+        return usable & ((lips >= 0) & (lips <= size)).all((1, 2))
 
 
 def fit(measures: Measures, neutral: Measures, usable: np.ndarray, fps: float) -> Solution:
-    """The controls that move the rig as `measures` differ from `neutral`; frames that are not `usable` are bridged."""
-    rows, weights = _rig_rows()
+    """The controls that move the rig as `measures` differ from `neutral`; frames that are not `usable` are bridged.
+
+    Compared as the camera sees it, so that a face that is filmed from aside counts by what is seen of it.
+    """
+    rows, weights = _rig_rows(measures, neutral)
     opening = np.maximum(measures.opening - neutral.opening, 0.0)
     usual = max(float(np.nanpercentile(opening, 90)), 1e-6)
     opening = np.where(opening < 0.5 * SHUT_SHARE * usual, 0.0, opening)  # closures are exact
-    lips = (measures.lips - neutral.lips).reshape(len(opening), -1)
+    lips = ((measures.lips - neutral.lips) @ measures.view).reshape(len(opening), -1)
     goal = np.column_stack([opening, measures.width - neutral.width, measures.chin - neutral.chin, lips])
     goal[~usable] = 0.0
     weighted = rows * weights  # (C, R)
     controls = _bounded(weighted, goal * weights, usable, fps)
     moved = controls @ rows
     error = np.where(usable[:, None], moved - goal, np.nan)
-    lip_error = np.sqrt(np.square(error[:, 3:].reshape(len(error), -1, 3)).sum(2).mean(1))
+    lip_error = np.sqrt(np.square(error[:, 3:].reshape(len(error), -1, 3)[:, :, :2]).sum(2).mean(1))
     out = np.zeros((len(controls), len(SPEECH_CONTROLS)), np.float32)
     out[:, [SPEECH_CONTROLS.index(name) for name in SOLVED]] = controls
     rms = [float(np.sqrt(np.nanmean(np.square(error[:, k])))) for k in range(3)]
@@ -196,6 +222,11 @@ def rig_measures(names: Sequence[str]) -> np.ndarray:
     return np.column_stack([high - low, lips[:, 6, 0] - lips[:, 0, 0], chin, high, low, forward])
 
 
+def lips_of(controls: np.ndarray) -> np.ndarray:
+    """(T, 20, 3) mm by which `controls` (T, C) over SPEECH_CONTROLS move the lips' landmarks, in the head's axes."""
+    return np.einsum("tc,cpk->tpk", controls, _lip_moves(SPEECH_CONTROLS)[:, :20])
+
+
 @lru_cache(maxsize=2)
 def _lip_moves(names: tuple[str, ...]) -> np.ndarray:
     """(C, 21, 3) mm: what each control does at 1 to the lips' landmarks and the chin, on a head of human opening."""
@@ -207,10 +238,11 @@ def _lip_moves(names: tuple[str, ...]) -> np.ndarray:
     return moves
 
 
-@lru_cache(maxsize=1)
-def _rig_rows() -> tuple[np.ndarray, np.ndarray]:
+def _rig_rows(measures: Measures, neutral: Measures) -> tuple[np.ndarray, np.ndarray]:
     """What each solved control does at 1, in mm, to opening, width, chin and lip points (C, R); their weights (R,)."""
-    measures, moves = rig_measures(SOLVED), _lip_moves(SOLVED)
-    rows = np.column_stack([measures[:, :3], moves[:, :20].reshape(len(moves), -1)])
+    rig, lips = rig_measures(SOLVED), _lip_moves(SOLVED)[:, :20] @ measures.view
+    across = ((neutral.lips[0, 6] - neutral.lips[0, 0]) @ measures.view)[:2]
+    width = (lips[:, 6, :2] - lips[:, 0, :2]) @ (across / np.linalg.norm(across))
+    rows = np.column_stack([rig[:, 0], width, rig[:, 2], lips.reshape(len(lips), -1)])
     per_point = np.tile([POINT_WEIGHT, POINT_WEIGHT, DEPTH_WEIGHT], 20)
     return rows, np.concatenate([[OPENING_WEIGHT, WIDTH_WEIGHT, CHIN_WEIGHT], per_point])

@@ -5,12 +5,10 @@ Painted in numpy (training.captured.raster) and encoded by PyAV, so neither Blen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -22,12 +20,12 @@ from kmtalk_core.rig.mesh import Mesh
 from training.captured.raster import Painter, View
 
 from .dataset import DataSet
+from .mp4 import encode
 
 PANEL, CAPTION = 320, 40  # pixels
 HOTTEST = 0.05  # of the distance from lips to upper face: an error of this size is painted in the last colour
 LIPS, SKIN = np.array((0.72, 0.45, 0.42)), np.array((0.80, 0.68, 0.60))
 HEAT = np.array(((0.90, 0.90, 0.88), (0.98, 0.86, 0.45), (0.93, 0.45, 0.20), (0.65, 0.05, 0.10)))
-CRF = "20"
 
 
 @dataclass(frozen=True)
@@ -134,28 +132,3 @@ def captioned(
     pen.text((2 * PANEL + 8, top + 21), "0", (0, 0, 0), font)
     pen.text((2 * PANEL + 148, top + 21), f"{stage.hottest:.2g} {stage.unit}", (0, 0, 0), font)
     return np.asarray(image)
-
-
-def encode(path: Path, frames: Iterator[np.ndarray], fps: float, samples: np.ndarray) -> None:
-    """Pictures (H, W, 3) and sound → H.264 and AAC in .mp4."""
-    rate = Fraction(fps).limit_denominator(1001)
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as film:
-        first = next(frames)
-        picture = film.add_stream("libx264", rate=rate)
-        picture.height, picture.width, picture.pix_fmt = first.shape[0], first.shape[1], "yuv420p"
-        picture.options = {"crf": CRF, "preset": "fast"}
-        voice = film.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
-        for number, pixels in enumerate(_chained(first, frames)):
-            image = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
-            image.pts, image.time_base = number, 1 / rate
-            film.mux(picture.encode(image))
-        film.mux(picture.encode(None))
-        heard = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
-        heard.sample_rate, heard.pts = SAMPLE_RATE, 0
-        film.mux(voice.encode(heard))
-        film.mux(voice.encode(None))
-
-
-def _chained(first: np.ndarray, others: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    yield first
-    yield from others
