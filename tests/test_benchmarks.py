@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import ablations, conditions, model_card, reference
+from benchmarks import ablations, conditions, model_card, people, reference
 from benchmarks.baselines import LoudnessJaw, closedness, viseme_curves
 from benchmarks.clips import DEV, SHARED, JudgedClip, load_clips, save_clips
 from benchmarks.measures import OPENNESS, above, auc, figures, observe, stillness
@@ -302,3 +302,17 @@ def test_events_cover_what_viewers_look_at():
     assert {"closure", "f, v", "rounded", "open", "pause"} <= set(kinds)
     clips = [JudgedClip(str(n), Path(), "", PHONES[n:], DURATION) for n in range(9)]
     assert len(choose([clips[:4], clips[4:]])) == 6
+
+
+@pytest.mark.skipif(not people.JUDGE.is_file(), reason="the tracked faces do not lie beside the project")
+def test_people_are_compared_with_any_system_at_their_own_frame_rate(tmp_path, monkeypatch, capsys):
+    dev = people.JUDGE.parent / "grid" / "dev"
+    results = tmp_path / "figures.json"
+    command = ["people", str(dev), "--every", "20", "--only", "loudness moves the jaw", "--json", str(results)]
+    monkeypatch.setattr("sys.argv", command)
+    assert people.main() == 0
+    assert "| loudness moves the jaw |" in capsys.readouterr().out
+    found = read_records(results)["people dev"]["loudness moves the jaw"]
+    assert found["clips"] == 1 and -1 <= found["ap_r"] <= 1 and found["closed"] == 0
+    monkeypatch.setattr("sys.argv", ["people", str(tmp_path / "nobody")])
+    assert people.main() == 2
