@@ -20,6 +20,7 @@ from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion
 from .manner import rest_of, styled
+from .pace import paced
 from .rhythm import find_rhythm
 from .smoothing import smoothed
 from .upper_face import upper_face
@@ -70,7 +71,7 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     late = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in rests]
     ready = freedom(times, late, alignment).astype(np.float32)[:, None]
     speech = styled(unfinished.speech, animation.times, animation.alignment, animation.style)
-    speech = slide(speech, animation.fps, sliders) * moving
+    speech = paced(slide(speech, animation.fps, sliders) * moving, animation.fps)
     ajar = np.minimum(1.0, BREATH_JAW / np.maximum(speech[:, _OPENS, None], 1e-6))
     out[:, _SPEECH] = speech * np.where(_JAW, ajar + (1 - ajar) * ready, 1.0)
     if animation.style.rest:
