@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .layers import TimeEncoding
 from .method import Batch
 from .sequence_losses import ctc, latent
 from .speech import Recogniser, sampled
@@ -26,8 +25,9 @@ TEXTS = ("recogniser", "transcript")
 @dataclass(frozen=True)
 class LipReadingConfig:
     """`recogniser`: folder or hub id of a wav2vec 2.0 CTC model (or its `architecture`); `text`: whose characters are
-    to be read, the recogniser's own (SelfTalk's code; needs no transcripts) or the transcript's. Layers and heads are
-    those of SelfTalk's published code.
+    to be read, the recogniser's own (SelfTalk's code; needs no transcripts) or the transcript's. `stretched`: lips are
+    fitted to the recogniser's features from end to end, as SelfTalk's code does, not placed at their times. Layers and
+    heads are those of SelfTalk's published code.
     """
 
     recogniser: str = "jonatasgrosman/wav2vec2-large-xlsr-53-english"
@@ -37,6 +37,7 @@ class LipReadingConfig:
     heads: int = 8
     feed_forward: int = 2048
     dropout: float = 0.1
+    stretched: bool = False
     download: bool = True
 
     def __post_init__(self) -> None:
@@ -54,15 +55,17 @@ def encode_text(text: str) -> list[int]:
 
 
 class LipReader(nn.Module):
-    """Lip displacement in units (B, N, 3 L) at `rate` Hz → latent (B, M, width) at `out_rate` Hz and logits."""
+    """Lip displacement in the data's unit (B, N, 3 L) at `rate` Hz → latent (B, M, width) at `out_rate` Hz and logits.
+
+    As in SelfTalk's code, the transformer knows no positions.
+    """
 
     def __init__(
         self, config: LipReadingConfig, lips: int, rate: float, width: int, out_rate: float, vocabulary: int
     ) -> None:
         super().__init__()
-        self.ratio, self.out_rate = rate / out_rate, out_rate
+        self.ratio, self.stretched = rate / out_rate, config.stretched
         self.lips = nn.Linear(3 * lips, width)
-        self.encoding = TimeEncoding(width)
         self.transformer = nn.Transformer(
             width,
             config.heads,
@@ -75,11 +78,22 @@ class LipReader(nn.Module):
         self.transformer.encoder.use_nested_tensor = False  # type: ignore[union-attr]
         self.head = nn.Linear(width, vocabulary)
 
+    def reached(self, counts: Tensor, out_counts: Tensor) -> Tensor:
+        """How many of the recogniser's `out_counts` (B,) frames `counts` (B,) frames of motion are read as: where each
+        frame of motion has a whole number of them, those beyond the motion are cut off, as published."""
+        whole = round(1 / self.ratio)
+        if self.stretched and abs(whole * self.ratio - 1) < 1e-6:
+            return torch.minimum(out_counts, counts * whole)
+        return out_counts
+
     def forward(self, lips: Tensor, counts: Tensor, out_counts: Tensor) -> tuple[Tensor, Tensor]:
         """`counts` (B,) frames of motion, `out_counts` (B,) frames of the recogniser → latent, logits."""
         index = torch.arange(int(out_counts.max()), device=lips.device)
-        positions = (index * self.ratio).expand(len(lips), -1)
-        x = sampled(self.lips(lips), positions, counts) + self.encoding(index / self.out_rate)
+        if self.stretched:
+            positions = index * ((counts - 1) / (out_counts - 1).clamp(min=1))[:, None]
+        else:
+            positions = (index * self.ratio).expand(len(lips), -1)
+        x = sampled(self.lips(lips), positions, counts)
         padding = index[None] >= out_counts[:, None]
         read = self.transformer(
             x, x, src_key_padding_mask=padding, tgt_key_padding_mask=padding, memory_key_padding_mask=padding
@@ -88,15 +102,20 @@ class LipReader(nn.Module):
 
 
 def lip_losses(
-    recogniser: Recogniser, reader: LipReader, text: str, motion: Tensor, lips: Tensor, batch: Batch
+    recogniser: Recogniser, reader: LipReader, text: str, motion: Tensor, lips: Tensor, mask: Tensor, batch: Batch
 ) -> tuple[Tensor, Tensor]:
-    """L_lat and L_ctc of eq. (2), from the `lips` (n,) of `motion` (B, N, C) in units; `text` as configured."""
-    heard, counts, tokens = recogniser(batch.speech)
-    read, logits = reader(motion.unflatten(-1, (-1, 3))[:, :, lips].flatten(2), batch.mask.sum(1), counts)
+    """L_lat and L_ctc of eq. (2), from the `lips` (n,) of `motion` (B, N, C) in the data's unit, real where `mask`
+    (B, N) is True; `text` as configured."""
+    heard, counts, best = recogniser(batch.speech)
+    frames = mask.sum(1)
+    counts = reader.reached(frames, counts)
+    heard = heard[:, : int(counts.max())]
+    read, logits = reader(motion.unflatten(-1, (-1, 3))[:, :, lips].flatten(2), frames, counts)
     real = torch.arange(heard.shape[1], device=heard.device)[None] < counts[:, None]
     if text == "recogniser":
-        targets = nn.utils.rnn.pad_sequence(tokens, batch_first=True)
-        lengths, blank = torch.tensor([len(t) for t in tokens], device=heard.device), recogniser.blank
+        texts = [recogniser.text(row[:n]) for row, n in zip(best, counts.tolist(), strict=True)]
+        targets, blank = nn.utils.rnn.pad_sequence(texts, batch_first=True), recogniser.blank
+        lengths = torch.tensor([len(t) for t in texts], device=heard.device)
     else:
         targets, lengths, blank = batch.text, batch.text_lengths, 0
     return latent(read.float(), heard.float(), real), ctc(logits, counts, targets, lengths, blank)

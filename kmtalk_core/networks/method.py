@@ -103,6 +103,7 @@ class Method(nn.Module, ABC):
 
     stages: ClassVar[tuple[Stage, ...]]
     training_only: ClassVar[tuple[str, ...]] = ()  # prefixes of parameters that a checkpoint leaves out
+    has_style: ClassVar[bool] = False  # whether `style` changes what it makes
 
     def __init__(self, config: Mapping[str, Any], geometry: Geometry) -> None:
         super().__init__()
@@ -140,6 +141,15 @@ class Method(nn.Module, ABC):
     def key_motions(self, speech: Speech, template: Tensor, style: Tensor, keys: Keys) -> Tensor:
         """K (B, m, C) at the key instants: by default what `infer` gives there (the paper's Table 3 and Table 5)."""
         return self.infer(speech, template, style, keys.times, mask=keys.mask)
+
+
+def styles_of(method: Method, style: Tensor) -> list[Tensor]:
+    """The styles (1, subjects) that a clip is judged in: its subject's own, and for an unseen one (`style` all zero)
+    those of all training subjects in turn, as the published codes do. One, where styles change nothing."""
+    if bool(style.any()):
+        return [style]
+    every = torch.eye(style.shape[1], dtype=style.dtype, device=style.device)
+    return list(every[:, None] if method.has_style else every[:1, None])
 
 
 def make_method(name: str, config: Mapping[str, Any], geometry: Geometry) -> Method:

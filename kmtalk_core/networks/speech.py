@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from ..errors import InputError, KMTalkError
 
 SAMPLE_RATE = 16_000  # Hz
+WORD_BOUNDARY = 4  # the token | in the vocabularies of wav2vec 2.0 for English
 TRAINABLE = ("none", "transformer", "all")
-INTERPOLATE = ("before", "after")
+INTERPOLATE = ("before", "after", "stretched", "none")
+IN_TIME = INTERPOLATE[:2]  # ways that place every frame at the time that it hears
 # Of transformers' configurations those that are words; others may name what is to be fetched or run.
 WORDS = {
     "model_type", "hidden_act", "feat_extract_norm", "feat_extract_activation", "feat_proj_layer_norm",
@@ -34,8 +36,9 @@ class SpeechConfig:
 
     `source`: folder or hub id of pre-trained weights, or "" with an `architecture` (transformers' configuration).
     `trainable`: "none", "transformer" (the convolutions stay frozen, as FaceFormer and SelfTalk train) or "all".
-    `interpolate`: to the frame rate "before" the transformer (FaceFormer, SelfTalk) or "after" it. `download`: whether
-    a hub id may be fetched.
+    `interpolate`: to the frame rate "before" the transformer or "after" it, every frame at the time that it hears;
+    "stretched", before it from end to end, as FaceFormer, CodeTalker and SelfTalk do on VOCASET; "none", several
+    features a frame at the encoder's own rate, as they do on BIWI. `download`: whether a hub id may be fetched.
     """
 
     source: str = "facebook/wav2vec2-base-960h"
@@ -93,10 +96,11 @@ def sampled(sequence: Tensor, positions: Tensor, lengths: Tensor) -> Tensor:
 
 
 class SpeechEncoder(nn.Module):
-    """Samples → hidden states (B, N, width) at `rate` Hz, frame n at n / rate seconds.
+    """Samples → hidden states (B, N · `per_frame`, width), N frames at `rate` Hz.
 
-    Convolution frames are placed at the centres of what they hear. Every sound goes through the convolutions by itself
-    (wav2vec 2.0 base normalises over the whole sound there), so padding and batches change nothing.
+    With `interpolate` before or after, frame n is at n / rate seconds: convolution frames are placed at the centres of
+    what they hear. Every sound goes through the convolutions by itself (wav2vec 2.0 base normalises over the whole
+    sound there), so padding and batches change nothing. `per_frame` is 1 but for "none".
     """
 
     def __init__(self, config: SpeechConfig, rate: float) -> None:
@@ -109,9 +113,22 @@ class SpeechEncoder(nn.Module):
         for kernel, stride in zip(c.conv_kernel, c.conv_stride, strict=True):
             self._reach += (kernel - 1) * self._hop
             self._hop *= stride
+        self.per_frame = 1
+        if config.interpolate == "none":
+            self.per_frame = max(round(self.own_rate / rate), 1)
+            if abs(self.per_frame * rate - self.own_rate) > 1e-6:
+                raise InputError(
+                    f'[speech] interpolate = "none" needs a frame rate that divides {self.own_rate:g} Hz, not {rate:g};'
+                    ' choose "before".'
+                )
         self.backbone.requires_grad_(config.trainable != "none")
         if config.trainable == "transformer":
             self.backbone.feature_extractor.requires_grad_(False)
+
+    @property
+    def own_rate(self) -> float:
+        """Convolution frames a second."""
+        return SAMPLE_RATE / self._hop
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -123,11 +140,29 @@ class SpeechEncoder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.config.trainable == "all"):
             return [self._convolved(row[:n]) for row, n in zip(speech.samples, speech.lengths.tolist(), strict=True)]
 
-    def forward(self, speech: Speech, convolved: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """→ hidden (B, N, width) and the number of frames of each sound (B,)."""
+    def forward(
+        self, speech: Speech, convolved: list[Tensor] | None = None, frames: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """→ hidden (B, N · per_frame, width) and the number N of frames of each sound (B,).
+
+        `frames` (B,) of the motion to the sounds, where it is known: "stretched" fits the sound to it, "none" cuts off
+        what goes beyond; the other ways do not look at it.
+        """
         alone = self.convolved(speech) if convolved is None else convolved
         counts = torch.tensor([len(h) for h in alone], device=speech.samples.device)
         hidden = nn.utils.rnn.pad_sequence(alone, batch_first=True)
+        if self.config.interpolate == "none":
+            whole = counts // self.per_frame
+            whole = whole if frames is None else torch.minimum(whole, frames)
+            kept = (whole * self.per_frame).clamp(min=1)
+            return self._transformed(hidden[:, : int(kept.max())], kept), whole
+        if self.config.interpolate == "stretched":
+            if frames is None:  # rounded as the published codes round
+                lengths = [max(int(n / self.own_rate * self.rate), 1) for n in counts.tolist()]
+                frames = torch.tensor(lengths, device=counts.device)
+            step = (counts - 1) / (frames - 1).clamp(min=1)
+            positions = torch.arange(int(frames.max()), device=hidden.device) * step[:, None]
+            return self._transformed(sampled(hidden, positions, counts), frames), frames
         frames = torch.floor(speech.lengths / SAMPLE_RATE * self.rate + 1e-6).long() + 1
         times = torch.arange(int(frames.max()), device=hidden.device) / self.rate
         positions = ((times * SAMPLE_RATE - self._reach / 2) / self._hop).expand(len(alone), -1)
@@ -182,15 +217,22 @@ class Recogniser(nn.Module):
 
     @torch.no_grad()
     def forward(self, speech: Speech) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """→ hidden (B, M, width), their counts (B,), and the recognised tokens of each sound."""
-        hidden, tokens = [], []
+        """→ hidden (B, M, width), their counts (B,), and the best token of every frame of each sound."""
+        hidden, best = [], []
         for row, n in zip(speech.samples, speech.lengths.tolist(), strict=True):
             out = self.network(row[None, :n], output_hidden_states=True)
             hidden.append(out.hidden_states[-1][0])
-            best = torch.unique_consecutive(out.logits[0].argmax(-1))
-            tokens.append(best[best != self.blank])
+            best.append(out.logits[0].argmax(-1))
         counts = torch.tensor([len(h) for h in hidden], device=speech.samples.device)
-        return nn.utils.rnn.pad_sequence(hidden, batch_first=True), counts, tokens
+        return nn.utils.rnn.pad_sequence(hidden, batch_first=True), counts, best
+
+    def text(self, best: Tensor) -> Tensor:
+        """The best tokens (n,) of frames → those of the text: without repetitions, blanks, and boundaries of words at
+        its ends, as the recogniser's own tokenizer decodes and encodes it."""
+        tokens = torch.unique_consecutive(best)
+        tokens = tokens[tokens != self.blank]
+        inside = torch.nonzero(tokens != WORD_BOUNDARY).flatten()
+        return tokens[inside[0] : inside[-1] + 1] if len(inside) else tokens[:0]
 
 
 def _transformers() -> Any:

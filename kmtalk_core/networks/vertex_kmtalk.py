@@ -20,7 +20,7 @@ from .layers import CrossAttentionLayer, EncoderLayer, TimeEncoding
 from .lip_reader import CHARACTERS, LipReader, LipReadingConfig, lip_losses
 from .method import Batch, Geometry, Keys, Method, Stage, options_of
 from .sequence_losses import reconstruction, velocity
-from .speech import Recogniser, Speech, SpeechConfig, SpeechEncoder, sampled
+from .speech import IN_TIME, Recogniser, Speech, SpeechConfig, SpeechEncoder, sampled
 
 TICKS = 1e5  # a second: instants closer than one tick are the same
 
@@ -125,6 +125,11 @@ class VertexKMTalk(Method):
         known = ("network", "speech", "losses", "lip_reading")
         if strange := [name for name in config if name not in known]:
             raise InputError(f"The method kmtalk has no table [{strange[0]}]; it knows {', '.join(known)}.")
+        if c.speech.interpolate not in IN_TIME:
+            raise InputError(
+                f"[speech] interpolate is {c.speech.interpolate!r}; KMTalk takes features at any times, so choose one"
+                f" of {', '.join(IN_TIME)}."
+            )
         shared = c.speech.trainable == "none"
         self.speech = nn.ModuleDict(
             {name: SpeechEncoder(c.speech, geometry.fps) for name in (("shared",) if shared else ("lkma", "cmc"))}
@@ -268,8 +273,8 @@ class VertexKMTalk(Method):
         parts = {"rec": reconstruction(error, batch.mask), "vel": velocity(error, batch.mask)}
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"]
         if self.recogniser is not None and self.lip_reader is not None and self._config.lip_reading is not None:
-            text, moved = self._config.lip_reading.text, pseudo_complete / self.geometry.unit
-            parts["lat"], parts["ctc"] = lip_losses(self.recogniser, self.lip_reader, text, moved, self.lips, batch)
+            reading = (self.recogniser, self.lip_reader, self._config.lip_reading.text)
+            parts["lat"], parts["ctc"] = lip_losses(*reading, pseudo_complete, self.lips, batch.mask, batch)
             total = total + weights.lat * parts["lat"] + weights.ctc * parts["ctc"]
         return total, parts, keys
 

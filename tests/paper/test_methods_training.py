@@ -69,7 +69,7 @@ def test_the_recipe_runs_from_data_to_a_table(prepared, tmp_path, capsys):
     told = ["--checkpoint", str(run / "tiny.npz"), "--data", str(prepared), "--out", str(tmp_path / "report")]
     assert evaluate.main([*told, "--save-predictions"]) == 0
     rows = (tmp_path / "report" / "sentences.csv").read_text().splitlines()
-    assert len(rows) == 4 and rows[0].startswith("clip,subject,frames,lve")
+    assert len(rows) == 4 and rows[0].startswith("clip,subject,condition,frames,lve")
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert summary["masks"]["lips"]["count"] == len(DataSet(prepared).lips)
     assert np.isfinite([summary["figures"][k] for k in ("lve", "fdd_code", "mve", "closure")]).all()
@@ -249,3 +249,22 @@ def test_presets_are_valid(name):
         stage = recipe.stage("cmc")
         assert (stage.epochs, stage.batch, stage.learning_rate) == (200, 1, 1e-4)
         assert vars(config.losses) == {"rec": 1000.0, "vel": 1000.0, "lat": 0.001, "ctc": 0.0001, "key_noise": 0.0}
+
+
+STILL = 'batch = 2\noptimizer = "adamw"\nstep_epochs = 1\nstep_factor = 0.0'
+
+
+def test_the_learning_rate_falls_in_steps(brief, tmp_path):
+    assert [Training(learning_rate=1.0, step_epochs=2).rate(e) for e in range(5)] == [1.0, 1.0, 0.5, 0.5, 0.25]
+    assert Training(learning_rate=1.0).rate(99) == 1.0
+    still = write_recipe(
+        tmp_path / "still.toml",
+        RECIPE.replace("batch = 2", STILL),
+    )
+    assert train(brief, tmp_path / "run", still, "--stages", "cmc") == 0
+    again = write_recipe(
+        tmp_path / "once.toml", RECIPE.replace("epochs = 3\nbatch = 2", 'epochs = 1\nbatch = 2\noptimizer = "adamw"')
+    )
+    assert train(brief, tmp_path / "once", again, "--stages", "cmc") == 0
+    first, second = weights(tmp_path / "run", "cmc"), weights(tmp_path / "once", "cmc")
+    assert all(torch.equal(first[name], second[name]) for name in first)  # after the first epoch nothing moved

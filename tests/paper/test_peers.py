@@ -12,9 +12,11 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.networks.method import Geometry, Keys, make_method
 from kmtalk_core.networks.peers.codetalker import Quantizer
 from kmtalk_core.networks.peers.ottalk import ChebyshevConvolution, chebyshev_laplacian, sliced_wasserstein
-from kmtalk_core.networks.peers.parts import biased_causal_mask, periodic_encoding
+from kmtalk_core.networks.peers.parts import AlignedDecoder, Past, biased_causal_mask, periodic_encoding
 from training import evaluate
 from training.captured.dataset import DataSet, KeyChoice, collate
+from training.captured.evaluation import Extras, predict, read_predictions
+from training.captured.evaluation import evaluate as judged
 from training.train import main as train_main
 
 WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256),
@@ -28,7 +30,8 @@ PEERS = {
     "codetalker": {
         "network": {**TINY, "layers": 1, "period": 10},
         "codebook": {
-            "layers": 1, "heads": 2, "feed_forward": 32, "codes": 8, "faces": 2, "code_dim": 8, "dropout": 0.0,
+            "hidden": 16, "layers": 1, "heads": 2, "feed_forward": 32, "codes": 8, "faces": 2, "code_dim": 8,
+            "dropout": 0.0,
         },
         "speech": SOUND,
     },
@@ -257,3 +260,53 @@ def test_presets_are_what_the_papers_say(name):
         assert width == WIDTHS[name][vertices > 6000]
     small = read_recipe(configs / f"{name}_synthetic.toml")
     assert sum(p.numel() for p in make_method(name, small.tables, GEOMETRY).parameters()) < 5e6
+
+
+def test_the_past_need_not_be_read_anew():
+    """Step by step with remembered keys and values, as all at once; two features a frame."""
+    torch.manual_seed(0)
+    decoder = AlignedDecoder(16, 4, 2, 5, 0.1).eval()
+    tokens, audio = torch.randn(3, 12, 16), torch.randn(3, 24, 16)
+    with torch.no_grad():
+        whole, past = decoder(tokens, audio, 2), Past()
+        steps = [decoder.onward(tokens[:, t : t + 1], audio[:, 2 * t : 2 * t + 2], past) for t in range(12)]
+    assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5) and past.length == 12
+
+
+def test_unseen_speakers_are_judged_in_all_styles_and_read_back_so(data, tmp_path):
+    clips = [short(clip, 8) for clip in data.split("test")]
+    data.clips |= {clip.name: clip for clip in clips}
+    method = make("faceformer", data)
+    made = list(predict(method, data, clips, KeyChoice(), torch.device("cpu")))
+    assert [(p.clip.name, p.condition) for p in made] == [(c.name, s) for c in clips for s in data.training_subjects]
+    out = tmp_path / "report"
+    figures = judged(data, "test", iter(made), "ours", out, Extras(save=True))
+    assert figures["sentences"] == len(clips)
+    again = judged(data, "test", read_predictions(out / "predictions", clips), "theirs", tmp_path / "again")
+    assert again["lve_code"] == pytest.approx(figures["lve_code"])
+    # A speaker that was trained on has a style of its own.
+    seen = [short(data.split("train")[0], 8)]
+    assert [p.condition for p in predict(method, data, seen, KeyChoice(), torch.device("cpu"))] == [""]
+
+
+def test_vocas_norm_sees_real_frames_only_and_its_basis_can_be_given(data, tmp_path):
+    first, second = data.split("train")[:2]
+    basis = np.random.default_rng(0).normal(size=(480, 12)).astype(np.float32)
+    np.save(tmp_path / "basis.npy", basis)
+    tables = {**PEERS["voca"], "network": {**PEERS["voca"]["network"], "basis_file": str(tmp_path / "basis.npy")}}
+    method = make_method("voca", tables, data.geometry())
+    assert np.array_equal(method.out.weight.detach().numpy(), basis[:, :8])
+    assert method.config["network"]["basis_file"] == ""
+    clips = [short(first, 12), short(second, 7)]
+    padded = collate(data, clips, KeyChoice())
+    method.train()
+    method.loss("motion", padded)
+    mean = method.encoder.norm.running_mean.clone()
+    method.encoder.norm.reset_running_stats()
+    further = collate(data, [*clips, short(second, 7)], KeyChoice())
+    longer = replace(further, mask=further.mask & torch.tensor([[True], [True], [False]]))
+    method.loss("motion", longer)  # a clip without real frames
+    assert torch.allclose(method.encoder.norm.running_mean, mean, atol=1e-6)
+    np.save(tmp_path / "basis.npy", basis[:9])
+    with pytest.raises(InputError, match="a basis of 480"):
+        make_method("voca", tables, data.geometry())

@@ -16,20 +16,25 @@ from kmtalk_core.errors import InputError
 from training.captured.dataset import KeyChoice
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+OPTIMIZERS = ("adam", "adamw")
 
 
 @dataclass(frozen=True)
 class Training:
     """How a stage is trained; the paper's values.
 
-    `batch` clips a step in all processes together; `epochs` passes over the data; Adam with `learning_rate`, its
-    `epsilon` and `weight_decay`; `clip` the gradient's norm, 0: not. `precision` of the networks' arithmetic, weights
+    `batch` clips a step in all processes together; `epochs` passes over the data; `optimizer` adam or adamw with
+    `learning_rate`, its `epsilon` and `weight_decay`; every `step_epochs` epochs, 0: never, the learning rate is
+    multiplied by `step_factor`; `clip` the gradient's norm, 0: not. `precision` of the networks' arithmetic, weights
     and losses are float32 always. A checkpoint every `save_every` steps, validation every `validate_every` epochs.
     """
 
     epochs: int = 200
     batch: int = 1
+    optimizer: str = "adam"
     learning_rate: float = 1e-4
+    step_epochs: int = 0
+    step_factor: float = 0.5
     epsilon: float = 1e-8
     weight_decay: float = 0.0
     clip: float = 0.0
@@ -40,9 +45,15 @@ class Training:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(f"[training] precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"[training] optimizer is {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
         for name in ("epochs", "batch", "save_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"[training] {name} is {getattr(self, name)}; it must be 1 or more.")
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        return self.learning_rate * (self.step_factor ** (epoch // self.step_epochs) if self.step_epochs > 0 else 1.0)
 
 
 @dataclass(frozen=True)

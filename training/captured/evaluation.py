@@ -7,12 +7,13 @@ Each evaluation writes sentences.csv (a row a sentence), summary.json (figures, 
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz, written_whole
-from kmtalk_core.networks.method import Batch, Keys, Method
+from kmtalk_core.networks.method import Batch, Keys, Method, styles_of
 
 from .dataset import CapturedClip, DataSet, KeyChoice, collate, read_vertices
 from .metrics import Sentence, measure, mouth_opening, summary, table
@@ -31,11 +32,18 @@ COLUMNS = ("sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "ope
 
 @dataclass(frozen=True)
 class Prediction:
-    """(T, V, 3) of a clip, and how long the networks took for it (s; NaN where they did not run here)."""
+    """(T, V, 3) of a clip, and how long the networks took for it (s; NaN where they did not run here). `condition`: the
+    training subject in whose style an unseen one speaks, "" where that is not asked."""
 
     clip: CapturedClip
     vertices: np.ndarray
     seconds: float
+    condition: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the public codes name their files: CLIP, or CLIP_condition_SUBJECT."""
+        return f"{self.clip.name}_condition_{self.condition}" if self.condition else self.clip.name
 
 
 def predict(
@@ -49,25 +57,26 @@ def predict(
 ) -> Iterator[Prediction]:
     """What a method makes of the sound of each clip. `keys_from`: completes the motion of this other method at the key
     instants (the paper's Table 5, and Table 3 without its decoder); `true_keys`: the captured key motions, so that only
-    completion is judged. An unseen subject gets the style of the first training subject."""
+    completion is judged. An unseen subject speaks in the styles of all training subjects in turn, one prediction each,
+    where styles change anything."""
     method = method.to(device).eval()
     keys_from = None if keys_from is None else keys_from.to(device).eval()
+    styled = keys_from if keys_from is not None and keys_from.has_style else method
     for clip in clips:
         batch = collate(data, [clip], choice).to(device)
-        began = time.perf_counter()
-        motion = infer(method, batch, keys_from, true_keys)[0, : clip.frames]
-        vertices = (motion + batch.template[0]).cpu().numpy().reshape(clip.frames, -1, 3)
-        yield Prediction(clip, vertices, time.perf_counter() - began)
+        unseen = styled.has_style and not bool(batch.style.any())
+        for number, style in enumerate(styles_of(styled, batch.style)):
+            began = time.perf_counter()
+            motion = infer(method, replace(batch, style=style), keys_from, true_keys)[0, : clip.frames]
+            vertices = (motion + batch.template[0]).cpu().numpy().reshape(clip.frames, -1, 3)
+            condition = data.training_subjects[number] if unseen else ""
+            yield Prediction(clip, vertices, time.perf_counter() - began, condition)
 
 
 @torch.no_grad()
 def infer(method: Method, batch: Batch, keys_from: Method | None = None, true_keys: bool = False) -> torch.Tensor:
     """Motion (B, N, C) of a batch."""
-    style = batch.style
-    if not bool(style.any()):
-        style = torch.zeros_like(style)
-        style[:, 0] = 1.0
-    keys = batch.keys
+    keys, style = batch.keys, batch.style
     if true_keys:
         at = batch.key_frames.unsqueeze(-1).expand(-1, -1, batch.motion.shape[2])
         keys = Keys(keys.times, keys.mask, batch.motion.gather(1, at))
@@ -77,13 +86,22 @@ def infer(method: Method, batch: Batch, keys_from: Method | None = None, true_ke
 
 
 def read_predictions(folder: Path, clips: list[CapturedClip]) -> Iterator[Prediction]:
-    """Predictions of another program, FOLDER/CLIP.npy or CodeTalker's CLIP_condition_SUBJECT.npy."""
+    """Predictions of another program: FOLDER/CLIP.npy, or as the public codes name them, CLIP_condition_SUBJECT.npy;
+    of a subject that was trained on in its own condition, of an unseen one in all that there are."""
     for clip in clips:
-        found = [folder / f"{clip.name}.npy", *sorted(folder.glob(f"{clip.name}_condition_{clip.subject}.npy"))]
-        path = next((p for p in found if p.is_file()), None)
-        if path is None:
-            raise InputError(f"{folder} has no prediction {clip.name}.npy; make it, or choose another split.")
-        yield Prediction(clip, read_vertices(path), float("nan"))
+        paths = [path for path in (folder / f"{clip.name}.npy",) if path.is_file()]
+        if not paths:
+            paths = sorted(folder.glob(f"{glob.escape(clip.name)}_condition_*.npy"))
+            own = [path for path in paths if path.stem.endswith(f"_condition_{clip.subject}")]
+            paths = own or paths
+        if not paths:
+            raise InputError(
+                f"{folder} has no prediction {clip.name}.npy or {clip.name}_condition_SUBJECT.npy; make it, or choose"
+                " another split."
+            )
+        for path in paths:
+            condition = path.stem.removeprefix(clip.name).removeprefix("_condition_")
+            yield Prediction(clip, read_vertices(path), float("nan"), condition)
 
 
 def judge(data: DataSet, prediction: Prediction) -> Sentence:
@@ -125,9 +143,9 @@ class Pictures:
         if self._extras.save:
             folder = self._out / "predictions"
             folder.mkdir(exist_ok=True)
-            np.save(folder / f"{clip.name}.npy", prediction.vertices.reshape(len(prediction.vertices), -1))
+            np.save(folder / f"{prediction.name}.npy", prediction.vertices.reshape(len(prediction.vertices), -1))
         if self._extras.plots:
-            _plot(self._data, prediction, self._out / "plots" / f"{clip.name}.png")
+            _plot(self._data, prediction, self._out / "plots" / f"{prediction.name}.png")
         if self._stage is None:
             return
         n = min(len(true), len(prediction.vertices))
@@ -137,7 +155,7 @@ class Pictures:
             from .film import write_film
 
             (self._out / "films").mkdir(exist_ok=True)
-            path, data = self._out / "films" / f"{clip.name}.mp4", self._data
+            path, data = self._out / "films" / f"{prediction.name}.mp4", self._data
             told = (data.fps, data.samples(clip), data.alignment(clip).phones, self._name)
             write_film(path, self._stage, prediction.vertices, true, *told)
             self._filmed += 1
@@ -168,21 +186,23 @@ def evaluate(
     """Judge `predictions`, write the report to `out`, and return the summary."""
     pictures = Pictures(data, name, out, extras)
     out.mkdir(parents=True, exist_ok=True)
-    sentences: dict[str, Sentence] = {}
+    judged: list[tuple[Prediction, Sentence]] = []
     seconds = 0.0
     total = len(data.split(split))
     for prediction in tqdm(predictions, total=total, desc=split, disable=not sys.stderr.isatty()):
-        sentences[prediction.clip.name] = judge(data, prediction)
+        judged.append((replace(prediction, vertices=np.zeros(0)), judge(data, prediction)))
         seconds += prediction.seconds
         pictures.add(prediction)
     pictures.finish()
-    figures = summary(list(sentences.values()))
+    figures = summary([sentence for _, sentence in judged])
+    figures["sentences"] = len({prediction.clip.name for prediction, _ in judged})
     figures["times_real_time"] = figures["frames"] / data.fps / seconds if seconds else float("nan")
     with written_whole(out / "sentences.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["clip", "subject", *asdict(next(iter(sentences.values())))])
+        writer = csv.DictWriter(file, ["clip", "subject", "condition", *asdict(judged[0][1])])
         writer.writeheader()
-        for clip_name, sentence in sentences.items():
-            writer.writerow({"clip": clip_name, "subject": data.clips[clip_name].subject, **asdict(sentence)})
+        for prediction, sentence in judged:
+            who = {"clip": prediction.clip.name, "subject": prediction.clip.subject, "condition": prediction.condition}
+            writer.writerow({**who, **asdict(sentence)})
     masks = {"lips": _mask(data.lips), "upper_face": _mask(data.upper_face), "opening": _mask(data.opening)}
     about = {"method": name, "data": data.name, "split": split, "unit": data.unit, "figures": figures, "masks": masks}
     with written_whole(out / "summary.json") as partial:

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
-from kmtalk_core.networks.method import Method
+from kmtalk_core.networks.method import Method, styles_of
 from training.captured.dataset import CapturedClip, DataSet, KeyChoice, collate
 
 from .config import Training
@@ -58,9 +59,8 @@ def train_stage(
             f"The batch of {options.batch} cannot be shared by {processes.count} processes; choose a multiple of it."
         )
     parameters = _only_trains(method, stage)
-    optimizer = torch.optim.Adam(
-        parameters, options.learning_rate, eps=options.epsilon, weight_decay=options.weight_decay
-    )
+    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(parameters, options.learning_rate, eps=options.epsilon, weight_decay=options.weight_decay)
     scaler = torch.amp.GradScaler(processes.device.type, enabled=options.precision == "float16")
     per_epoch = math.ceil(len(clips) / options.batch)
     steps = options.epochs * per_epoch
@@ -81,6 +81,8 @@ def train_stage(
         batch = collate(data, processes.share(chosen), keys).to(processes.device)
         with _autocast(processes.device, options.precision):
             loss, parts = method.loss(stage, batch)
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate(epoch)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         processes.average(parameters)
@@ -123,15 +125,18 @@ def train_stage(
 def validate(
     method: Method, stage: str, data: DataSet, keys: KeyChoice, options: Training, processes: Processes
 ) -> float:
-    """The mean loss of the validation clips, each by itself; it leaves no trace in the training."""
+    """The mean loss of the validation clips, each by itself, of unseen subjects in every style that the method knows;
+    it leaves no trace in the training."""
     method.eval()
-    total, clips = 0.0, data.split("val")
-    for index, clip in enumerate(clips):
-        _seed(0, stage, index, 0)
-        with _autocast(processes.device, options.precision):
-            total += float(method.loss(stage, collate(data, [clip], keys).to(processes.device))[0])
+    losses: list[float] = []
+    for index, clip in enumerate(data.split("val")):
+        batch = collate(data, [clip], keys).to(processes.device)
+        for style in styles_of(method, batch.style):
+            _seed(0, stage, index, 0)
+            with _autocast(processes.device, options.precision):
+                losses.append(float(method.loss(stage, replace(batch, style=style))[0]))
     _learn(method, stage)
-    return total / len(clips)
+    return sum(losses) / len(losses)
 
 
 def dry_run(method: Method, stage: str, data: DataSet, options: Training, keys: KeyChoice, processes: Processes) -> str:

@@ -127,8 +127,12 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _by_sentence(path: Path) -> dict[str, float]:
+    """LVE of every sentence, the mean over its conditions."""
+    found: dict[str, list[float]] = {}
     with path.open(newline="", encoding="utf-8") as file:
-        return {row["clip"]: float(row["lve_code"]) for row in csv.DictReader(file)}
+        for row in csv.DictReader(file):
+            found.setdefault(row["clip"], []).append(float(row["lve_code"]))
+    return {clip: _mean(values) for clip, values in found.items()}
 
 
 def toml(content: Mapping[str, Any]) -> str:

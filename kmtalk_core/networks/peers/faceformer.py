@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..method import Batch, Geometry, Stage
 from ..sequence_losses import reconstruction
 from ..speech import Speech, SpeechConfig
-from .parts import AlignedDecoder, FramewisePeer
+from .parts import AlignedDecoder, FramewisePeer, Heard, Past
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,18 @@ class NetworkConfig:
     period: int = 30  # frames
     dropout: float = 0.1
     teacher_forcing: bool = False
+    unit: str = "data"
 
 
 class FaceFormer(FramewisePeer):
     stages = (Stage("motion"),)
+    has_style = True
 
     def __init__(self, config: Mapping[str, Any], geometry: Geometry) -> None:
         super().__init__(config, geometry)
         options = self._read(config, "faceformer", {"network": NetworkConfig, "speech": SpeechConfig})
         c = self._network = options["network"]
-        self._encoder(options["speech"], geometry, c.d_model)
+        self._encoder(options["speech"], geometry, c.d_model, joined=False)
         size = 3 * geometry.vertices
         self.past = nn.Linear(size, c.d_model)
         self.style = nn.Linear(len(geometry.subjects), c.d_model, bias=False)
@@ -51,23 +53,39 @@ class FaceFormer(FramewisePeer):
     def trained(self, stage: str) -> Sequence[nn.Module]:
         return [self]
 
-    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
-        """Token by token, the past read anew each time, as published; padding is in the future and changes nothing."""
-        count = int(frames.max())
-        audio, speaker = self.heard(speech, count), self.style(style)[:, None]
+    def generated(
+        self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor, fitted: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Token by token; padding is in the future and changes nothing. In training the past is read anew each time, as
+        published, since dropout differs each time."""
+        heard, speaker = self.heard(speech, frames, fitted), self.style(style)[:, None]
+        if not self.training:
+            return self._onward(heard, speaker), heard.counts
         tokens = speaker
-        while tokens.shape[1] < count:
-            motion = self.out(self.decoder(tokens, audio)[:, -1:])
+        while tokens.shape[1] < heard.frames:
+            motion = self.out(self.decoder(tokens, heard.features, heard.per_frame)[:, -1:])
             tokens = torch.cat([tokens, self.past(motion) + speaker], 1)
-        return self.out(self.decoder(tokens, audio))
+        return self.out(self.decoder(tokens, heard.features, heard.per_frame)), heard.counts
+
+    def _onward(self, heard: Heard, speaker: Tensor) -> Tensor:
+        token, past, made = speaker, Past(), []
+        for frame in range(heard.frames):
+            motion = self.out(self.decoder.onward(token, heard.at(frame), past))
+            made.append(motion)
+            token = self.past(motion) + speaker
+        return torch.cat(made, 1)
 
     def loss(self, stage: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        motion = batch.motion / self.geometry.unit
         if self._network.teacher_forcing:
-            audio, speaker = self.heard(batch.speech, motion.shape[1]), self.style(batch.style)[:, None]
-            before = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
-            made = self.out(self.decoder(self.past(before) + speaker, audio))
+            made, motion, mask = self._forced(batch)
         else:
-            made = self.generated(batch.speech, batch.template, batch.style, batch.mask.sum(1))
-        rec = reconstruction(made.float() - motion, batch.mask)
+            made, motion, mask = self._learned(batch)
+        rec = reconstruction(made - motion, mask)
         return rec, {"rec": rec}
+
+    def _forced(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        heard, speaker = self.heard(batch.speech, batch.mask.sum(1), True), self.style(batch.style)[:, None]
+        motion = batch.motion[:, : heard.frames] / self.unit
+        before = torch.cat([torch.zeros_like(motion[:, :1]), motion[:, :-1]], 1)
+        made = self.out(self.decoder(self.past(before) + speaker, heard.features, heard.per_frame))
+        return made.float(), motion, heard.within(batch.mask)[:, : heard.frames]

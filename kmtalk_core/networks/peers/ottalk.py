@@ -78,6 +78,7 @@ class ChebyshevConvolution(nn.Module):
 
 class OTTalk(FramewisePeer):
     stages = (Stage("motion"),)
+    has_style = True
 
     def __init__(self, config: Mapping[str, Any], geometry: Geometry) -> None:
         super().__init__(config, geometry)
@@ -118,28 +119,30 @@ class OTTalk(FramewisePeer):
     def trained(self, stage: str) -> Sequence[nn.Module]:
         return [self]
 
-    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
-        audio = self.heard(speech, int(frames.max()))
+    def generated(
+        self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor, fitted: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        heard = self.heard(speech, frames, fitted)
+        audio = heard.features
         geometric = self.shape(standardized(template))  # (B, V, f)
         token = self.face(torch.cat([geometric.mean(1), geometric.amax(1)], dim=-1)) + self.style(style)
         times = torch.arange(audio.shape[1], device=audio.device) / self.geometry.fps
-        padding = torch.arange(audio.shape[1], device=audio.device)[None] >= frames[:, None]
+        padding = torch.arange(audio.shape[1], device=audio.device)[None] >= heard.counts[:, None]
         x = self.transformer(audio + self.encoding(times) + token[:, None], src_key_padding_mask=padding)
         coarse = self.out(x).unflatten(-1, (-1, 3))
         around = geometric[:, None].expand(-1, coarse.shape[1], -1, -1)
-        return (coarse + self.refine(torch.cat([coarse, around], dim=-1))).flatten(2)
+        return (coarse + self.refine(torch.cat([coarse, around], dim=-1))).flatten(2), heard.counts
 
     def loss(self, stage: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        unit, weights = self.geometry.unit, self._losses
-        made = self.generated(batch.speech, batch.template, batch.style, batch.mask.sum(1)).float()
-        error = made - batch.motion / unit
-        parts = {"rec": reconstruction(error, batch.mask), "vel": velocity(error, batch.mask)}
-        template = (batch.template / unit)[:, None]
-        surfaces = [(template + m).unflatten(-1, (-1, 3)) for m in (made, batch.motion / unit)]
+        weights = self._losses
+        made, motion, mask = self._learned(batch)
+        parts = {"rec": reconstruction(made - motion, mask), "vel": velocity(made - motion, mask)}
+        template = (batch.template / self.unit)[:, None]
+        surfaces = [(template + m).unflatten(-1, (-1, 3)) for m in (made, motion)]
         distance = sliced_wasserstein(
             surfaces[0], surfaces[1], self.faces, self.areas, weights.points, weights.directions
         )
-        parts["wasserstein"] = per_clip(distance, batch.mask)
+        parts["wasserstein"] = per_clip(distance, mask)
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"] + weights.wasserstein * parts["wasserstein"]
         return total, parts
 

@@ -1,6 +1,7 @@
 """What the peers share: encodings and masks of FaceFormer (Fan et al., CVPR 2022), and motion made frame by frame.
 
-Shapes: B batch, N frames at the geometry's frame rate, d model width, C = 3 × vertices.
+Shapes: B batch, N frames at the geometry's frame rate, k features of the sound a frame, d model width, C = 3 ×
+vertices.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...errors import InputError
-from ..method import Geometry, Keys, Method, options_of
-from ..speech import Speech, SpeechConfig, SpeechEncoder, sampled
+from ..method import Batch, Geometry, Keys, Method, options_of
+from ..speech import IN_TIME, Speech, SpeechConfig, SpeechEncoder, sampled
+
+UNITS = ("data", "rms")
 
 
 def periodic_encoding(frames: int, d_model: int, period: int) -> Tensor:
@@ -34,9 +38,20 @@ def biased_causal_mask(heads: int, frames: int, period: int) -> Tensor:
     return bias.masked_fill(behind < 0, float("-inf"))
 
 
-def alignment_mask(frames: int) -> Tensor:
-    """(N, N), True where attention to the sound is forbidden: every frame hears its own features alone."""
-    return ~torch.eye(frames, dtype=torch.bool)
+def alignment_mask(frames: int, per_frame: int = 1) -> Tensor:
+    """(N, N k), True where attention to the sound is forbidden: every frame hears its own k features alone."""
+    return ~torch.eye(frames, dtype=torch.bool).repeat_interleave(per_frame, 1)
+
+
+@dataclass
+class Past:
+    """Keys and values, (B, heads, n, d / heads) each, of the n tokens that every layer of a decoder has read."""
+
+    layers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        return self.layers[0][0].shape[2] if self.layers else 0
 
 
 class AlignedDecoder(nn.Module):
@@ -49,16 +64,66 @@ class AlignedDecoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.TransformerDecoder(layer, layers)
 
-    def forward(self, x: Tensor, audio: Tensor) -> Tensor:
-        """(B, N, d) tokens, and features (B, N' ≥ N, d) of the sound → (B, N, d). Both masks keep padding harmless."""
+    def forward(self, x: Tensor, audio: Tensor, per_frame: int = 1) -> Tensor:
+        """(B, N, d) tokens, and features (B, N' k, d) of the sound, N' ≥ N → (B, N, d). Both masks keep padding
+        harmless."""
         frames = x.shape[1]
         x = self.dropout(x + periodic_encoding(frames, x.shape[2], self.period).to(x))
         bias = biased_causal_mask(self.heads, frames, self.period).to(x).repeat(len(x), 1, 1)
-        return self.layers(x, audio[:, :frames], bias, alignment_mask(frames).to(x.device))
+        allowed = alignment_mask(frames, per_frame).to(x.device)
+        return self.layers(x, audio[:, : frames * per_frame], bias, allowed)
+
+    def onward(self, token: Tensor, audio: Tensor, past: Past) -> Tensor:
+        """The next token (B, 1, d), with its features (B, k, d) → (B, 1, d): what `forward` gives there without
+        dropout, but the past is not read anew. `past` grows by the token."""
+        here = past.length
+        x = token + periodic_encoding(here + 1, token.shape[2], self.period)[-1].to(token)
+        bias = biased_causal_mask(self.heads, here + 1, self.period)[:, -1:].to(x)
+        for number, layer in enumerate(self.layers.layers):
+            assert isinstance(layer, nn.TransformerDecoderLayer)
+            x = layer.norm1(x + self._own(layer.self_attn, x, bias, past, number))
+            x = layer.norm2(x + layer.multihead_attn(x, audio, audio, need_weights=False)[0])
+            x = layer.norm3(x + layer.linear2(functional.relu(layer.linear1(x))))
+        return x
+
+    def _own(self, attention: nn.MultiheadAttention, x: Tensor, bias: Tensor, past: Past, number: int) -> Tensor:
+        projected = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in projected.chunk(3, -1))
+        if number < len(past.layers):
+            before = past.layers[number]
+            k, v = torch.cat([before[0], k], 2), torch.cat([before[1], v], 2)
+            past.layers[number] = (k, v)
+        else:
+            past.layers.append((k, v))
+        read = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return attention.out_proj(read.transpose(1, 2).flatten(2))
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The sound in frames: `features` (B, N k, d), `counts` (B,) frames that each sound reaches, `per_frame` k."""
+
+    features: Tensor
+    counts: Tensor
+    per_frame: int = 1
+
+    @property
+    def frames(self) -> int:
+        return int(self.counts.max())
+
+    def at(self, frame: int) -> Tensor:
+        """(B, k, d) of one frame."""
+        return self.features[:, frame * self.per_frame : (frame + 1) * self.per_frame]
+
+    def within(self, mask: Tensor) -> Tensor:
+        """Of (B, N') real frames those that the sound reaches: the published codes cut longer motion off."""
+        return mask & (torch.arange(mask.shape[1], device=mask.device)[None] < self.counts[:, None])
 
 
 class FramewisePeer(Method):
     """A method whose networks make one pose a frame of its training's rate; other times lie between two of them."""
+
+    unit: float  # of the displacements that the networks see and give, in the data's own unit
 
     def _read(self, config: Mapping[str, Any], name: str, tables: Mapping[str, type]) -> dict[str, Any]:
         """The tables of a configuration as their dataclasses; raises InputError for what nobody reads."""
@@ -67,11 +132,17 @@ class FramewisePeer(Method):
         self._options = {
             key: kind(**options_of(config, key, [f.name for f in fields(kind)])) for key, kind in tables.items()
         }
+        unit = getattr(self._options.get("network"), "unit", "rms")
+        if unit not in UNITS:
+            raise InputError(f"[network] unit is {unit!r}; choose one of {', '.join(UNITS)}.")
+        self.unit = 1.0 if unit == "data" else self.geometry.unit
         return self._options
 
-    def _encoder(self, config: SpeechConfig, geometry: Geometry, d_model: int) -> None:
+    def _encoder(self, config: SpeechConfig, geometry: Geometry, d_model: int, joined: bool = True) -> None:
+        """The speech encoder and the layer after it; `joined`: features of the same frame go through it together."""
         self.speech = SpeechEncoder(config, geometry.fps)
-        self.audio = nn.Linear(self.speech.width, d_model)
+        self._joined = joined
+        self.audio = nn.Linear(self.speech.width * (self.speech.per_frame if joined else 1), d_model)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -79,15 +150,28 @@ class FramewisePeer(Method):
         out["speech"] = {**out["speech"], "source": "", "architecture": self.speech.architecture}
         return out
 
-    def heard(self, speech: Speech, frames: int) -> Tensor:
-        """A (B, N, d) at the geometry's rate; beyond the end of a sound its last frame goes on."""
-        hidden, counts = self.speech(speech)
-        positions = torch.arange(frames, device=hidden.device).float().expand(len(hidden), -1)
-        return sampled(self.audio(hidden), positions, counts)
+    def heard(self, speech: Speech, frames: Tensor, fitted: bool = False) -> Heard:
+        """The sound in frames of the geometry's rate, of which `frames` (B,) are wanted of each clip.
+
+        `fitted`: the motion is known and has so many frames, as in training. Where frames have their own times, the
+        last feature goes on beyond the end of a sound; otherwise the sound says how many frames there are.
+        """
+        in_time, k = self.speech.config.interpolate in IN_TIME, self.speech.per_frame
+        hidden, counts = self.speech(speech, frames=frames if fitted else None)
+        if in_time:
+            positions = torch.arange(int(frames.max()), device=hidden.device).float().expand(len(hidden), -1)
+            return Heard(sampled(self.audio(hidden), positions, counts), frames)
+        if self._joined and k > 1:
+            hidden = hidden[:, : hidden.shape[1] // k * k].unflatten(1, (-1, k)).flatten(2)
+            k = 1
+        return Heard(self.audio(hidden), counts, k)
 
     @abstractmethod
-    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
-        """Displacement (B, N, C) in units of the geometry, of which `frames` (B,) are wanted of each clip."""
+    def generated(
+        self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor, fitted: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Displacement (B, N, C) in the networks' `unit`, of which `frames` (B,) are wanted of each clip, and how many
+        there are (B,); `fitted` as in `heard`."""
 
     def infer(
         self,
@@ -101,5 +185,13 @@ class FramewisePeer(Method):
         real = times if mask is None else torch.where(mask, times, 0.0)
         positions = real * self.geometry.fps
         frames = torch.ceil(positions.max(1).values - 1e-3).long() + 1
-        motion = self.generated(speech, template, style, frames).float() * self.geometry.unit
-        return sampled(motion, positions, frames)
+        motion, counts = self.generated(speech, template, style, frames)
+        return sampled(motion.float() * self.unit, positions, counts)
+
+    def _learned(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """What the networks make of a batch, (B, N, C), the captured motion, both in their unit, and the mask (B, N) of
+        frames that both have."""
+        made, counts = self.generated(batch.speech, batch.template, batch.style, batch.mask.sum(1), True)
+        n = min(made.shape[1], batch.motion.shape[1])
+        mask = Heard(made, counts).within(batch.mask)[:, :n]
+        return made[:, :n].float(), batch.motion[:, :n] / self.unit, mask

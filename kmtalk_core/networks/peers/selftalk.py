@@ -2,7 +2,7 @@
 
 d = 512 on VOCASET and 1024 on BIWI, one transformer decoder layer with 4 heads whose memory is the sound itself (no
 masks and no positions: wav2vec 2.0 has its own), wav2vec2-large-xlsr-53-english. Losses: eq. (2) of KMTalk, which took
-them from here, over the whole sequence.
+them from here, over the whole sequence and in the data's unit.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class NetworkConfig:
     heads: int = 4
     layers: int = 1
     dropout: float = 0.1
+    unit: str = "data"
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,24 @@ class SelfTalk(FramewisePeer):
         own: list[nn.Module] = [self.speech, self.audio, self.decoder, self.out]
         return own if self.lip_reader is None else [*own, self.lip_reader]
 
-    def generated(self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor) -> Tensor:
-        audio = self.heard(speech, int(frames.max()))
-        padding = torch.arange(audio.shape[1], device=audio.device)[None] >= frames[:, None]
-        return self.out(self.decoder(audio, audio, tgt_key_padding_mask=padding, memory_key_padding_mask=padding))
+    def generated(
+        self, speech: Speech, template: Tensor, style: Tensor, frames: Tensor, fitted: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        heard = self.heard(speech, frames, fitted)
+        padding = torch.arange(heard.features.shape[1], device=frames.device)[None] >= heard.counts[:, None]
+        decoded = self.decoder(
+            heard.features, heard.features, tgt_key_padding_mask=padding, memory_key_padding_mask=padding
+        )
+        return self.out(decoded), heard.counts
 
     def loss(self, stage: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        unit, weights = self.geometry.unit, self._losses
-        motion = self.generated(batch.speech, batch.template, batch.style, batch.mask.sum(1)).float() * unit
-        error = motion - batch.motion
-        parts = {"rec": reconstruction(error, batch.mask), "vel": velocity(error, batch.mask)}
+        weights = self._losses
+        made, true, mask = self._learned(batch)
+        error = (made - true) * self.unit
+        parts = {"rec": reconstruction(error, mask), "vel": velocity(error, mask)}
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"]
         if self.recogniser is not None and self.lip_reader is not None:
             reading = (self.recogniser, self.lip_reader, self._options["lip_reading"].text)
-            parts["lat"], parts["ctc"] = lip_losses(*reading, motion / unit, self.lips, batch)
+            parts["lat"], parts["ctc"] = lip_losses(*reading, made * self.unit, self.lips, mask, batch)
             total = total + weights.lat * parts["lat"] + weights.ctc * parts["ctc"]
         return total, parts
