@@ -78,7 +78,7 @@ def hold(keys: bpy.types.Key, action: bpy.types.Action) -> None:
 def forget(keys: bpy.types.Key) -> None:
     """Forget all that was noted on these shape keys."""
     face = keys.kmtalk
-    for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known", "face"):
+    for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known", "face", "inputs"):
         face.property_unset(name)
     for name in ("kmtalk", HOLDS):  # before 5.0, properties of add-ons are custom properties too
         if name in keys:

@@ -74,8 +74,12 @@ def face_of(keys: bpy.types.Key) -> Face | None:
     meant_to = found.face
     if keys.kmtalk.face:
         measured = Face.unpacked(keys.kmtalk.face)
-        if measured.targets == meant_to.targets and measured.motion is not None:
-            return replace(meant_to, motion=measured.motion, rest=measured.rest)
+        if measured.motion is not None and set(measured.targets) & set(meant_to.targets):
+            motion = np.zeros((len(meant_to.targets), *measured.motion.shape[1:]))
+            for row, target in zip(motion, meant_to.targets, strict=True):
+                if target in measured.targets:  # the others were added for bones, and move no lips
+                    row[:] = measured.motion[measured.targets.index(target)]
+            return replace(meant_to, motion=motion, rest=measured.rest)
     return meant_to
 
 

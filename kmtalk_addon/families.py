@@ -8,14 +8,17 @@ resembles most, so that the part of the face that it belongs to is told as that 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.retarget.families import Family, family_of
+from kmtalk_core.retarget.families import Family, Shape, family_of
 from kmtalk_core.retarget.recognition import Recognition, recognise
+from kmtalk_core.rig.naming import match_controls
 
 OF = "·"  # between the control and the shape in a channel's name
 ONE_BY_ONE = ("arkit", "readyplayerme")
+BESIDE = ("head", "eyeLook", "tongue")
 
 
 @lru_cache(maxsize=32)
@@ -25,7 +28,16 @@ def recognised(names: tuple[str, ...], mapping: str = "") -> Recognition | None:
     None if they are of no family that KMTalk knows, nor mapped.
     """
     own = own_family(mapping)
-    return recognise(names[1:], () if own is None else (own,))
+    found = recognise(names[1:], () if own is None else (own,))
+    if found is None or one_by_one(found):
+        return found
+    # Gaze and turns of the head that bones show, see `bones`.
+    more = {control: name for control, name in match_controls(names[1:]).items() if control.startswith(BESIDE)}
+    more = {c: n for c, n in more.items() if n not in found.keys.values() and c not in found.family.by_name}
+    shapes = tuple(Shape(control, {control: 1.0}) for control in more)
+    return replace(
+        found, family=replace(found.family, shapes=(*found.family.shapes, *shapes)), keys={**found.keys, **more}
+    )
 
 
 @lru_cache(maxsize=8)

@@ -19,10 +19,10 @@ from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct, MeasureFace
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
-from . import clips, corrections, faces, follow, keyframes, legacy, live, shape_keys, takes
+from . import bones, clips, corrections, faces, follow, inputs, keyframes, legacy, live, shape_keys, takes
+from . import parts as parts_of_head
 from .hindrances import hindrances
 from .job import Steps
-from .parts import attach
 from .session import current
 from .strip import Played, read_line, remarks, sound_file, what_is_said
 from .subject import Subject
@@ -347,22 +347,24 @@ def apply(
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
     names, held = shape_keys.drivable(obj)
-    if held:
-        warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
-    if built is None and not names:
-        raise InputError(f"Drivers move all shape keys of {obj.name}; remove the drivers or choose another mesh.")
     facts = takes.facts(animation)
     if legacy.is_legacy(obj):  # a head that was appended from an older file
         legacy.adopt(scene, obj)
     added = shape_keys.add_missing(obj, built) if built is not None else []
-    names, keys = shape_keys.drivable(obj)[0], obj.data.shape_keys
+    bones.prepare(obj)
+    inputs.prepare(obj)
+    (names, held), keys = shape_keys.drivable(obj), obj.data.shape_keys
+    if held:
+        warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
+    if not names:
+        raise InputError(f"Drivers move all shape keys of {obj.name}; remove the drivers or choose another mesh.")
     shape_keys.remember(keys)
     keys.kmtalk.face = face or keys.kmtalk.face
     clips.note_stills(keys, {control: keys.key_blocks[name] for control, name in names.items()})
     clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
     take = clip.take
     faces.write(obj, clip.action, names, line, animation, parts)
-    followers = attach(obj)
+    followers = [*parts_of_head.attach(obj), *bones.attach(obj)]
     if alone:
         warnings = (*warnings, *hindrances(obj, names.values()))
     take.name = line.strip if strip is None else strip.name

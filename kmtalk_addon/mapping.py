@@ -13,11 +13,13 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import save_text
 from kmtalk_core.retarget import followers
 from kmtalk_core.retarget.families import Family, read_family
+from kmtalk_core.retarget.skeletons import ROLES
 
-from . import clips, parts, shape_keys
+from . import bones, clips, parts, shape_keys
 from .mapped import TITLE, keep  # noqa: F401 (asked for here by tests)
 from .operators import can_work, chosen_mesh
 from .session import current
+from .skeleton import bones_of, rig_of
 from .wrapping import sentence
 
 ROWS = 6
@@ -225,9 +227,12 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
             sentence(layout, context, f"{found.summary} driven", "CHECKMARK")
             for cost in found.costs:
                 sentence(layout, context, cost)
+    elif shape_keys.jaw_bone(mesh) and not _can_build(mesh):
+        sentence(layout, context, "Its jaw bone opens the mouth; lips have no shape keys", "CHECKMARK")
     elif _can_build(mesh):
         sentence(layout, context, "Shape keys will be built: its landmarks are known", "CHECKMARK")
     draw_parts(layout, context, mesh)
+    draw_bones(layout, context, mesh)
     if keys is not None:
         draw_table(layout, context, keys)
 
@@ -245,6 +250,25 @@ def draw_parts(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy
         row.label(text=part.obj.name, icon="MESH_DATA")
         row.operator_menu_enum("kmtalk.set_part", "role", text=part.how.capitalize()).part = part.obj.name
     body.operator("kmtalk.add_parts", icon="ADD")
+
+
+def draw_bones(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy.types.Object) -> None:
+    """The bones that move with the head's lines, and others to choose."""
+    rig = rig_of(head)
+    if rig is None:
+        return
+    header, body = layout.panel("kmtalk_bones", default_closed=True)
+    header.label(text=current.glances.at(("bones", head.session_uid), lambda: bones.told(head)) or "Bones: none")
+    if body is None:
+        return
+    found = bones_of(head)
+    column = body.column(align=True)
+    for role in ROLES:
+        icon = "CHECKMARK" if found is not None and role in found.of else "BLANK1"
+        row = column.row(align=True)
+        row.prop_search(head.kmtalk_bones, role, rig.data, "bones", icon=icon)
+        if found is not None and role in found.of and not getattr(head.kmtalk_bones, role):
+            row.label(text=found.of[role])
 
 
 def draw_table(layout: bpy.types.UILayout, context: bpy.types.Context, keys: bpy.types.Key) -> None:

@@ -19,6 +19,7 @@ from mathutils.kdtree import KDTree
 from kmtalk_core.retarget import followers
 
 from . import clips, compat, families, shape_keys
+from .bones import looks_of
 
 IGNORED = "none"
 HOLDS = "kmtalk_holds"  # custom property of a head, see compat.keep_pointers
@@ -67,7 +68,7 @@ def attach(head: bpy.types.Object) -> list[str]:
     names = shape_keys.controls_of(head)
     if not names:
         return []
-    looks = _looks(head, names)
+    looks = looks_of(head)
     moved = []
     for part in parts_of(head):
         if part.obj.library is not None or part.obj.data.library is not None or part.obj.mode == "EDIT":
@@ -157,14 +158,6 @@ def _shared(head: bpy.types.Object, obj: bpy.types.Object) -> dict[str, str]:
             if channel in channels and channel not in found.values():
                 found.setdefault(name, channel)
     return found
-
-
-def _looks(head: bpy.types.Object, names: Mapping[str, str]) -> dict[str, Mapping[str, float]]:
-    """Channel → what it looks like, in our controls."""
-    found = shape_keys.recognition_of(head.data.shape_keys)
-    if not shape_keys.is_of_family(head.data.shape_keys) or found is None:
-        return {channel: {channel: 1.0} for channel in names}
-    return {families.channel(found.family, target): found.family.by_name[target].looks for target in found.keys}
 
 
 def _build(

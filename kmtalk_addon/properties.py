@@ -14,6 +14,7 @@ from bpy.props import (
     StringProperty,
 )
 
+from kmtalk_core.retarget.skeletons import ROLES
 from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
 
 from . import casting, compat, keyframes, live, parts
@@ -219,6 +220,10 @@ class KMTalkPart(bpy.types.PropertyGroup):
     role: EnumProperty(name="Follows", description="What the part moves with", items=parts.ROLES)
 
 
+class KMTalkBones(bpy.types.PropertyGroup):
+    """Of a head: the bones of its armature that the user has chosen; empty: found by their names, "-": none."""
+
+
 class KMTalkFace(bpy.types.PropertyGroup):
     """Of shape keys: what KMTalk has done with them, and how they were before."""
 
@@ -229,12 +234,23 @@ class KMTalkFace(bpy.types.PropertyGroup):
     pushed: PointerProperty(type=bpy.types.Action, description="The user's Action that was active before")
     pushed_as: StringProperty(description="How that Action played (JSON)")
     mapping: StringProperty(description="What the shape keys look like, as the user has said (JSON, see families)")
+    inputs: StringProperty(description="Shape keys that a rig drives, and what moves in their stead (JSON, see inputs)")
     follows: StringProperty(description="Of a part of a head: its shape keys that follow the head's (JSON, see parts)")
     mapped: CollectionProperty(type=KMTalkMapped)
     mapped_row: IntProperty(name="Shape", description="A row of the table")
     face: StringProperty(description="What the shape keys do to the lips, as measured", subtype="BYTE_STRING")
     known: StringProperty(description="Which shape key is which control (JSON, see shape_keys)")
 
+
+KMTalkBones.__annotations__.update(
+    {
+        role: StringProperty(
+            name=role.replace("_", " ").title(),
+            description="The bone that moves with it; empty: found by its name, - for none",
+        )
+        for role in ROLES
+    }
+)
 
 # The settings of the core. Sliders and layers act at once; none is animated, for they say how a whole line is worn.
 KMTalkSettings.__annotations__.update({s.name: _property(s) for s in settings_of(LocalizerSettings, KeySettings)})
@@ -251,6 +267,7 @@ classes = (
     KMTalkOwnAction,
     KMTalkMapped,
     KMTalkPart,
+    KMTalkBones,
     KMTalkFace,
 )
 
@@ -262,10 +279,12 @@ def add() -> None:
     bpy.types.Action.kmtalk_takes = CollectionProperty(type=KMTalkTake)
     bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace)
     bpy.types.Object.kmtalk_parts = CollectionProperty(type=KMTalkPart)
+    bpy.types.Object.kmtalk_bones = PointerProperty(type=KMTalkBones)
 
 
 def remove() -> None:
     """The inverse of `add`."""
+    del bpy.types.Object.kmtalk_bones
     del bpy.types.Object.kmtalk_parts
     del bpy.types.Key.kmtalk
     del bpy.types.Action.kmtalk_takes

@@ -9,7 +9,7 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import clips, follow, live, parts, shape_keys, takes
+from . import bones, clips, follow, inputs, live, parts, shape_keys, takes
 from .takes import Clip
 
 
@@ -66,6 +66,8 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     if keys is None or not _is_touched(keys):
         raise InputError(f"KMTalk has made nothing on {obj.name}.")
     parts.detach(obj)
+    bones.detach(obj)
+    inputs.detach(obj)
     built, ranges = shape_keys.built_by_rig(keys), shape_keys.ranges_before(keys)
     names, stills = shape_keys.controls_of_keys(keys), json.loads(keys.kmtalk.stills or "{}")
     others = clips.paths_of_others(keys)

@@ -23,6 +23,7 @@ from kmtalk_core.rig.mesh import Mesh, triangles_of
 from kmtalk_core.rig.naming import match_controls
 
 from . import compat, families
+from .skeleton import bones_of
 
 # A head with the jaw and this share of ARKit's speech controls has been rigged by somebody: it is driven as it is.
 RIGGED_SHARE = 0.5
@@ -79,10 +80,19 @@ def controls_of_keys(keys: bpy.types.Key | None) -> dict[str, str]:
     """
     if keys is None:
         return {}
+    instead = stand_ins(keys)
     if is_of_family(keys):
         now = dict(zip(_called(keys), _names(keys), strict=True))
-        return {channel: now[name] for channel, name in families.channels(_called(keys), keys.kmtalk.mapping).items()}
-    return dict(_resolved(_names(keys), keys.kmtalk.known))
+        found = {channel: now[name] for channel, name in families.channels(_called(keys), keys.kmtalk.mapping).items()}
+    else:
+        found = _resolved(_names(keys), keys.kmtalk.known)
+    return {channel: instead.get(name, name) for channel, name in found.items()}
+
+
+def stand_ins(keys: bpy.types.Key) -> dict[str, str]:
+    """Shape key that a control rig drives → the empty one that a line moves instead (see `inputs`)."""
+    known = _inputs(keys.kmtalk.inputs)
+    return {row["key"]: row["stand_in"] for row in known if row["stand_in"] in keys.key_blocks}
 
 
 def plain_controls(names: tuple[str, ...]) -> dict[str, str]:
@@ -117,14 +127,20 @@ def landmarks_known(mesh: bpy.types.Mesh) -> bool:
     return _topology_known(mesh.session_uid, len(mesh.vertices), len(mesh.polygons))
 
 
+def jaw_bone(obj: bpy.types.Object) -> bool:
+    """Whether a bone of its armature opens the mouth of a mesh."""
+    found = bones_of(obj)
+    return found is not None and "jaw" in found.of
+
+
 def check_speaks(obj: bpy.types.Object) -> bpy.types.Object:
     """`obj`, if lip sync can be made on it; raises InputError that says what is to be done if not."""
     if needs_rig(obj) and not landmarks_known(obj.data):
         keys = obj.data.shape_keys
         what = f"{obj.name} has no shape keys" if keys is None else f"KMTalk knows none of the shape keys of {obj.name}"
         raise InputError(
-            f"{what} that open its mouth, nor the landmarks of its face; say in Shapes what its shape keys are, or"
-            " note its 68 landmarks on the mesh (see docs/rigs.md)."
+            f"{what} that open its mouth, nor a jaw bone, nor the landmarks of its face; say in Shapes what its"
+            " shape keys are, choose its bone, or note its 68 landmarks on the mesh (see docs/rigs.md)."
         )
     return obj
 
@@ -171,6 +187,8 @@ def renamed(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
 def needs_rig(obj: bpy.types.Object) -> bool:
     """Whether shape keys have to be built before speech can move this mesh."""
     if obj.data.shape_keys is not None and is_of_family(obj.data.shape_keys):
+        return False
+    if jaw_bone(obj) and not landmarks_known(obj.data):
         return False
     found = controls_of(obj)
     share = sum(name in found for name in _ARKIT_SPEECH) / len(_ARKIT_SPEECH)
@@ -306,7 +324,9 @@ def rest_positions(obj: bpy.types.Object) -> np.ndarray:
 
 def displacement(obj: bpy.types.Object, name: str) -> np.ndarray:
     """(V, 3) what a shape key does at 1, in the object's own space."""
-    block = obj.data.shape_keys.key_blocks[name]
+    keys = obj.data.shape_keys
+    name = {stand_in: key for key, stand_in in stand_ins(keys).items() if key in keys.key_blocks}.get(name, name)
+    block = keys.key_blocks[name]
     return _positions(block.data) - _positions(block.relative_key.data)
 
 
@@ -364,6 +384,11 @@ def _names(keys: bpy.types.Key) -> tuple[str, ...]:
 @lru_cache(maxsize=16)
 def _known(known: str) -> dict[str, Any]:
     return {"names": [], "controls": {}, "built": [], "ranges": {}, "called": {}} | json.loads(known or "{}")
+
+
+@lru_cache(maxsize=16)
+def _inputs(known: str) -> list[dict[str, Any]]:
+    return json.loads(known or "[]")
 
 
 def _of_mouth(control: str) -> bool:

@@ -156,6 +156,7 @@ def test_every_asset_of_others_is_attributed():
         "recogniser_card.md",
         "demo_head.npz",
         "lip_motion.npz",
+        "bones.json",
         "precise.style",
         "sample_speech.txt",
         "NOTICE",

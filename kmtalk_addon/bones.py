@@ -1,0 +1,183 @@
+"""Jaw, eyes, head, neck and tongue of an armature move with a line, on top of what the animator gives these bones.
+
+A line is on the shape keys of its head. What bones need and no shape key of the head has gets an empty one, whose value
+a line moves as that of any other. Each bone copies the turn of a helper, added to its own, which drivers turn by these
+values: nothing of the animator's on the bones is touched, and what was added goes with the head's last line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import bpy
+import numpy as np
+
+from kmtalk_core.retarget.skeletons import person_axes, turns_of
+from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
+
+from . import families, shape_keys
+from .skeleton import Bones, bones_of
+
+CONSTRAINT = "KMTalk"
+HELPER = "kmtalk_helper"  # custom property of a helper
+LOOKED = 1e-4  # rad
+OPENS = 0.2  # jawOpen that one of the head's own shapes looks like, beside which the jaw's bone stays
+
+
+def prepare(head: bpy.types.Object) -> list[str]:
+    """Add the empty shape keys that the bones of a head need; returns their names."""
+    found = bones_of(head)
+    if found is None:
+        return []
+    wanted = [control for role in _moving(head, found) for control in turns_of(role, "neck" in found.of)]
+    shown = _shown(head)
+    missing = [c for c in ALL_CONTROLS if c in wanted and c not in shown and c != "mouthClose"]
+    if not missing:
+        return []
+    if head.data.shape_keys is None:
+        head.shape_key_add(name="Basis", from_mix=False)
+    active, added = head.active_shape_key_index, []
+    for control in missing:
+        block = head.shape_key_add(name=control, from_mix=False)
+        block.value = 0.0
+        if control in HEAD_CONTROLS:
+            block.slider_min = -1.0
+        added.append(block.name)
+    head.active_shape_key_index = active
+    shape_keys.remember(head.data.shape_keys, added)
+    return added
+
+
+def attach(head: bpy.types.Object) -> list[str]:
+    """Let the bones of a head move with its shape keys; returns the names of these bones."""
+    detach(head)
+    found = bones_of(head)
+    if found is None or found.rig.library is not None:
+        return []
+    moved = []
+    for role in _moving(head, found):
+        bone = found.of[role]
+        if _turn(head, found, role, bone):
+            moved.append(bone)
+    return moved
+
+
+def detach(head: bpy.types.Object) -> None:
+    """Take off what `attach` has added."""
+    helpers = [obj for obj in bpy.data.objects if HELPER in obj and _follows(obj, head.data.shape_keys)]
+    for rig in bpy.data.objects:
+        if rig.type != "ARMATURE" or rig.pose is None:
+            continue
+        for bone in rig.pose.bones:
+            for constraint in [c for c in bone.constraints if c.type == "COPY_ROTATION" and c.target in helpers]:
+                bone.constraints.remove(constraint)
+    for helper in helpers:
+        bpy.data.objects.remove(helper)
+
+
+def told(head: bpy.types.Object) -> str:
+    """What bones of a head will move, in a sentence; empty if none."""
+    found = bones_of(head)
+    moving = _moving(head, found) if found is not None else []
+    if not moving:
+        return ""
+    return f"Bones ({found.title}): {', '.join(role.replace('_', ' ') for role in moving)}"
+
+
+def _moving(head: bpy.types.Object, found: Bones) -> list[str]:
+    """The roles whose bones move with a line: not the jaw where shapes open it, nor the head where shapes turn it."""
+    shown = _shown(head)
+    built = set(shape_keys.built_by_rig(head.data.shape_keys)) if head.data.shape_keys is not None else set()
+    empty = {name for name in built if name in head.data.shape_keys.key_blocks and not _moves(head, name)}
+    opened = any(c == "jawOpen" and name not in empty for c, name in shown.items())
+    turned = any(c in HEAD_CONTROLS and name not in empty for c, name in shown.items())
+    roles = []
+    for role in found.of:
+        if (role == "jaw" and opened) or (role in ("head", "neck") and turned):
+            continue
+        roles.append(role)
+    return roles
+
+
+def _moves(head: bpy.types.Object, name: str) -> bool:
+    return bool(np.abs(shape_keys.displacement(head, name)).max(initial=0.0) > 0)
+
+
+def _shown(head: bpy.types.Object) -> dict[str, str]:
+    """Control → a shape key of the head that looks like it."""
+    looks = looks_of(head)
+    names = shape_keys.controls_of(head)
+    found: dict[str, str] = {}
+    for channel, weights in looks.items():
+        for control, weight in weights.items():
+            if weight >= OPENS and channel in names:
+                found.setdefault(control, names[channel])
+    return found
+
+
+def looks_of(head: bpy.types.Object) -> dict[str, Mapping[str, float]]:
+    """Channel of a head → what it looks like, in our controls."""
+    keys = head.data.shape_keys
+    if keys is None:
+        return {}
+    found = shape_keys.recognition_of(keys)
+    if found is not None and shape_keys.is_of_family(keys):
+        return {families.channel(found.family, target): found.family.by_name[target].looks for target in found.keys}
+    return {channel: {channel: 1.0} for channel in shape_keys.controls_of(head)}
+
+
+def _turn(head: bpy.types.Object, found: Bones, role: str, bone: str) -> bool:
+    """Let a bone turn; False if no shape key of the head says by how much."""
+    turns = turns_of(role, "neck" in found.of)
+    names = shape_keys.controls_of(head)
+    by_key: dict[str, np.ndarray] = {}
+    for channel, looks in looks_of(head).items():
+        turn = sum((weight * np.array(turns[c]) for c, weight in looks.items() if c in turns), np.zeros(3))
+        if np.abs(turn).max() > LOOKED and channel in names:
+            by_key[names[channel]] = turn
+    if not by_key:
+        return False
+    axes = _axes(found)
+    rest = np.array(found.rig.data.bones[bone].matrix_local.to_3x3())
+    helper = bpy.data.objects.new(f"KMTalk {head.name} {role}", None)
+    helper[HELPER] = True
+    helper.rotation_mode = "XYZ"
+    local = {name: rest.T @ (axes.T @ turn) for name, turn in by_key.items()}
+    for axis in range(3):
+        parts = {name: turn[axis] for name, turn in local.items() if abs(turn[axis]) > LOOKED}
+        if parts:
+            _drive(helper, axis, head.data.shape_keys, parts)
+    constraint = found.rig.pose.bones[bone].constraints.new("COPY_ROTATION")
+    constraint.name = CONSTRAINT
+    constraint.target = helper
+    constraint.mix_mode = "AFTER"
+    constraint.owner_space, constraint.target_space = "LOCAL", "WORLD"  # in its "local" space an object stands still
+    return True
+
+
+def _drive(helper: bpy.types.Object, axis: int, keys: bpy.types.Key, parts: Mapping[str, float]) -> None:
+    driver = helper.driver_add("rotation_euler", axis).driver
+    driver.type = "SCRIPTED"  # so simple that Blender computes it without Python, whatever scripts are allowed
+    terms = []
+    for number, (name, factor) in enumerate(parts.items()):
+        variable = driver.variables.new()
+        variable.name = f"v{number}"
+        variable.targets[0].id_type = "KEY"
+        variable.targets[0].id = keys
+        variable.targets[0].data_path = keys.key_blocks[name].path_from_id("value")
+        terms.append(f"{factor:.6g}*v{number}")
+    driver.expression = " + ".join(terms)
+
+
+def _axes(found: Bones) -> np.ndarray:
+    bones = found.rig.data.bones
+    heads, tops = (np.array([getattr(bone, end) for bone in bones]) for end in ("head_local", "tail_local"))
+    above = found.of.get("head") or next(iter(found.of.values()))
+    return person_axes([bone.name for bone in bones], heads, tops, above)
+
+
+def _follows(helper: bpy.types.Object, keys: bpy.types.Key | None) -> bool:
+    """Whether shape keys turn a helper; one that nothing turns any more belongs to nobody."""
+    drivers = helper.animation_data.drivers if helper.animation_data is not None else ()
+    ids = {variable.targets[0].id for curve in drivers for variable in curve.driver.variables}
+    return keys in ids or ids <= {None}

@@ -1,0 +1,182 @@
+"""Bones of any armature: jaw, eyes, head and neck move with a line, on top of the animator's own acting."""
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Vector
+
+from kmtalk_addon import api, bones, compat, lipsync, removal, shape_keys, skeleton
+from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
+from kmtalk_core.errors import InputError
+from kmtalk_core.retarget.skeletons import JAW_DEG, find_bones, person_axes, turns_of
+from kmtalk_core.rig.articulation import build_rig
+from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_DEG
+from kmtalk_core.rig.mesh import load_mesh
+
+TEXT = "Hello! My mouth moves by itself now."
+UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # y up → z up
+
+
+@pytest.fixture(scope="module")
+def rig():
+    return build_rig(load_mesh(DEMO_HEAD))
+
+
+@pytest.fixture
+def character(blender, rig, monkeypatch):
+    """The demo head upright with an armature: `character(bones, keys)`; its topology passes for unknown."""
+    monkeypatch.setattr(shape_keys, "landmarks_known", lambda mesh: False)
+
+    def make(names: dict[str, str], keys=ARKIT_CONTROLS, roll: float = 0.0):
+        mesh = bpy.data.meshes.new("Head")
+        mesh.from_pydata((rig.neutral @ UPRIGHT.T).tolist(), [], load_mesh(DEMO_HEAD).faces.tolist())
+        head = bpy.data.objects.new("Head", mesh)
+        armature = bpy.data.objects.new("Rig", bpy.data.armatures.new("Rig"))
+        for obj in (head, armature):
+            bpy.context.collection.objects.link(obj)
+        bpy.context.view_layer.objects.active = armature
+        bpy.ops.object.mode_set(mode="EDIT")
+        places = {
+            "hips": ((0, 0, -1.0), (0, 0, -0.9)), "neck": ((0, 0.05, -0.3), (0, 0.05, -0.15)),
+            "head": ((0, 0.05, -0.15), (0, 0.05, 0.1)), "jaw": ((0, 0.03, -0.02), (0, -0.06, -0.1)),
+            "eye_left": ((0.03, -0.04, 0), (0.03, -0.07, 0)), "eye_right": ((-0.03, -0.04, 0), (-0.03, -0.07, 0)),
+        }  # fmt: skip
+        for role, name in {"hips": "Hips", **names}.items():
+            bone = armature.data.edit_bones.new(name)
+            bone.head, bone.tail = places[role]
+            bone.roll = roll
+        bpy.ops.object.mode_set(mode="OBJECT")
+        if keys:
+            head.shape_key_add(name="Basis", from_mix=False)
+        for name in keys:
+            block = head.shape_key_add(name=name, from_mix=False)
+            block.value = 0.0
+            moved = (rig.neutral + rig.shapes[rig.control_names.index(name)]) @ UPRIGHT.T
+            block.data.foreach_set("co", moved.astype(np.float32).ravel())
+        head.parent = armature
+        bpy.context.view_layer.objects.active = head
+        bpy.context.scene.render.fps = 25
+        compat.add_sound_strip(bpy.context.scene, "Line", str(SAMPLE_SPEECH), 1, 1)
+        return head, armature
+
+    return make
+
+
+def pointing(armature, bone) -> Vector:
+    """Where a bone points now, in the armature's space."""
+    evaluated = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    pose = evaluated.pose.bones[bone]
+    return (pose.tail - pose.head).normalized()
+
+
+ROLES = {"head": "head", "neck": "neck", "eye_left": "eye.L", "eye_right": "eye.R"}
+
+
+@pytest.mark.parametrize("roll", [0.0, 1.2])
+def test_gaze_and_nods_go_to_bones_of_any_roll(character, roll):
+    head, armature = character(ROLES, roll=roll)
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert "eye.L" in outcome.summary and "head" in outcome.summary
+    keys = head.data.shape_keys
+    assert {"headPitch", "headYaw", "headRoll"} <= {block.name for block in keys.key_blocks}
+    removal_free = keys.animation_data
+    removal_free.use_nla = False  # set values by hand
+    for block in keys.key_blocks[1:]:
+        block.value = 0.0
+    bpy.context.view_layer.update()
+    still = {bone: pointing(armature, bone) for bone in ROLES.values()}
+    keys.key_blocks["eyeLookOutLeft"].value = 1.0
+    keys.key_blocks["eyeLookUpRight"].value = 1.0
+    bpy.context.view_layer.update()
+    assert pointing(armature, "eye.L").x > still["eye.L"].x + 0.4  # to the person's left
+    assert pointing(armature, "eye.R").z > still["eye.R"].z + 0.3
+    keys.key_blocks["headPitch"].value = 1.0
+    bpy.context.view_layer.update()
+    assert pointing(armature, "head").y < still["head"].y - 0.8 * np.sin(np.radians(HEAD_DEG * 0.65))  # nods forward
+    assert pointing(armature, "neck").y < still["neck"].y - 0.03
+
+
+def test_the_animators_own_turn_of_a_bone_stays_below(character):
+    head, armature = character(ROLES)
+    bone = armature.pose.bones["head"]
+    bone.rotation_mode = "XYZ"
+    bone.rotation_euler = (0.3, 0.0, 0.0)
+    bpy.context.view_layer.update()
+    before = pointing(armature, "head").copy()
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert tuple(bone.rotation_euler) == pytest.approx((0.3, 0.0, 0.0))
+    bpy.context.scene.frame_set(1)
+    assert pointing(armature, "head").angle(before) < np.radians(HEAD_DEG)
+    removal.remove_all(bpy.context.scene, head)
+    bpy.context.view_layer.update()
+    assert not bone.constraints and pointing(armature, "head").angle(before) < 1e-3
+    assert not [obj for obj in bpy.data.objects if obj.type == "EMPTY"]
+    assert {block.name for block in head.data.shape_keys.key_blocks} == {"Basis", *ARKIT_CONTROLS}
+
+
+def test_a_head_with_a_jaw_bone_alone_speaks(character):
+    head, armature = character({**ROLES, "jaw": "jaw"}, keys=())
+    assert shape_keys.check_speaks(head) == head
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert "jaw" in outcome.summary
+    opened = []
+    for frame in range(1, 70):
+        bpy.context.scene.frame_set(frame)
+        opened.append(pointing(armature, "jaw").copy())
+    angles = np.degrees([closed.angle(opened[0]) for closed in opened])
+    assert 2.0 < angles.max() < JAW_DEG
+    lowest = opened[int(angles.argmax())]
+    assert lowest.z < opened[0].z  # down
+    api.complete(head, "Line")
+    removal.remove_all(bpy.context.scene, head)
+    assert head.data.shape_keys is None and not armature.pose.bones["jaw"].constraints
+
+
+def test_the_jaws_bone_stays_where_shapes_open_the_mouth(character):
+    head, armature = character({**ROLES, "jaw": "jaw"})
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert not armature.pose.bones["jaw"].constraints and armature.pose.bones["eye.L"].constraints
+    assert "eye left" in bones.told(head) and "jaw" not in bones.told(head)
+
+
+def test_bones_are_chosen_by_hand(character):
+    head, armature = character({"head": "Kopf", "jaw": "Kinn"}, keys=())
+    assert skeleton.bones_of(head) is None
+    with pytest.raises(InputError, match="jaw bone"):
+        shape_keys.check_speaks(head)
+    head.kmtalk_bones.jaw = "Kinn"
+    assert skeleton.bones_of(head).of == {"jaw": "Kinn"}
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert armature.pose.bones["Kinn"].constraints
+    head.kmtalk_bones.jaw = skeleton.NONE
+    assert skeleton.bones_of(head) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "title", "jaw"),
+    [
+        (("torso", "head", "neck", "jaw_master", "master_eye.L", "ORG-face"), "Rigify", "jaw_master"),
+        (("c_traj", "c_head.x", "c_jawbone.x", "c_eye.l"), "Auto-Rig Pro", "c_jawbone.x"),
+        (("mixamorig:Hips", "mixamorig:Head", "mixamorig:Neck"), "Mixamo", None),
+        (("mixamorig1:Hips", "mixamorig1:Head", "mixamorig:Hips"), "Mixamo", None),
+        (("J_Bip_C_Hips", "J_Bip_C_Head", "J_Adj_L_FaceEye"), "VRM and VRoid", None),
+        (("CC_Base_Head", "CC_Base_JawRoot", "CC_Base_L_Eye"), "Character Creator", "CC_Base_JawRoot"),
+        (("lowerFaceRig", "lowerJaw", "lEye", "head"), "Daz Genesis", "lowerJaw"),
+        (("Hips", "Head", "LeftEye", "RightEye"), "Ready Player Me", None),
+        (("root", "Jaw_Bone", "Left_Eye"), "Other", "Jaw_Bone"),
+    ],
+)
+def test_skeletons_are_known(names, title, jaw):
+    found = find_bones(names)
+    assert found.title == title and found.bones.get("jaw") == jaw
+
+
+def test_nothing_is_found_where_nothing_is():
+    assert find_bones(("root", "tail")) is None
+
+
+def test_a_lying_rig_has_its_own_axes():
+    names = ["spine", "head", "hand.L", "hand.R"]
+    heads = np.array([[0, 0, 0], [0, 1.7, 0], [0.5, 1, 0], [-0.5, 1, 0]])
+    np.testing.assert_array_equal(person_axes(names, heads, heads, "head"), np.eye(3))
+    assert turns_of("jaw", False)["jawOpen"][0] > 0
