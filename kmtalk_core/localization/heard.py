@@ -16,7 +16,18 @@ import numpy as np
 
 from ..audio import Sound
 from ..packed import Samples
-from ..phones import PHONE_INDEX, SILENCE, Alignment, HeardText, Phone, Word, index_at
+from ..phones import (
+    BILABIALS,
+    LABIODENTALS,
+    PHONE_INDEX,
+    PHONES,
+    SILENCE,
+    Alignment,
+    HeardText,
+    Phone,
+    Word,
+    index_at,
+)
 from ..progress import Progress
 from ..tongues import ANY_LANGUAGE, ENGLISH, from_whisper, to_whisper
 from .forced import Segment, force
@@ -26,11 +37,14 @@ from .posterior import ALIGNED, SPEECH, Script, fit_of, free_phones
 SOURCE = f"recogniser+{ALIGNED}"
 # Mean log-posterior of a word against the likeliest phones', from which on the sound alone decides. Measured with
 # `python -m benchmarks.hearing`.
-DOUBTED = -2.5
+DOUBTED = -3.5
 WRONG_PASSAGE = -1.6  # of all words of a passage: then none of them is said
 FOUND = 0.5  # share of its words that must be found, or none is said
 LOST = 0.5  # s of speech without a word that are heard again
 AROUND = 0.2  # s on both sides that are heard with it
+SURE = float(np.log(0.7))  # of a closure or contact that no word has: it is seen all the same, ...
+SHORTEST = 2  # ... if it lasts so many frames
+NEAR = 1 / 30  # s within which a word may have it
 
 
 class HeardWord(Protocol):
@@ -133,12 +147,41 @@ def localize_heard(
     phones += without_laughter(free_phones(log_posteriors, rate, at, sound.duration))
     if not words:
         return None
+    phones = with_sure_contacts(phones, log_posteriors, rate)
     text = " ".join(word.label for passage in found if passage.words for word in passage.place.words)
     telling(0.9, 1.0)(1.0)
     return replace(
         Alignment.from_segments(phones, words, sound.duration, SOURCE),
         heard=HeardText(text, spoken, heard.recogniser),
     )
+
+
+def with_sure_contacts(phones: Sequence[Phone], log_posteriors: np.ndarray, rate: float) -> list[Phone]:
+    """The phones, with lip closures and contacts that are plain to hear but that no word has: a misheard “that” for
+    “fat” is not seen, but its lips are."""
+    out = list(phones)
+    for group in (BILABIALS, LABIODENTALS):
+        columns = [PHONE_INDEX[label] for label in sorted(group)]
+        sure = np.logaddexp.reduce(log_posteriors[:, columns].astype(np.float32), axis=1) > SURE
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], sure.astype(np.int8), [0]])))
+        for first, last in edges.reshape(-1, 2).tolist():
+            start, end = max((first - 0.5) / rate, 0.0), (last - 0.5) / rate
+            if last - first < SHORTEST or any(
+                p.label in group and p.start < end + NEAR and p.end > start - NEAR for p in out
+            ):
+                continue
+            label = PHONES[columns[int(log_posteriors[first:last, columns].sum(0).argmax())]]
+            out = [part for phone in out for part in _outside(phone, start, end)]
+            out.append(Phone(label, start, end))
+    return sorted(out, key=lambda phone: phone.start)
+
+
+def _outside(phone: Phone, start: float, end: float) -> Iterator[Phone]:
+    """What of a phone is before `start` or after `end` s."""
+    if phone.start < start:
+        yield replace(phone, end=min(phone.end, start))
+    if phone.end > end:
+        yield replace(phone, start=max(phone.start, end))
 
 
 @dataclass(frozen=True)
