@@ -17,7 +17,8 @@ HIDDEN = np.float32(-1e9)  # added to the scores of what must not be attended to
 
 @dataclass(frozen=True)
 class Memory:
-    """What the encoder made of one passage: for each layer keys (heads, d, n) and values (heads, n, d) float32."""
+    """What the encoder made of one passage: for each layer keys (heads, d, n) and values (heads, n, d) float16,
+    since some of them wait."""
 
     keys: tuple[np.ndarray, ...]
     values: tuple[np.ndarray, ...]
@@ -45,7 +46,9 @@ class RecogniserNetwork:
         """(80, 2 n) log-mel, n up to FRAMES → the memory of n frames."""
         n = mel.shape[1] // 2
         found = self._encoder.run(None, {"mel": mel[None], "positions": self._positions[:n]})
-        return Memory(tuple(k[0] for k in found[0::2]), tuple(v[0] for v in found[1::2]))
+        return Memory(
+            tuple(k[0].astype(np.float16) for k in found[0::2]), tuple(v[0].astype(np.float16) for v in found[1::2])
+        )
 
     def begin(self, memories: Sequence[Memory]) -> Saying:
         """Begin to write down several passages side by side."""
@@ -119,9 +122,7 @@ class Saying:
 
 
 def _stacked(arrays: Sequence[np.ndarray], length: int, axis: int) -> np.ndarray:
-    """The arrays one above the other, each followed by zeros up to `length` along `axis`."""
-    if len(arrays) == 1:
-        return arrays[0][None]
+    """The arrays one above the other as float32, each followed by zeros up to `length` along `axis`."""
     shape = list(arrays[0].shape)
     shape[axis] = length
     out = np.zeros((len(arrays), *shape), np.float32)
@@ -142,6 +143,7 @@ def _session(file: RecogniserFile, name: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False  # it would keep what the longest passage needed
     given = {graph_name: _initializer(file, source) for graph_name, source in file.config["shared"][name].items()}
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
     options.add_external_initializers(list(given), values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,14 @@ from ..packed import Samples
 from .archive import load_recogniser
 from .network import FRAMES, Memory, RecogniserNetwork
 from .passages import passages
-from .search import Tokens, Written, language_chances, write_down
+from .search import Tokens, Written, write_down
 from .spectrogram import HOP, SAMPLE_RATE, log_mel
 
 FRAME_RATE = FRAMES / 30.0  # Hz of the encoder
 AFTER = 2.0  # s of silence that are heard after a passage; the 30 s of training cost five times as much
 LEAST = 6.0  # s that it hears at least
-TOGETHER = 4  # passages that are written down side by side
+TOGETHER = 2  # passages that are written down side by side, each of 27 MB
+LISTENERS = 1  # threads that listen, 60 MB each
 TOKENS_A_SECOND, TOKENS_MORE = 12.0, 12  # that are written at most
 # Whisper's own limits of what is no speech, and of what it is unsure.
 NO_SPEECH, UNSURE = 0.6, -1.0
@@ -95,17 +97,21 @@ class Recogniser:
         `tell` gets the share done, 0…1, and may raise.
         """
         places = passages(speech, rate)
+        groups = [places[first : first + TOGETHER] for first in range(0, len(places), TOGETHER)]
         found: list[Passage] = []
-        for first in range(0, len(places), TOGETHER):
-            some = places[first : first + TOGETHER]
-            memories = []
-            for number, (start, end) in enumerate(some):
-                memories.append(self._listen(samples, start, end))
-                tell((first + 0.5 * (number + 1)) / len(places))
-            if not language:
-                language = self._language(memories)
-            found += self._words(samples, some, memories, language)
-            tell(min(first + TOGETHER, len(places)) / len(places))
+        # The next passages are listened to while these are written down: nothing else runs on the second processor.
+        pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener")
+        try:
+            waiting = [pool.submit(self._listen, samples, *place) for place in groups[0]] if groups else []
+            for number, group in enumerate(groups):
+                memories = [future.result() for future in waiting]
+                following = groups[number + 1] if number + 1 < len(groups) else []
+                waiting = [pool.submit(self._listen, samples, *place) for place in following]
+                more, language = self._words(samples, group, memories, language)
+                found += more
+                tell((number + 1) / len(groups))
+        finally:
+            pool.shutdown(cancel_futures=True)
         return Heard(tuple(found), language or ENGLISH, self.name)
 
     def _listen(self, samples: Samples, start: float, end: float, least: float = LEAST) -> Memory:
@@ -114,29 +120,34 @@ class Recogniser:
         frames = min(round(seconds * FRAME_RATE), FRAMES)
         return self._network.encode(log_mel(sound, frames * round(SAMPLE_RATE / HOP / FRAME_RATE)))
 
-    def _language(self, memories: Sequence[Memory]) -> str:
-        """The language that is heard in all of them."""
-        if not self._tokens.languages:
-            return ENGLISH
-        chances = language_chances(self._network, memories, self._tokens).sum(0)
-        best, english = int(chances.argmax()), self.languages.index(ENGLISH)
-        return self.languages[best if chances[best] - chances[english] > FOREIGN else english]
-
     def _words(
-        self, samples: Samples, places: Sequence[tuple[float, float]], memories: Sequence[Memory], language: str
-    ) -> list[Passage]:
-        token = self._tokens.languages[self.languages.index(language)] if self._tokens.languages else None
+        self, samples: Samples, places: Sequence[tuple[float, float]], memories: list[Memory], language: str
+    ) -> tuple[list[Passage], str]:
+        """The words of passages that were listened to, and their language."""
+        chosen = [self.languages.index(language)] if language else []
+
+        def choose(chances: np.ndarray) -> int:
+            if not chosen:
+                together = chances.sum(0)
+                best, english = int(together.argmax()), self.languages.index(ENGLISH)
+                chosen.append(best if together[best] - together[english] > FOREIGN else english)
+            return chosen[0]
+
         limits = [round((end - start) * TOKENS_A_SECOND) + TOKENS_MORE for start, end in places]
-        written = write_down(self._network, memories, self._tokens, token, limits)
+        saying = self._network.begin(memories)
+        memories.clear()  # they are large, and not needed any more
+        written = write_down(saying, self._tokens, choose, limits)
         for row, (start, end) in enumerate(places):
             if written[row].looped:  # the silence after it was too short for it to see the end
-                whole = [self._listen(samples, start, end, FRAMES / FRAME_RATE)]
-                written[row] = write_down(self._network, whole, self._tokens, token, limits[row : row + 1])[0]
-        return [
-            Passage(start, end, self._split(w, language), float(np.mean(w.log_probabilities)))
+                whole = self._network.begin([self._listen(samples, start, end, FRAMES / FRAME_RATE)])
+                written[row] = write_down(whole, self._tokens, choose, limits[row : row + 1])[0]
+        spoken = self.languages[chosen[0]]
+        found = [
+            Passage(start, end, self._split(w, spoken), float(np.mean(w.log_probabilities)))
             for (start, end), w in zip(places, written, strict=True)
             if w.tokens and not is_no_speech(w)
         ]
+        return found, spoken
 
     def _split(self, written: Written, language: str) -> tuple[HeardWord, ...]:
         """Tokens → words: at spaces, in languages without them at whole characters."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .network import Memory, RecogniserNetwork
+from .network import Saying
 
 REPEATED = 12  # tokens in all that say the same again …
 TIMES = 3  # … so many times in succession at least are a loop
@@ -21,7 +21,7 @@ class Tokens:
     end: int
     no_speech: int
     prompt: tuple[int, ...]  # after the language
-    languages: tuple[int, ...]  # empty where there is but one
+    languages: tuple[int, ...]
     suppressed: np.ndarray
     not_first: np.ndarray
 
@@ -37,26 +37,22 @@ class Written:
     looped: bool = False
 
 
-def language_chances(network: RecogniserNetwork, memories: Sequence[Memory], tokens: Tokens) -> np.ndarray:
-    """(passages, languages) log-probabilities of the language of each passage."""
-    logits = network.begin(memories).say(np.full((len(memories), 1), tokens.begin))[:, -1, list(tokens.languages)]
-    return _log_softmax(logits)
-
-
 def write_down(
-    network: RecogniserNetwork, memories: Sequence[Memory], tokens: Tokens, language: int | None, limits: Sequence[int]
+    saying: Saying, tokens: Tokens, language: Callable[[np.ndarray], int], limits: Sequence[int]
 ) -> list[Written]:
-    """The likeliest tokens of each passage, at most `limits`; `language`: its token, None where there is but one."""
-    saying = network.begin(memories)
-    prompt = (tokens.begin, *((language,) if language is not None else ()), *tokens.prompt)
-    logits = saying.say(np.tile(prompt, (len(memories), 1)))
-    no_speech = np.exp(_log_softmax(logits[:, 0])[:, tokens.no_speech])
-    last = logits[:, -1].copy()
+    """The likeliest tokens of each passage of `saying`, which has just begun, at most `limits`.
+
+    `language` chooses one by its place among tokens.languages: (passages, languages) log-probabilities → the place.
+    """
+    first = saying.say(np.full((saying.rows, 1), tokens.begin))[:, -1]
+    no_speech = np.exp(_log_softmax(first)[:, tokens.no_speech])
+    spoken = tokens.languages[language(_log_softmax(first[:, tokens.languages]))]
+    last = saying.say(np.tile((spoken, *tokens.prompt), (saying.rows, 1)))[:, -1].copy()
     last[:, tokens.not_first] = -np.inf
-    written: list[list[int]] = [[] for _ in memories]
-    chances: list[list[float]] = [[] for _ in memories]
-    looped = [False] * len(memories)
-    rows = np.arange(len(memories))
+    written: list[list[int]] = [[] for _ in limits]
+    chances: list[list[float]] = [[] for _ in limits]
+    looped = [False] * len(limits)
+    rows = np.arange(len(limits))
     while len(rows):
         last[:, tokens.suppressed] = -np.inf
         chosen = last.argmax(1)
@@ -73,7 +69,7 @@ def write_down(
             if extra:
                 looped[row] = True
                 del written[row][-extra:], chances[row][-extra:]
-            full = len(written[row]) >= limits[row] or saying.said + 1 >= network.longest
+            full = len(written[row]) >= limits[row] or saying.said + 1 >= saying.network.longest
             going_on[place] = not extra and not full
         if not going_on.all():
             keep = np.flatnonzero(going_on)
