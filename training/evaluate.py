@@ -20,7 +20,8 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.networks.method import Method, load_method
 
 from .captured.dataset import DataSet, KeyChoice
-from .captured.evaluation import Extras, evaluate, predict, read_predictions, report
+from .captured.evaluation import Extras, evaluate, predict, report
+from .captured.predictions import read_predictions
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         data = DataSet(options.data)
         clips = data.split(options.split)
         if options.checkpoint is None:
-            predictions, name = read_predictions(options.predictions, clips), options.name or options.predictions.name
+            predictions = read_predictions(options.predictions, data, clips, options.prediction_fps)
+            name = options.name or options.predictions.name
         else:
             checkpoint = load_checkpoint(options.checkpoint)
             method = load_method(checkpoint)
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="a checkpoint of `python -m training.train --data`")
     source.add_argument("--predictions", type=Path, help="folder with CLIP.npy of any program")
+    parser.add_argument("--prediction-fps", type=float, help="of --predictions, where it is a multiple of the data's")
     parser.add_argument("--data", type=Path, required=True, help="folder that `python -m training.prepare` made")
     parser.add_argument("--split", default="test", help="test; test_a or test_b for BIWI")
     parser.add_argument("--out", type=Path, required=True, help="folder for the report")

@@ -15,8 +15,9 @@ from kmtalk_core.networks.peers.ottalk import ChebyshevConvolution, chebyshev_la
 from kmtalk_core.networks.peers.parts import AlignedDecoder, Past, biased_causal_mask, periodic_encoding
 from training import evaluate
 from training.captured.dataset import DataSet, KeyChoice, collate
-from training.captured.evaluation import Extras, predict, read_predictions
+from training.captured.evaluation import Extras, predict
 from training.captured.evaluation import evaluate as judged
+from training.captured.predictions import read_predictions
 from training.train import main as train_main
 
 WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256),
@@ -277,12 +278,13 @@ def test_unseen_speakers_are_judged_in_all_styles_and_read_back_so(data, tmp_pat
     clips = [short(clip, 8) for clip in data.split("test")]
     data.clips |= {clip.name: clip for clip in clips}
     method = make("faceformer", data)
+    torch.nn.init.normal_(method.out.weight, std=1e-3)
     made = list(predict(method, data, clips, KeyChoice(), torch.device("cpu")))
     assert [(p.clip.name, p.condition) for p in made] == [(c.name, s) for c in clips for s in data.training_subjects]
     out = tmp_path / "report"
     figures = judged(data, "test", iter(made), "ours", out, Extras(save=True))
     assert figures["sentences"] == len(clips)
-    again = judged(data, "test", read_predictions(out / "predictions", clips), "theirs", tmp_path / "again")
+    again = judged(data, "test", read_predictions(out / "predictions", data, clips), "theirs", tmp_path / "again")
     assert again["lve_code"] == pytest.approx(figures["lve_code"])
     # A speaker that was trained on has a style of its own.
     seen = [short(data.split("train")[0], 8)]

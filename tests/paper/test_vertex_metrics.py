@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from training.captured.metrics import closure_misses, delay, measure, summary, table
+from training.captured.metrics import (
+    closure_error,
+    delay,
+    diversity,
+    intensity_correlation,
+    lip_intensity,
+    measure,
+    misalignment,
+    summary,
+    table,
+    warped,
+)
 
 LIPS, UPPER, OPENING = np.array([0, 1]), np.array([2, 3]), np.array([[0, 1]])
 
@@ -64,10 +75,48 @@ def test_delay_is_found_in_milliseconds(frames):
     assert np.isnan(delay(np.zeros(100), true, 25.0)[0])
 
 
-def test_closures_that_stay_open_are_missed():
+def test_a_shut_mouth_is_as_bad_as_one_that_never_closes():
     true = np.array([0.0, 0.05, 1.0, 0.5, 0.0])
-    assert closure_misses(true, true) == 0.0
-    assert closure_misses(np.array([0.0, 0.3, 1.0, 0.5, 0.3]), true) == pytest.approx(2 / 3)
+    assert closure_error(true, true) == 0.0
+    assert closure_error(np.array([0.0, 0.3, 1.0, 0.5, 0.3]), true) == pytest.approx(1 / 3)
+    assert closure_error(np.zeros(5), true) == closure_error(np.ones(5), true) == 0.5
+    assert np.isnan(closure_error(true, np.zeros(5)))
+
+
+def test_misalignment_is_that_of_extrema():
+    """Bumps 12 frames apart; two of them come 3 frames late."""
+    t = np.arange(80.0)
+    bumps = [np.exp(-((t - middle) ** 2) / 8) for middle in (14, 26, 38, 50, 62)]
+    late = [np.exp(-((t - middle) ** 2) / 8) for middle in (14, 29, 38, 53, 62)]
+    assert misalignment(sum(bumps), sum(bumps), 25.0) == 0.0
+    assert 30 < misalignment(sum(late), sum(bumps), 25.0) < 80
+    assert np.isnan(misalignment(np.zeros(80), sum(bumps), 25.0))
+
+
+def test_warping_finds_the_cheapest_path():
+    first, second = np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 0.0])
+    path = warped(first, second)
+    assert path[0] == (0, 0) and path[-1] == (3, 3) and (1, 2) in path
+    assert sum(abs(first[i] - second[j]) for i, j in path) == 0
+
+
+def test_intensity_correlates_within_subjects():
+    """Subject b moves ten times as much and speaks a tenth as loud: that must not count."""
+    lips, loud = [1.0, 2.0, 3.0, 10.0, 20.0, 30.0], [1.0, 2.0, 3.0, 0.1, 0.2, 0.3]
+    subjects = ["a"] * 3 + ["b"] * 3
+    assert intensity_correlation(lips, loud, subjects) == pytest.approx(1.0)
+    assert intensity_correlation(lips, loud[::-1], subjects) == pytest.approx(-1.0)
+    assert np.isnan(intensity_correlation([1.0], [1.0], ["a"]))
+    moving = np.zeros((3, 5, 3))
+    moving[1:, 0, 0], moving[2:, 1, 1] = 2.0, 4.0
+    assert lip_intensity(moving, LIPS) == pytest.approx(np.sqrt((1.0**2 + 2.0**2) / 2))
+
+
+def test_diversity_is_the_distance_between_predictions():
+    first = np.zeros((4, 5, 3))
+    assert diversity([first, first + np.array([3.0, 4.0, 0.0])]) == pytest.approx(5.0)
+    assert diversity([first, first, first[:3] + np.array([0.0, 0.0, 3.0])]) == pytest.approx(2.0)
+    assert np.isnan(diversity([first]))
 
 
 def test_tables_show_what_there_is():

@@ -7,8 +7,8 @@ Each evaluation writes sentences.csv (a row a sentence), summary.json (figures, 
 from __future__ import annotations
 
 import csv
-import glob
 import hashlib
+import itertools
 import json
 import sys
 import time
@@ -20,30 +20,23 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz, written_whole
 from kmtalk_core.networks.method import Batch, Keys, Method, styles_of
 
-from .dataset import CapturedClip, DataSet, KeyChoice, collate, read_vertices
-from .metrics import Sentence, measure, mouth_opening, summary, table
+from .dataset import CapturedClip, DataSet, KeyChoice, collate
+from .metrics import Sentence, diversity, intensity_correlation, measure, mouth_opening, summary, table
+from .predictions import Prediction
 
-COLUMNS = ("sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """(T, V, 3) of a clip, and how long the networks took for it (s; NaN where they did not run here). `condition`: the
-    training subject in whose style an unseen one speaks, "" where that is not asked."""
-
-    clip: CapturedClip
-    vertices: np.ndarray
-    seconds: float
-    condition: str = ""
-
-    @property
-    def name(self) -> str:
-        """As the public codes name their files: CLIP, or CLIP_condition_SUBJECT."""
-        return f"{self.clip.name}_condition_{self.condition}" if self.condition else self.clip.name
+COLUMNS = (
+    "sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r", "mtm",
+    "slcc", "slcc_true", "diversity",
+)  # fmt: skip
+MEANING = (
+    "lve_code, fdd_code: squared distances, as CodeTalker's evaluation code (fdd signed: true minus predicted); lve,"
+    " fdd: distances, as the papers word it; closure: mean share of closed frames that are open and of open frames that"
+    " are closed, 0.5 for a mouth that stands still; sync and mtm in ms; slcc: correlation of the lips' speed with"
+    " loudness, to be compared with that of the captured lips, slcc_true."
+)
 
 
 def predict(
@@ -85,36 +78,13 @@ def infer(method: Method, batch: Batch, keys_from: Method | None = None, true_ke
     return method.infer(batch.speech, batch.template, style, batch.times, keys, batch.mask)
 
 
-def read_predictions(folder: Path, clips: list[CapturedClip]) -> Iterator[Prediction]:
-    """Predictions of another program: FOLDER/CLIP.npy, or as the public codes name them, CLIP_condition_SUBJECT.npy;
-    of a subject that was trained on in its own condition, of an unseen one in all that there are."""
-    for clip in clips:
-        paths = [path for path in (folder / f"{clip.name}.npy",) if path.is_file()]
-        if not paths:
-            paths = sorted(folder.glob(f"{glob.escape(clip.name)}_condition_*.npy"))
-            own = [path for path in paths if path.stem.endswith(f"_condition_{clip.subject}")]
-            paths = own or paths
-        if not paths:
-            raise InputError(
-                f"{folder} has no prediction {clip.name}.npy or {clip.name}_condition_SUBJECT.npy; make it, or choose"
-                " another split."
-            )
-        for path in paths:
-            condition = path.stem.removeprefix(clip.name).removeprefix("_condition_")
-            yield Prediction(clip, read_vertices(path), float("nan"), condition)
-
-
 def judge(data: DataSet, prediction: Prediction) -> Sentence:
     """The figures of one prediction; what it has more frames than the data is cut off, as the public codes do."""
-    clip, vertices = prediction.clip, prediction.vertices
-    true = data.vertices(clip)
-    if vertices.shape[1] != true.shape[1]:
-        raise InputError(f"{clip.name}: the prediction has {vertices.shape[1]} vertices, the data {true.shape[1]}.")
-    n = min(len(vertices), len(true))
-    if n < 0.9 * len(true):
-        raise InputError(f"{clip.name}: the prediction has {len(vertices)} frames, the data {len(true)}.")
+    clip, true = prediction.clip, data.vertices(prediction.clip)
+    n = min(len(prediction.vertices), len(true))
     template = data.templates[clip.subject]
-    return measure(vertices[:n], true[:n], template, data.lips, data.upper_face, data.opening, data.fps)
+    vertices = prediction.vertices[:n]
+    return measure(vertices, true[:n], template, data.lips, data.upper_face, data.opening, data.fps)
 
 
 @dataclass(frozen=True)
@@ -187,16 +157,20 @@ def evaluate(
     pictures = Pictures(data, name, out, extras)
     out.mkdir(parents=True, exist_ok=True)
     judged: list[tuple[Prediction, Sentence]] = []
-    seconds = 0.0
+    spreads: list[float] = []
     total = len(data.split(split))
-    for prediction in tqdm(predictions, total=total, desc=split, disable=not sys.stderr.isatty()):
-        judged.append((replace(prediction, vertices=np.zeros(0)), judge(data, prediction)))
-        seconds += prediction.seconds
-        pictures.add(prediction)
+    bar = tqdm(total=total, desc=split, disable=not sys.stderr.isatty())
+    for _, of_clip in itertools.groupby(predictions, key=lambda prediction: prediction.clip.name):
+        conditions: list[np.ndarray] = []
+        for prediction in of_clip:
+            judged.append((replace(prediction, vertices=np.zeros(0)), judge(data, prediction)))
+            pictures.add(prediction)
+            conditions.append(prediction.vertices)
+        spreads.append(diversity(conditions))
+        bar.update()
+    bar.close()
     pictures.finish()
-    figures = summary([sentence for _, sentence in judged])
-    figures["sentences"] = len({prediction.clip.name for prediction, _ in judged})
-    figures["times_real_time"] = figures["frames"] / data.fps / seconds if seconds else float("nan")
+    figures = _figures(data, judged, spreads)
     with written_whole(out / "sentences.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["clip", "subject", "condition", *asdict(judged[0][1])])
         writer.writeheader()
@@ -213,14 +187,30 @@ def evaluate(
     return figures
 
 
+def _figures(data: DataSet, judged: list[tuple[Prediction, Sentence]], spreads: list[float]) -> dict[str, float]:
+    """The summary, with what needs more than one sentence or the sound."""
+    sentences = [sentence for _, sentence in judged]
+    figures = summary(sentences)
+    names = [prediction.clip.name for prediction, _ in judged]
+    figures["sentences"] = len(set(names))
+    subjects = [prediction.clip.subject for prediction, _ in judged]
+    loudness = {name: float(np.sqrt(np.mean(np.square(data.samples(data.clips[name]))))) for name in set(names)}
+    heard = [loudness[name] for name in names]
+    figures["slcc"] = intensity_correlation([s.intensity for s in sentences], heard, subjects)
+    figures["slcc_true"] = intensity_correlation([s.true_intensity for s in sentences], heard, subjects)
+    known = [spread for spread in spreads if spread == spread]
+    figures["diversity"] = sum(known) / len(known) if known else float("nan")
+    seconds = sum(prediction.seconds for prediction, _ in judged)
+    figures["times_real_time"] = figures["frames"] / data.fps / seconds if seconds else float("nan")
+    return figures
+
+
 def report(data: DataSet, split: str, rows: dict[str, dict[str, float]]) -> str:
     """The table with what its columns mean."""
     lips, upper = len(data.lips), len(data.upper_face)
     return (
         f"{data.name}, split {split}, {data.fps:g} fps, vertices in {data.unit}; {lips} lip and {upper} upper-face"
-        " vertices.\n\n" + table(rows, COLUMNS) + "\nlve_code, fdd_code: squared distances, as CodeTalker's evaluation"
-        " code (fdd signed: true minus predicted); lve, fdd: distances, as the papers word it; closure: share of closed"
-        " frames missed; sync in ms.\n"
+        " vertices.\n\n" + table(rows, COLUMNS) + f"\n{MEANING}\n"
     )
 
 

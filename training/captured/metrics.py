@@ -18,7 +18,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-CLOSED_SHARE = 0.1  # of the true opening's range: below, the mouth counts as closed
+CLOSED_SHARE, OPEN_SHARE = 0.1, 0.2  # of the true opening's range: below closed, above open, between neither
+MTM_SMOOTHING = 2.0  # frames
 SYNC_REACH = 0.3  # s of delay that is looked for
 
 
@@ -28,9 +29,11 @@ class Sentence:
 
     `lve`, `fdd`: convention "text"; `lve_code`, `fdd_code`: convention "code" (squared units). `mve`: mean vertex
     error, over all vertices and frames. `eve`: largest distance over the upper-face vertices of a frame, averaged
-    (EmoTalk's emotional vertex error). `opening`: mean absolute error of the distance between the lips; `closure`:
-    share of the frames with a closed true mouth in which the predicted one is open; `sync`: delay in ms of the
-    predicted opening behind the true one (0 is best); `sync_r`: their correlation at that delay (1 is best).
+    (EmoTalk's emotional vertex error). `opening`: mean absolute error of the distance between the lips; `closure`: mean
+    of the shares of closed frames that are predicted open and of open frames that are predicted closed (0.5: a mouth
+    that stands still); `sync`: delay in ms of the predicted opening behind the true one (0 is best); `sync_r`: their
+    correlation at that delay (1 is best); `mtm`: mean temporal misalignment, ms (Chae-Yeon et al., CVPR 2025).
+    `intensity`, `true_intensity`: of the lips' motion, for SLCC (the same authors).
     """
 
     frames: int
@@ -44,6 +47,9 @@ class Sentence:
     closure: float
     sync: float
     sync_r: float
+    mtm: float
+    intensity: float
+    true_intensity: float
 
 
 def measure(
@@ -58,12 +64,13 @@ def measure(
     """All figures of a sentence. `opening` (k, 2): pairs of upper and lower lip vertices, or None."""
     squared = np.square(predicted - true, dtype=np.float64).sum(2)
     distance = np.sqrt(squared)
-    gap_error, closure, sync, sync_r = np.nan, np.nan, np.nan, np.nan
+    gap_error, closure, sync, sync_r, mtm = (np.nan,) * 5
     if opening is not None and len(opening):
         predicted_gap, true_gap = mouth_opening(predicted, opening), mouth_opening(true, opening)
         gap_error = float(np.abs(predicted_gap - true_gap).mean())
-        closure = closure_misses(predicted_gap, true_gap)
+        closure = closure_error(predicted_gap, true_gap)
         sync, sync_r = delay(predicted_gap, true_gap, fps)
+        mtm = misalignment(predicted_gap, true_gap, fps)
     return Sentence(
         frames=len(true),
         lve=float(distance[:, lips].max(1).mean()),
@@ -76,6 +83,9 @@ def measure(
         closure=closure,
         sync=sync,
         sync_r=sync_r,
+        mtm=mtm,
+        intensity=lip_intensity(predicted, lips),
+        true_intensity=lip_intensity(true, lips),
     )
 
 
@@ -90,11 +100,103 @@ def mouth_opening(vertices: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return np.linalg.norm(vertices[:, pairs[:, 0]] - vertices[:, pairs[:, 1]], axis=2).mean(1)
 
 
-def closure_misses(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Share of the frames with a closed true mouth in which the predicted opening is above the threshold."""
-    threshold = true.min() + CLOSED_SHARE * (true.max() - true.min())
-    closed = true <= threshold
-    return float((predicted[closed] > threshold).mean())
+def closure_error(predicted: np.ndarray, true: np.ndarray) -> float:
+    """The mean of two shares: of the frames with a closed true mouth in which the predicted one is not closed, and of
+    those with an open true mouth in which it is. NaN where the true mouth stands still."""
+    reach = true.max() - true.min()
+    closed, opened = true <= true.min() + CLOSED_SHARE * reach, true > true.min() + OPEN_SHARE * reach
+    if not opened.any():
+        return float("nan")
+    shut = predicted <= true.min() + CLOSED_SHARE * reach
+    return float(((~shut[closed]).mean() + shut[opened].mean()) / 2)
+
+
+def misalignment(predicted: np.ndarray, true: np.ndarray, fps: float) -> float:
+    """Mean temporal misalignment (MTM) in ms: openings, smoothed by 2 frames, are aligned by derivative dynamic time
+    warping; of the extrema of the true one that are met by one of the same kind, between its neighbours, the mean size
+    of the difference in time. NaN where none is met."""
+    from scipy.ndimage import gaussian_filter1d
+
+    a, b = gaussian_filter1d(true, MTM_SMOOTHING), gaussian_filter1d(predicted, MTM_SMOOTHING)
+    of_true, of_predicted = _extrema(a), _extrema(b)
+    places = sorted(of_true)
+    found = []
+    for i, j in warped(np.diff(a, prepend=a[0]), np.diff(b, prepend=b[0])):
+        if i not in of_true or of_predicted.get(j) != of_true[i]:
+            continue
+        here = places.index(i)
+        left = places[here - 1] if here else 0
+        right = places[here + 1] if here + 1 < len(places) else len(a) - 1
+        if left <= j <= right:
+            found.append(abs(i - j))
+    return float(np.mean(found)) / fps * 1000.0 if found else float("nan")
+
+
+def _extrema(curve: np.ndarray) -> dict[int, int]:
+    """Frame → 1 at a maximum, -1 at a minimum."""
+    from scipy.signal import find_peaks
+
+    return {int(k): sign for sign in (1, -1) for k in find_peaks(sign * curve)[0]}
+
+
+def warped(first: np.ndarray, second: np.ndarray) -> list[tuple[int, int]]:
+    """Dynamic time warping of (n,) and (m,) by absolute differences → the pairs of frames on the cheapest path."""
+    n, m = len(first), len(second)
+    costs = np.abs(first[:, None] - second).tolist()
+    total = [[float("inf")] * (m + 1) for _ in range(n + 1)]
+    total[0][0] = 0.0
+    for i in range(n):
+        above, row, cost = total[i], total[i + 1], costs[i]
+        for j in range(m):
+            row[j + 1] = cost[j] + min(above[j + 1], row[j], above[j])
+    path, i, j = [], n, m
+    while i and j:
+        path.append((i - 1, j - 1))
+        diagonal, up, left = total[i - 1][j - 1], total[i - 1][j], total[i][j - 1]
+        if diagonal <= up and diagonal <= left:
+            i, j = i - 1, j - 1
+        elif up <= left:
+            i -= 1
+        else:
+            j -= 1
+    return path[::-1]
+
+
+def lip_intensity(vertices: np.ndarray, lips: np.ndarray) -> float:
+    """Root mean square over time of the lips' mean motion from frame to frame, in the data's unit; NaN for a frame."""
+    if len(vertices) < 2:
+        return float("nan")
+    steps = np.linalg.norm(np.diff(vertices[:, lips].astype(np.float64), axis=0), axis=2).mean(1)
+    return float(np.sqrt(np.square(steps).mean()))
+
+
+def intensity_correlation(lips: Sequence[float], loudness: Sequence[float], subjects: Sequence[str]) -> float:
+    """Speech-lip intensity correlation (SLCC): Pearson's r over sentences, both standardized for each subject. NaN
+    where no subject has two different sentences."""
+    names = np.array(subjects)
+    pairs = []
+    for subject in sorted(set(subjects)):
+        of_subject = np.stack([np.array(lips)[names == subject], np.array(loudness)[names == subject]])
+        if of_subject.shape[1] < 2 or (deviation := of_subject.std(1, ddof=1)).min() < 1e-12:
+            continue
+        pairs.append((of_subject - of_subject.mean(1, keepdims=True)) / deviation[:, None])
+    if not pairs:
+        return float("nan")
+    joined = np.concatenate(pairs, 1)
+    return _correlation(joined[0], joined[1]) if joined.shape[1] > 2 else float("nan")
+
+
+def diversity(predictions: Sequence[np.ndarray]) -> float:
+    """Mean distance of the vertices between every two predictions (T, V, 3) of a clip, in different styles or draws;
+    NaN for one."""
+    if len(predictions) < 2:
+        return float("nan")
+    pairs = [
+        float(np.linalg.norm(a[: len(b)] - b[: len(a)], axis=2).mean())
+        for number, a in enumerate(predictions)
+        for b in predictions[:number]
+    ]
+    return sum(pairs) / len(pairs)
 
 
 def delay(predicted: np.ndarray, true: np.ndarray, fps: float) -> tuple[float, float]:
