@@ -34,23 +34,25 @@ def test_generate_edit_and_run_again(kmtalk, head, strip, jaw):
     summary = kmtalk.api.generate(head).summary
     before = jaw(head)
     assert "key motions on frames 50" in summary
-    assert before.frames == list(range(50, 50 + len(before.frames)))
-    assert before.frames[-1] == kmtalk.compat.handles(strip).right - 1
+    frames = range(50, kmtalk.compat.handles(strip).right)
+    assert (before.frames[0], before.frames[-1]) == (frames[0], frames[-1]) and len(before.frames) < 0.6 * len(frames)
     assert set(before.types) == {"KEYFRAME", "GENERATED"} and max(before.values) > 0.2
 
     keys = [index for index, kind in enumerate(before.types) if kind == "KEYFRAME"]
-    edited = keys[len(keys) // 2]
-    before.curve.keyframe_points[edited].co[1] = 0.625
+    edited = before.frames[keys[len(keys) // 2]]
+    far = [frame for frame in frames if abs(frame - edited) > 120]
+    shown = [before.curve.evaluate(frame) for frame in far]
+    before.curve.keyframe_points[keys[len(keys) // 2]].co[1] = 0.625
     kmtalk.api.complete(head)
     after = jaw(head)
-    assert after.values[edited] == 0.625
-    far = [index for index in range(len(after.frames)) if abs(index - edited) > 60]
-    assert far and all(after.values[index] == before.values[index] for index in far)
-    bpy.context.scene.frame_set(int(after.frames[edited]))
+    assert after.curve.evaluate(edited) == 0.625
+    assert far and [after.curve.evaluate(frame) for frame in far] == pytest.approx(shown, abs=1e-6)
+    bpy.context.scene.frame_set(int(edited))
     assert abs(head.data.shape_keys.key_blocks["jawOpen"].value - 0.625) < 1e-6
 
 
 def test_a_sound_that_begins_after_the_picture_is_animated_where_it_is_heard(kmtalk, head, strip, jaw, core, tmp_path):
+    strip.kmtalk.curves = "frames"
     kmtalk.api.generate(head)
     plain = jaw(head)
     sample = core / "assets" / "sample_speech.flac"
@@ -88,7 +90,7 @@ def test_the_operators_do_the_same(kmtalk, head, strip, jaw):
     bpy.context.scene.kmtalk.mesh = head
     assert bpy.ops.kmtalk.generate() == {"FINISHED"}
     assert bpy.ops.kmtalk.complete() == {"FINISHED"}
-    assert len(jaw(head).frames) > 100
+    assert len(jaw(head).frames) > 50
 
 
 def test_cancelling_leaves_the_file_as_it_was(kmtalk, head, strip):

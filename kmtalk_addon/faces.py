@@ -8,7 +8,7 @@ shapes have beyond the solver's is added to the motion around it, as completion 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import bpy
@@ -21,7 +21,7 @@ from kmtalk_core.retarget.solver import Face
 from kmtalk_core.retarget.wear import worn_motion
 from kmtalk_core.rig.controls import ALL_CONTROLS
 
-from . import clips, families, keyframes, shape_keys, takes
+from . import clips, drawing, families, keyframes, shape_keys, takes
 from .strip import Played
 
 SAME_WEIGHT = 1e-5
@@ -83,6 +83,25 @@ def face_of(keys: bpy.types.Key) -> Face | None:
     return meant_to
 
 
+def draw(
+    clip: takes.Clip,
+    animation: Animation,
+    look: takes.Look,
+    pinned: Sequence[float] | None = None,
+    last: Animation | None = None,
+) -> None:
+    """Put a motion on the curves of a line, on the frames of its `line`, and remember how.
+
+    `pinned`: frames of the Action of pinned key motions, None: those that are. `last`: what was drawn before.
+    """
+    pins = keyframes.pinned(clip.action) if pinned is None else pinned
+    style = drawing.Style(look.curves, look.shown, tuple(pins))
+    known = None
+    if last is not None and clip.take.drawn and not clip.take.curves and look == takes.look_worn(clip.take):
+        known = drawing.LastDrawn(last, drawing.unpack(clip.take.drawn))
+    write(clip.obj, clip.action, clip.names, clip.line, animation, look.parts, style, known)
+
+
 def write(
     obj: bpy.types.Object,
     action: bpy.types.Action,
@@ -90,13 +109,15 @@ def write(
     line: Played,
     animation: Animation,
     parts: Collection[str],
+    style: drawing.Style = drawing.Style(),  # noqa: B008 (it is frozen)
+    last: drawing.LastDrawn | None = None,
 ) -> None:
     """Put `animation` on the curves of the line, as the head's shapes; see `keyframes.write`."""
     keys, take = obj.data.shape_keys, clips.take_of(action)
     face = face_of(keys)
     if face is None:
         take.curves = b""
-        keyframes.write(obj, action, names, line, animation, parts)
+        take.drawn = drawing.pack(keyframes.write(obj, action, names, line, animation, parts, style, last))
         shape_keys.make_room_for(obj, names, animation)
         return
     found = shape_keys.recognition_of(keys)
@@ -116,7 +137,7 @@ def write(
     curves = _Curves(channels, weights.astype(np.float32), key_weights.astype(np.float32), face.looks)
     worn = curves.shown(animation)
     shape_keys.drop_curves(obj, action, names)
-    keyframes.write(obj, action, names, line, worn, parts)
+    take.drawn = drawing.pack(keyframes.write(obj, action, names, line, worn, parts, style))
     shape_keys.make_room_for(obj, names, worn)
     take.curves = curves.packed()
     take.curves_offset = animation.sliders.offset
@@ -126,10 +147,10 @@ def read(
     obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, before: Animation
 ) -> KeyMotions:
     """The key motions as the animator left them, as controls; see `keyframes.read`."""
-    curves = _Curves.of(clips.take_of(action))
+    curves, drawn = _Curves.of(clips.take_of(action)), drawing.unpack(clips.take_of(action).drawn)
     if curves is None:
-        return keyframes.read(obj, action, names, line, before)
-    found = keyframes.read(obj, action, names, line, curves.shown(before))
+        return keyframes.read(obj, action, names, line, before, drawn)
+    found = keyframes.read(obj, action, names, line, curves.shown(before), drawn)
     controls = np.zeros((len(found.times), len(before.control_names)), np.float32)
     for index, (time, weights) in enumerate(zip(found.times, found.controls, strict=True)):
         base, was = _at(before, curves, float(time))
@@ -187,7 +208,8 @@ def _pinned(
     if before.audio_sha256 != animation.audio_sha256:
         return {}
     try:
-        left = keyframes.read(obj, action, names, takes.read_line(take), curves.shown(before))
+        drawn = drawing.unpack(take.drawn)
+        left = keyframes.read(obj, action, names, takes.read_line(take), curves.shown(before), drawn)
     except InputError:  # none is left
         return {}
     shift = round(animation.sliders.offset * animation.fps) - round(take.curves_offset * animation.fps)

@@ -1,9 +1,10 @@
 """Controls ↔ F-curves of the mesh's shape keys, in the Action of a line.
 
-Key motions are keyframes of type KEYFRAME, completed frames are GENERATED. When the curves are read back, a key motion
-is any instant at which some channel bears a keyframe of another type than GENERATED, or a GENERATED one whose value the
-animator has changed (inserting a keyframe on it or dragging it leaves its type as it is). The other channels give what
-they show at that instant.
+Key motions are keyframes of type KEYFRAME, pinned ones EXTREME, completed frames GENERATED; which there are, `drawing`
+says. When the curves are read back, a key motion is any instant at which some channel bears a keyframe of another type
+than GENERATED, or a GENERATED one whose value the animator has changed (inserting a keyframe on it or dragging it
+leaves its type as it is), and where the animator has bent a curve by its handles, the farthest from where it was. The
+other channels give what they show at that instant.
 """
 
 from __future__ import annotations
@@ -15,17 +16,30 @@ from typing import Any
 import bpy
 import numpy as np
 
+from kmtalk_core.bezier import BezierCurve
 from kmtalk_core.errors import InputError
+from kmtalk_core.finish.reduced import spoken
 from kmtalk_core.motion import Animation, KeyMotions
 
-from . import compat
+from . import compat, drawing
 from .clips import own_action  # noqa: F401 (asked for here by scripts)
+from .drawing import (
+    EXTREME,
+    GENERATED,
+    SAME_FRAME,
+    SAME_VALUE,
+    Drawn,
+    Keyframes,
+    LastDrawn,
+    Style,
+    Touched,
+    is_inside,
+    nearest,
+)
+from .drawing import key_frames as key_frames  # asked for here by others
 from .strip import Played
 
-KEYFRAME, GENERATED = 0, 5  # values of Keyframe.type
-BEZIER, AUTO_CLAMPED = 2, 4  # of Keyframe.interpolation and Keyframe.handle_…_type
-SAME_FRAME = 1e-3  # frames: keyframes closer than this are one
-SAME_VALUE = 1e-6
+BEZIER, ALIGNED, AUTO_CLAMPED = 2, 3, 4  # of Keyframe.interpolation and Keyframe.handle_…_type
 
 # What the dope sheet shows together: the group's name, and how its controls' names begin.
 GROUPS = {
@@ -82,6 +96,7 @@ _FIELDS = {
     "select_left_handle": (bool, 1),
     "select_right_handle": (bool, 1),
 }
+_USUAL = {"amplitude": 0.8, "back": 1.70158, "period": 4.1}  # of interpolations that a new keyframe does not have
 
 
 def new_action(keys: bpy.types.Key, name: str) -> bpy.types.Action:
@@ -112,30 +127,34 @@ def write(
     line: Played,
     animation: Animation,
     parts: Collection[str] = ALL_PARTS,
-) -> None:
+    style: Style = Style(),  # noqa: B008 (it is frozen)
+    last: LastDrawn | None = None,
+) -> Drawn:
     """Put `animation` on curves for the shape keys `names` (control → name), from `line.first_frame` on.
 
-    Only what is in `parts` and moves gets a curve. Keyframes beside the line's first and last frame stay.
+    Only what is in `parts` and moves gets a curve. Keyframes beside the line's first and last frame stay. `last`: what
+    was drawn last in this style, if it is known. Returns what is to be remembered of the curves (`read`).
     """
-    frames, values, types = _columns(line, animation)
     holder = compat.channels(action)
     curves = {curve.data_path: curve for curve in holder.fcurves}
-    moved = set(written_controls(animation, names, parts))
-    for column, control in enumerate(animation.control_names):
-        if control not in names:
-            continue
-        path = obj.data.shape_keys.key_blocks[names[control]].path_from_id("value")
-        if control in moved:
-            _replace(curves.get(path) or _new_curve(holder, path, control), line, frames, values[:, column], types)
+    blocks = obj.data.shape_keys.key_blocks
+    paths = {control: blocks[name].path_from_id("value") for control, name in names.items()}
+    moved = written_controls(animation, names, parts)
+    wanted, drawn = drawing.keyframes_for(line, animation, moved, style, last)
+    for control in animation.control_names:
+        path = paths.get(control)
+        if control in wanted:
+            _replace(curves.get(path) or _new_curve(holder, path, control), line, wanted[control])
         elif path in curves:
             holder.fcurves.remove(curves[path])
     obj.data.shape_keys.update_tag()
+    return drawn
 
 
 def copy(source: bpy.types.Action, target: bpy.types.Action, line: Played) -> None:
     """Put the keyframes of a line, as they are in `source`, on curves of their own in the empty Action `target`."""
     for curve in compat.channels(source).fcurves:
-        kept = _keyframes_where(curve, _inside(line, _points(curve)[0][:, 0]))
+        kept = _keyframes_where(curve, is_inside(line, _points(curve)[0][:, 0]))
         if not kept:
             continue
         new = compat.channels(target).fcurves.new(curve.data_path, index=0)
@@ -146,12 +165,20 @@ def copy(source: bpy.types.Action, target: bpy.types.Action, line: Played) -> No
         new.update()
 
 
-def mark(action: bpy.types.Action, frame: float) -> None:
-    """Put a key motion on a frame of all curves, with what they show there."""
+def mark(action: bpy.types.Action, frame: float, kind: str = "KEYFRAME") -> None:
+    """Put a key motion on a frame of all curves, with what they show there; `kind`: its type."""
     for curve in compat.channels(action).fcurves:
-        point = curve.keyframe_points.insert(frame, curve.evaluate(frame))
-        point.type = "KEYFRAME"
+        there = [point for point in curve.keyframe_points if abs(point.co[0] - frame) <= SAME_FRAME]
+        point = there[0] if there else curve.keyframe_points.insert(frame, curve.evaluate(frame))
+        point.type = kind
         curve.update()
+
+
+def pinned(action: bpy.types.Action) -> np.ndarray:
+    """(p,) frames of the Action on which key motions are pinned."""
+    found = [_points(curve) for curve in compat.channels(action).fcurves]
+    frames = np.unique(np.concatenate([np.zeros(0), *(xy[types == EXTREME, 0] for xy, types in found)]))
+    return frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
 
 
 def shift(action: bpy.types.Action, frames: float) -> None:
@@ -221,30 +248,45 @@ def read(
     names: Mapping[str, str],
     line: Played,
     animation: Animation,
+    drawn: Drawn | None = None,
 ) -> KeyMotions:
-    """The key motions as the animator left them.
+    """The key motions as the animator left them. `drawn`: what `write` has returned.
 
     A control without an F-curve keeps its poses in `animation`. Raises InputError if no key is left.
     """
     first, last = line.first_frame, line.last_frame
     curves = _curves(obj, action, names)
     points = {control: _points(curve) for control, curve in curves.items()}
-    frames, values, types = _columns(line, animation)
+    frames, values, types = drawing.every_frame(line, animation)
+    at_keys = key_frames(line, animation)
     marked = [np.zeros(0)]
     for column, control in enumerate(animation.control_names):
         if control in points:
             marked.append(_edited(*points[control], frames, values[:, column], types))
+    deleted = at_keys[nearest(np.unique(np.concatenate(marked)), at_keys)[1] > SAME_FRAME] - first
+    touched = {}
+    for control, was in (drawn or {}).items():
+        if control in curves and (now := _bezier(curves[control], line)) is not None:
+            touched[control] = Touched.of(was, now)
+            marked.append(first + touched[control].bent(deleted))
     frames = np.unique(np.concatenate(marked))
     frames = frames[(frames >= first - SAME_FRAME) & (frames <= last + SAME_FRAME)]
     frames = frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
-    unshown = ~_inside(line, key_frames(line, animation))
+    unshown = ~is_inside(line, at_keys)
     if not len(frames) and not unshown.any():
         raise InputError("All key motions are gone; keep at least one, or generate again.")
     times, before = _times(frames - first, line, animation.keys.times)
+    known, exact = _as_computed(frames - first, before, animation)
     controls = np.empty((len(frames), len(animation.control_names)), np.float32)
     for column, control in enumerate(animation.control_names):
         if control in curves:
-            controls[:, column] = _values(curves[control], points[control][0], frames)
+            shown, keyed = _values(curves[control], points[control][0], frames)
+            as_computed = ~keyed & known
+            if control in touched:
+                as_computed &= ~touched[control].near(frames - first, bool(spoken([control])[0]))
+            else:
+                as_computed &= np.abs(shown - exact[:, column]) <= drawing.BENT
+            controls[:, column] = np.where(as_computed, exact[:, column], shown)
         else:
             controls[:, column] = np.interp(times, animation.times, animation.controls[:, column])
             controls[before >= 0, column] = animation.keys.controls[before[before >= 0], column]
@@ -269,7 +311,7 @@ def sample(
     out = animation.controls.astype(np.float32)
     for control, curve in _curves(obj, action, names).items():
         if control in animation.control_names:
-            out[:, animation.control_names.index(control)] = _values(curve, _points(curve)[0], frames)
+            out[:, animation.control_names.index(control)] = _shown(curve, line, frames)
     return out
 
 
@@ -277,32 +319,19 @@ def clear(action: bpy.types.Action, line: Played) -> None:
     """Delete all keyframes of the line; those beside it stay."""
     holder = compat.channels(action)
     for curve in list(holder.fcurves):
-        _replace(curve, line, np.zeros(0), np.zeros(0), np.zeros(0))
+        _replace(curve, line, Keyframes(np.zeros(0), np.zeros(0), np.zeros(0)))
         if not len(curve.keyframe_points):
             holder.fcurves.remove(curve)
 
 
-def key_frames(line: Played, animation: Animation) -> np.ndarray:
-    """(m,) frames of the scene on which the key motions lie."""
-    return np.round(line.first_frame + animation.keys.times * line.frames_per_second_of_sound, 4)
-
-
-def _columns(line: Played, animation: Animation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frames (n,), values (n, C) and keyframe types (n,): every frame of the motion, and the key motions in between."""
-    inside = _inside(line, key_frames(line, animation))
-    at_keys = key_frames(line, animation)[inside]
-    completed = line.first_frame + np.arange(len(animation.times))
-    free = (nearest(at_keys, completed)[1] > SAME_FRAME) & (completed <= line.last_frame)
-    frames = np.concatenate([completed[free], at_keys])
-    values = np.concatenate([animation.controls[free], animation.keys.controls[inside]])
-    types = np.repeat([GENERATED, KEYFRAME], [free.sum(), len(at_keys)])
-    order = np.argsort(frames, kind="stable")
-    return frames[order], values[order], types[order]
-
-
-def _inside(line: Played, frames: np.ndarray) -> np.ndarray:
-    """Which of `frames` lie within the line."""
-    return (frames >= line.first_frame - SAME_FRAME) & (frames <= line.last_frame + SAME_FRAME)
+def _as_computed(offsets: np.ndarray, before: np.ndarray, animation: Animation) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) bool where the very pose of an instant is known, and (n, C) these poses: the key motions numbered `before`
+    (-1: none), else whole frames `offsets` after the first one."""
+    number = np.rint(offsets).astype(np.int64)
+    known = (np.abs(offsets - number) <= SAME_FRAME) & (number >= 0) & (number < len(animation.times))
+    exact = animation.controls[np.clip(number, 0, len(animation.times) - 1)].copy()
+    exact[before >= 0] = animation.keys.controls[before[before >= 0]]
+    return known | (before >= 0), exact
 
 
 def _edited(
@@ -323,30 +352,57 @@ def _edited(
     return xy[marked | changed, 0]
 
 
-def _replace(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> None:
-    if _revalued(curve, line, frames, values, types):
+def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
+    """Put the keyframes `wanted` on the line's frames. What is there already stays as it is, and stays selected."""
+    if wanted.left is None and _revalued(curve, line, wanted.frames, wanted.values, wanted.types):
         return
-    count, points = len(frames), curve.keyframe_points
-    new = {
-        "co": np.stack([frames, values], axis=1),
-        "handle_left_type": np.full(count, AUTO_CLAMPED),
-        "handle_right_type": np.full(count, AUTO_CLAMPED),
-        "interpolation": np.full(count, BEZIER),
-        "type": types,
-        **{name: np.zeros(count) for name in _FIELDS if name.startswith("select")},  # else all are selected
-    }
-    kept = _other_keyframes(curve, line.first_frame, line.last_frame)
+    count, points = len(wanted.frames), curve.keyframe_points
+    handle = AUTO_CLAMPED if wanted.left is None else ALIGNED
+    new = {name: np.zeros((count, width), kind) for name, (kind, width) in _FIELDS.items()}
+    new["co"] = np.stack([wanted.frames, wanted.values], axis=1).astype(np.float32)
+    for name in ("handle_left_type", "handle_right_type"):
+        new[name][:] = handle
+    new["interpolation"][:], new["type"][:, 0] = BEZIER, wanted.types
+    for name, usual in _USUAL.items():
+        new[name][:] = usual
+    if wanted.left is not None and wanted.right is not None:
+        new["handle_left"], new["handle_right"] = wanted.left.astype(np.float32), wanted.right.astype(np.float32)
+    all_there = _keyframes_where(curve, np.ones(len(points), bool)) if len(points) else {}
+    kept = {}
+    if all_there:
+        inside = is_inside(line, all_there["co"][:, 0].astype(np.float64))
+        kept = {name: column[~inside] for name, column in all_there.items()}
+        _stay(new, {name: column[inside] for name, column in all_there.items()})
+        if not len(kept["co"]) and all(np.array_equal(new[name], all_there[name]) for name in new):
+            return
     points.clear()
-    others = len(kept["co"]) if kept else 0
-    points.add(others + count)
-    for name, (kind, width) in _FIELDS.items():
-        if not kept and name not in new:
+    points.add(count + (len(kept["co"]) if kept else 0))
+    for name in _FIELDS:
+        if wanted.left is None and name.startswith("handle") and not name.endswith("type") and not kept:
             continue
-        column = np.asarray(new.get(name, np.zeros((count, width))), kind)
-        if kept:
-            column = np.concatenate([kept[name].reshape(others, width), column.reshape(count, width)])
-        points.foreach_set(name, np.ascontiguousarray(column, kind).ravel())
+        column = np.concatenate([kept[name], new[name]]) if kept else new[name]
+        points.foreach_set(name, np.ascontiguousarray(column).ravel())
     curve.update()
+
+
+def _stay(new: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray]) -> None:
+    """Let keyframes that are on the frames of `new` ones stay selected, and all else of those that stay where they
+    are, handles included: for those, what was chosen by hand counts."""
+    order = np.argsort(there["co"][:, 0], kind="stable")
+    place, distance = nearest(there["co"][order, 0].astype(np.float64), new["co"][:, 0].astype(np.float64))
+    at = np.flatnonzero(distance <= SAME_FRAME)
+    if not len(at):
+        return
+    place = order[place[at]]
+    for name in _FIELDS:
+        if name.startswith("select"):
+            new[name][at] = there[name][place]
+    shape = ("co", "handle_left", "handle_right")
+    same = np.all([np.abs(new[n][at] - there[n][place]).max(1) <= drawing.SAME_HANDLE for n in shape], axis=0)
+    same &= new["co"][at, 1] == there["co"][place, 1]
+    for name in _FIELDS:
+        if name != "type":
+            new[name][at[same]] = there[name][place[same]]
 
 
 def _revalued(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> bool:
@@ -361,7 +417,7 @@ def _revalued(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values:
     points.foreach_get("handle_left_type", left)
     points.foreach_get("handle_right_type", right)
     xy = flat.reshape(-1, 2)
-    own = np.flatnonzero(_inside(line, xy[:, 0].astype(np.float64)))
+    own = np.flatnonzero(is_inside(line, xy[:, 0].astype(np.float64)))
     if len(own) != len(frames) or (np.diff(xy[:, 0]) <= 0).any():
         return False
     alike = (np.abs(xy[own, 0] - frames) < SAME_FRAME) & (kinds[own] == types)
@@ -372,12 +428,6 @@ def _revalued(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values:
         points.foreach_set("co", flat)
         curve.update()
     return True
-
-
-def _other_keyframes(curve: bpy.types.FCurve, first: float, last: float) -> dict[str, np.ndarray]:
-    """All that the keyframes outside of first…last consist of; empty if there are none."""
-    frames = _points(curve)[0][:, 0]
-    return _keyframes_where(curve, (frames < first - SAME_FRAME) | (frames > last + SAME_FRAME))
 
 
 def _keyframes_where(curve: bpy.types.FCurve, wanted: np.ndarray) -> dict[str, np.ndarray]:
@@ -403,13 +453,39 @@ def _points(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray]:
     return xy[order], types[order]
 
 
-def _values(curve: bpy.types.FCurve, xy: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """The value of a keyframe where there is one, of the curve elsewhere."""
+def _values(curve: bpy.types.FCurve, xy: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The value of a keyframe where there is one, of the curve elsewhere; and (n,) bool where there is one."""
     place = np.clip(np.searchsorted(xy[:, 0], frames - SAME_FRAME), 0, len(xy) - 1)
-    values = xy[place, 1]
-    for index in np.flatnonzero(np.abs(xy[place, 0] - frames) > SAME_FRAME):
+    values, keyed = xy[place, 1], np.abs(xy[place, 0] - frames) <= SAME_FRAME
+    for index in np.flatnonzero(~keyed):
         values[index] = curve.evaluate(frames[index])
-    return values
+    return values, keyed
+
+
+def _shown(curve: bpy.types.FCurve, line: Played, frames: np.ndarray) -> np.ndarray:
+    """The values on `frames`, which are many."""
+    bezier = _bezier(curve, line)
+    if bezier is None:
+        return _values(curve, _points(curve)[0], frames)[0]
+    return bezier.at(frames - line.first_frame)
+
+
+def _bezier(curve: bpy.types.FCurve, line: Played) -> BezierCurve | None:
+    """A curve over frames after the line's first one; None if it is no Bézier curve throughout, or reaches beyond."""
+    count = len(curve.keyframe_points)
+    kinds, flat = np.empty(count, np.int32), np.empty(count * 2, np.float32)
+    curve.keyframe_points.foreach_get("interpolation", kinds)
+    if not count or (kinds != BEZIER).any() or len(curve.modifiers):
+        return None
+    parts = []
+    for name in ("co", "handle_left", "handle_right"):
+        curve.keyframe_points.foreach_get(name, flat)
+        parts.append(flat.reshape(-1, 2).astype(np.float64) - [line.first_frame, 0.0])
+    order = np.argsort(parts[0][:, 0], kind="stable")
+    points, left, right = (part[order] for part in parts)
+    if not is_inside(line, line.first_frame + points[[0, -1], 0]).all() or (np.diff(points[:, 0]) <= 0).any():
+        return None
+    return BezierCurve(points, left, right)
 
 
 def _times(offsets: np.ndarray, line: Played, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -423,17 +499,6 @@ def _times(offsets: np.ndarray, line: Played, known: np.ndarray) -> tuple[np.nda
     times = offsets / rate
     times[same] = known[place[same]]
     return times, np.where(same, place, -1)
-
-
-def nearest(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the nearest entry of `ascending` for each of `wanted`, and how far off it is."""
-    if not len(ascending):
-        return np.zeros(len(wanted), np.int64), np.full(len(wanted), np.inf)
-    right = np.clip(np.searchsorted(ascending, wanted), 1, max(1, len(ascending) - 1))
-    both = np.stack([right - 1, np.minimum(right, len(ascending) - 1)])
-    distance = np.abs(ascending[both] - wanted)
-    closer = distance.argmin(0)
-    return np.take_along_axis(both, closer[None], 0)[0], distance.min(0)
 
 
 def _curves(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str]) -> dict[str, Any]:

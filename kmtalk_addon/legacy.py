@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 from bpy.app.handlers import persistent
+
+from kmtalk_core.motion import Animation
 
 from . import clips, follow, keyframes, shape_keys, takes
 from .session import current
@@ -48,12 +52,36 @@ def adopt(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
         for name in FIELDS:
             setattr(take, name, getattr(former, name))
         take.line_id, take.title = takes.id_of(strip) if strip is not None else takes.new_id(), takes.free_title([])
-        takes.remember(take, line, animation)
+        takes.remember(take, line, animation, look_of_before(take, animation))
         takes.activate(keys, action)
         keys.kmtalk.line = take.line_id
         follow.settle(Clip(scene, obj, action))
     if not old.users:
         bpy.data.actions.remove(old)
+
+
+def look_of_before(take: bpy.types.PropertyGroup, animation: Animation) -> takes.Look:
+    """How a line was drawn when there was no choice yet: a key on every frame, at the density of the result."""
+    settings = animation.origin.settings if animation.origin is not None else {}
+    look = replace(takes.look_worn(take), curves="frames", shown=True)
+    return replace(look, density=float(settings.get("key_density", look.density)))
+
+
+def note_looks() -> None:
+    """Note how lines of before were drawn, so that nothing draws them anew unasked."""
+    for scene in bpy.data.scenes:
+        for obj in scene.objects:
+            keys = clips.keys_of(obj)
+            for action in takes.own_actions(keys) if keys is not None else ():
+                take = clips.take_of(action)
+                if '"curves"' in take.worn or not take.result or action.library is not None:
+                    continue
+                animation = takes.shown(take)
+                look = look_of_before(take, animation)
+                take.worn = takes.worn(animation.sliders, animation.layers, look)
+                strip = takes.strip_with_id(scene, take.line_id)
+                if strip is not None and take.active:
+                    takes.show_look(strip, look)
 
 
 def register() -> None:
@@ -71,5 +99,6 @@ def unregister() -> None:
 def _after_load(*_: object) -> None:
     try:
         adopt_all()
+        note_looks()
     except Exception as error:  # a traceback in a handler helps nobody
-        current.explain_quietly(error)
+        current.explain(error)

@@ -207,6 +207,11 @@ def draw_line(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
     row.operator("kmtalk.add_key", icon="KEY_HLT")
     row.operator("kmtalk.reset_key", icon="KEY_DEHLT")
     row.operator("kmtalk.reset_key", text="", icon="LOOP_BACK").everything = True
+    if (strip := clip.strip) is not None:
+        column = layout.column(align=True)
+        column.use_property_split = False
+        column.prop(strip.kmtalk, "key_density", slider=True)
+        column.prop(strip.kmtalk, "show_completed")
     if not context.scene.kmtalk.follow:
         layout.operator("kmtalk.follow", icon="CON_FOLLOWPATH")
     column = layout.column(align=True)
@@ -230,6 +235,7 @@ def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: com
         column = body.column(align=True)
         column.use_property_split = False
         column.prop(strip.kmtalk, "parts", text="")
+        body.prop(strip.kmtalk, "curves")
         body.prop(strip.kmtalk, "blend")
         body.prop(strip.kmtalk, "ease")
     body.prop(context.scene.kmtalk, "follow")

@@ -23,10 +23,11 @@ from . import bones, clips, corrections, faces, follow, inputs, keyframes, legac
 from . import parts as parts_of_head
 from .hindrances import hindrances
 from .job import Steps
-from .session import current
 from .strip import Played, read_line, remarks, sound_file, what_is_said
 from .subject import Subject
 from .takes import Clip, ClipRef, find_take, read_take  # noqa: F401 (asked for here by scripts)
+
+OF_BLENDER = ("parts", "curves", "keep_keys")  # of Options, which the worker needs not know
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,22 @@ class Options(LineSettings):
     """How to animate a line: all its settings, and as in `kmtalk_core.service.protocol.Animate` what follows.
 
     None as `transcript` means what the strip says: its text, name, or the file beside the sound; None as `parts`
-    (keyframes.PARTS) those that the strip says; `keep_keys`: edited key motions of the line are carried over.
+    (keyframes.PARTS) and `curves` (settings.CURVES) what the strip says; `keep_keys`: edited key motions of the line
+    are carried over.
     """
 
     transcript: str | None = None
     alignment: str | None = None
     tools: Mapping[str, Any] = field(default_factory=dict)
     parts: frozenset[str] | None = None
+    curves: str | None = None
     keep_keys: bool = True
+
+    def look(self, strip: Any) -> takes.Look:
+        """What the line of a strip draws, with these options."""
+        look = takes.look_on(strip)
+        parts = self.parts if self.parts is not None else look.parts
+        return replace(look, parts=parts, curves=self.curves or look.curves, density=round(self.key_density, 6))
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ def make(
     line = read_line(scene, strip)
     about, asked = Subject.of(scene, strip, obj, line), takes.settings_on(strip)
     corrected = corrections.with_pending(strip, obj)
-    given = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in ("parts", "keep_keys")}
+    given = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in OF_BLENDER}
     given["transcript"] = options.transcript or what_is_said(strip).text
     if options.alignment is not None:  # the worker has another working folder
         given["alignment"] = str(Path(options.alignment).absolute())
@@ -202,12 +211,11 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
     strip, obj, animation = about.strip(), about.head(), takes.loaded(made.result)
     line = replace(about.line_now(), delay=made.delay, strip=strip.name)
     untouched = takes.settings_on(strip) == made.asked  # else somebody has moved a slider meanwhile
-    parts = options.parts if options.parts is not None else takes.parts_on(strip)
+    look = options.look(strip)
     outcome = apply(
-        about.scene(), obj, strip, line, animation, made.result, made.warnings, made.built, parts, alone, made.face
+        about.scene(), obj, strip, line, animation, made.result, made.warnings, made.built, look, alone, made.face
     )
-    with current.fill_in():
-        strip.kmtalk.parts = set(parts)
+    takes.show_look(strip, look)
     if untouched:
         takes.set_on(strip, animation)
     if (corrected := made.corrected).listed:
@@ -334,7 +342,7 @@ def apply(
     result: bytes,
     warnings: tuple[str, ...] = (),
     built: shape_keys.Built | None = None,
-    parts: frozenset[str] = keyframes.ALL_PARTS,
+    look: takes.Look | None = None,
     alone: bool = True,
     face: bytes = b"",
 ) -> Outcome:
@@ -342,12 +350,14 @@ def apply(
 
     All that may fail comes before anything is changed. Where it is one of many, not `alone`, its keyframes are not
     shown for editing, and `follow.tell` and `live.show` are for the end. `face` is what MeasureFace has told of the
-    mesh's shapes.
+    mesh's shapes; `look`, how it is drawn, None: as the strip says.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
     names, held = shape_keys.drivable(obj)
     facts = takes.facts(animation)
+    if look is None:
+        look = takes.look_on(strip) if strip is not None else takes.Look()
     if legacy.is_legacy(obj):  # a head that was appended from an older file
         legacy.adopt(scene, obj)
     added = shape_keys.add_missing(obj, built) if built is not None else []
@@ -363,7 +373,8 @@ def apply(
     clips.note_stills(keys, {control: keys.key_blocks[name] for control, name in names.items()})
     clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
     take = clip.take
-    faces.write(obj, clip.action, names, line, animation, parts)
+    take.line = takes.as_json(line)
+    faces.draw(clip, animation, look)
     followers = [*parts_of_head.attach(obj), *bones.attach(obj)]
     if alone:
         warnings = (*warnings, *hindrances(obj, names.values()))
@@ -372,7 +383,7 @@ def apply(
     take.warnings = "\n".join(dict.fromkeys(warnings))
     if strip is not None:
         take.blend, take.ease = strip.kmtalk.blend, strip.kmtalk.ease
-    takes.remember(take, line, animation, parts, facts)
+    takes.remember(take, line, animation, look, facts)
     keys.kmtalk.line = take.line_id
     follow.settle(clip, alone)
     if alone and clips.hides_nothing(keys):
@@ -488,15 +499,15 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     clip = takes.only_here(clip)
     before = clip.line.first_frame
     follow.settle(clip)
-    parts = takes.parts_on(clip.strip)
-    faces.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
+    look = takes.look_of(clip)
+    faces.draw(clip, animation, look, last=takes.shown(take))
     keyframes.change(clip.action, keyframes.shifted(meanwhile, clip.line.first_frame - before))
     take = clip.take
     take.result, take.finished = result, b""
     take.warnings = "\n".join(dict.fromkeys(warnings))
     if clip.strip is not None:
         take.name = clip.strip.name
-    takes.remember(take, clip.line, animation, parts, facts)
+    takes.remember(take, clip.line, animation, look, facts)
     keys.kmtalk.line = take.line_id
     clips.hold_rest(keys)
     live.show(clip.scene)

@@ -87,7 +87,7 @@ def _behind(scene: bpy.types.Scene) -> Iterator[Clip]:
             if (take.blend, take.ease) != (strip.kmtalk.blend, strip.kmtalk.ease):
                 take.blend, take.ease = strip.kmtalk.blend, strip.kmtalk.ease
                 clips.move(clip.keys, {})
-            if takes.worn(*takes.settings_on(strip), takes.parts_on(strip)) != take.worn:
+            if takes.worn(*takes.settings_on(strip), takes.look_on(strip)) != take.worn:
                 yield clip
 
 
@@ -95,15 +95,31 @@ def slide(clip: Clip, sliders: Sliders, layers: Layers) -> None:
     """Finish a line anew. Keys that the animator has edited, completed already or not, stay as they are."""
     from kmtalk_core.finish.compose import finish
 
-    left = as_left(clip)
+    left, shown, look = as_left(clip), takes.shown(clip.take), takes.look_of(clip)
+    if look.density != takes.look_worn(clip.take).density:
+        left = _at_density(clip, left, look.density)
     animation = finish(left.on(takes.read_take(clip.take)[1]), sliders, layers)
     follow.settle(clip)
-    parts = takes.parts_on(clip.strip)
-    faces.write(clip.obj, clip.action, clip.names, clip.line, animation, parts)
+    faces.draw(clip, animation, look, last=shown)
     clip.take.finished = pack_finished(animation)
-    takes.remember(clip.take, clip.line, animation, parts)
+    takes.remember(clip.take, clip.line, animation, look)
     clips.hold_rest(clip.keys)
     show(clip.scene)
+
+
+def _at_density(clip: Clip, left: AsLeft, density: float) -> AsLeft:
+    """Choose other key motions, for the result of a line and as it was left: those that nobody has edited."""
+    from kmtalk_core.finish.density import choose_keys, rekeyed
+
+    base = takes.read_take(clip.take)[1]
+    choice = choose_keys(left.on(base), density)
+    now = rekeyed(left.on(base), choice)
+    chosen = rekeyed(base, choice)
+    if chosen.origin is not None:
+        asked = {**chosen.origin.settings, "key_density": density}
+        chosen = replace(chosen, origin=replace(chosen.origin, settings=asked))
+    clip.take.result = takes.packed(chosen)
+    return AsLeft(now.keys, now.to_finish.edited)
 
 
 def as_left(clip: Clip) -> AsLeft:

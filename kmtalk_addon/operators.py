@@ -8,7 +8,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import KMTalkError
-from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Sliders
+from kmtalk_core.settings import KeyDensitySettings, KeyRuleSettings, Layers, LocalizerSettings, Sliders
 
 from . import compat, corrections, lipsync, live, shape_keys, takes
 from .job import Job, Steps
@@ -32,8 +32,8 @@ def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.O
         alignment=bpy.path.abspath(said.alignment) or None,
         keep_keys=settings.keep_keys,
         tools=tools(context),
-        **takes.values_on(settings, LocalizerSettings, KeySettings),
-        **takes.values_on(said, Sliders, Layers),
+        **takes.values_on(settings, LocalizerSettings, KeyRuleSettings),
+        **takes.values_on(said, Sliders, Layers, KeyDensitySettings),
     )
 
 

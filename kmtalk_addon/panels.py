@@ -20,7 +20,7 @@ from .strip import NO_TEXT, choose_strip, sound_path, source_beside, source_with
 from .wrapping import sentence
 
 ROWS = 5  # of a list
-SETTINGS = ("localizer", "language", "key_rule", "key_density")  # of the scene; an error may have come from one
+SETTINGS = ("localizer", "language", "key_rule")  # of the scene; an error may have come from one
 
 
 class KMTalkPanel:
@@ -153,7 +153,7 @@ def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     header.label(text="Options")
     if body is not None:
         settings = context.scene.kmtalk
-        for name in ("key_rule", "key_density", "localizer"):
+        for name in ("key_rule", "localizer"):
             body.prop(settings, name)
         if settings.localizer.startswith("whisper"):
             sentence(body, context, "Which model: in the add-on's preferences")

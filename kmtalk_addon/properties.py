@@ -15,7 +15,16 @@ from bpy.props import (
 )
 
 from kmtalk_core.retarget.skeletons import ROLES
-from kmtalk_core.settings import KeySettings, Layers, LocalizerSettings, Setting, Sliders, settings_of
+from kmtalk_core.settings import (
+    CurveSettings,
+    KeyDensitySettings,
+    KeyRuleSettings,
+    Layers,
+    LocalizerSettings,
+    Setting,
+    Sliders,
+    settings_of,
+)
 
 from . import casting, compat, keyframes, live, parts
 from .mapped import KMTalkMapped
@@ -119,6 +128,13 @@ class KMTalkLine(bpy.types.PropertyGroup):
         default={part for part, *_ in PARTS},
         update=live.changed,
     )
+    show_completed: BoolProperty(
+        name="Show Completed Keys",
+        description="Off: lips, jaw and tongue have keys at key motions only, and move a little more simply",
+        default=True,
+        options=set(),
+        update=live.changed,
+    )
     blend: EnumProperty(
         name="Blend",
         description="How the line meets what plays on the face below it",
@@ -194,7 +210,8 @@ class KMTalkTake(bpy.types.PropertyGroup):
         description="What sliders have made of the result since (results.pack_finished); empty: nothing",
         subtype="BYTE_STRING",
     )
-    worn: StringProperty(description="Sliders and layers of what lies on the curves (takes.worn)")
+    worn: StringProperty(description="Sliders, layers and look of what lies on the curves (takes.worn)")
+    drawn: StringProperty(description="The curves as they were drawn (drawing.pack)", subtype="BYTE_STRING")
     warnings: StringProperty(description="What was noticed on the way, a sentence a line")
     key_count: IntProperty(description="Number of key motions")
     words: CollectionProperty(type=KMTalkSegment)
@@ -253,9 +270,12 @@ KMTalkBones.__annotations__.update(
 )
 
 # The settings of the core. Sliders and layers act at once; none is animated, for they say how a whole line is worn.
-KMTalkSettings.__annotations__.update({s.name: _property(s) for s in settings_of(LocalizerSettings, KeySettings)})
+KMTalkSettings.__annotations__.update({s.name: _property(s) for s in settings_of(LocalizerSettings, KeyRuleSettings)})
 KMTalkLine.__annotations__.update(
-    {s.name: _property(s, options=set(), update=live.changed) for s in settings_of(Sliders, Layers)}
+    {
+        s.name: _property(s, options=set(), update=live.changed)
+        for s in settings_of(Sliders, Layers, KeyDensitySettings, CurveSettings)
+    }
 )
 
 classes = (

@@ -17,7 +17,7 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.service.protocol import Ping
 
-from . import clips, follow, keyframes, lipsync, live, shape_keys, takes
+from . import clips, faces, follow, lipsync, live, shape_keys, takes
 from .casting import Part
 from .job import Steps, WorkerGone
 from .lipsync import Made, Options
@@ -186,12 +186,12 @@ def _is_as_it_was(made: Made) -> bool:
     if not found or found[0] not in clips.playing(clips.keys_of(obj)) or found[0].library is not None:
         return False
     clip = takes.Clip(about.scene(), obj, found[0])
-    before, parts = takes.shown(clip.take), made.options.parts
+    before = takes.shown(clip.take)
     if clip.line.moved_to(about.line_now().origin) != replace(
         about.line_now(), delay=made.delay, strip=clip.line.strip
     ):
         return False
-    if clip.take.worn != takes.worn(new.sliders, new.layers, takes.parts_on(strip) if parts is None else parts):
+    if clip.take.worn != takes.worn(new.sliders, new.layers, made.options.look(strip)):
         return False
     same = _alike(before.controls, new.controls) and _alike(before.keys.controls, new.keys.controls)
     return same and _alike(before.keys.times, new.keys.times) and not _has_new_edits(clip)
@@ -201,7 +201,7 @@ def _has_new_edits(clip: takes.Clip) -> bool:
     """Whether keyframes were edited since the line was computed last."""
     before = takes.shown(clip.take).keys
     try:
-        now = keyframes.read(clip.obj, clip.action, clip.names, clip.line, takes.shown(clip.take))
+        now = faces.read(clip.obj, clip.action, clip.names, clip.line, takes.shown(clip.take))
     except InputError:  # all are gone
         return True
     return not (_alike(now.times, before.times) and _alike(now.controls, before.controls, 1e-4))

@@ -20,10 +20,11 @@ import bpy
 
 from kmtalk_core.archives import parsed
 from kmtalk_core.errors import InputError
+from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation
 from kmtalk_core.phones import Phone, Word
-from kmtalk_core.results import load_animation, unpack_finished
-from kmtalk_core.settings import Layers, Sliders, known_fields, settings_of
+from kmtalk_core.results import load_animation, save_animation, unpack_finished
+from kmtalk_core.settings import CurveSettings, KeyDensitySettings, Layers, Sliders, known_fields, settings_of
 
 from . import clips, keyframes, shape_keys
 from .session import current
@@ -235,6 +236,13 @@ def read_take(take: bpy.types.PropertyGroup) -> tuple[Played, Animation]:
     return read_line(take), loaded(take.result)
 
 
+def packed(animation: Animation) -> bytes:
+    """The inverse of `loaded`."""
+    with temporary_folder() as folder:
+        save_animation(animation, folder / "out.npz", compressed=False)
+        return (folder / "out.npz").read_bytes()
+
+
 @lru_cache(maxsize=4)
 def loaded(result: bytes) -> Animation:
     """The result that the bytes of an OUT.npz hold."""
@@ -269,22 +277,57 @@ def set_on(strip: bpy.types.Strip, animation: Animation) -> None:
                 setattr(strip.kmtalk, name, value)
 
 
-def parts_on(strip: Any) -> frozenset[str]:
-    """The parts of the face that a strip's line moves; all without a strip."""
-    return frozenset(strip.kmtalk.parts) if strip is not None else keyframes.ALL_PARTS
+@dataclass(frozen=True)
+class Look:
+    """What a line draws on the face: the `parts` that it moves, with which `curves` (settings.CURVES), whether
+    completed keys are `shown`, and at which `density` key motions are."""
+
+    parts: frozenset[str] = keyframes.ALL_PARTS
+    curves: str = CurveSettings().curves
+    shown: bool = True
+    density: float = KeyDensitySettings().key_density
+
+
+def look_on(strip: Any) -> Look:
+    """What a strip's line draws."""
+    said = strip.kmtalk
+    return Look(frozenset(said.parts), said.curves, said.show_completed, round(said.key_density, 6))
+
+
+def look_of(clip: Clip) -> Look:
+    """What a line draws: as its strip says, or as it was drawn if the strip is gone."""
+    strip = clip.strip
+    return look_on(strip) if strip is not None else look_worn(clip.take)
+
+
+def look_worn(take: bpy.types.PropertyGroup) -> Look:
+    """How the curves of a take were drawn. Takes of before there was a choice have a key on every frame."""
+    noted = json.loads(take.worn or "{}")
+    parts = frozenset(noted.get("parts", keyframes.ALL_PARTS))
+    density = noted.get("density", KeyDensitySettings().key_density)
+    return Look(parts, noted.get("curves", "frames"), noted.get("shown", True), density)
+
+
+def show_look(strip: Any, look: Look) -> None:
+    """Show in a strip's properties what its line draws."""
+    said = strip.kmtalk
+    with current.fill_in():
+        said.parts, said.curves, said.show_completed = set(look.parts), look.curves, look.shown
+        said.key_density = look.density
 
 
 def wear(strip: Any, take: bpy.types.PropertyGroup) -> None:
     """Show in a strip's properties how a take is worn."""
     set_on(strip, shown(take))
+    show_look(strip, look_worn(take))
     with current.fill_in():
-        strip.kmtalk.parts = set(json.loads(take.worn).get("parts", keyframes.ALL_PARTS))
         strip.kmtalk.blend, strip.kmtalk.ease = take.blend, take.ease
 
 
-def worn(sliders: Sliders, layers: Layers, parts: frozenset[str] = keyframes.ALL_PARTS) -> str:
-    """Sliders, layers and parts as a take notes them (`worn`), to be compared."""
-    return json.dumps(asdict(sliders) | asdict(layers) | {"parts": sorted(parts)})
+def worn(sliders: Sliders, layers: Layers, look: Look) -> str:
+    """Sliders, layers and look as a take notes them (`worn`), to be compared."""
+    drawn = asdict(look) | {"parts": sorted(look.parts)}
+    return json.dumps(asdict(sliders) | asdict(layers) | drawn)
 
 
 @dataclass(frozen=True)
@@ -317,13 +360,13 @@ def remember(
     take: bpy.types.PropertyGroup,
     line: Played,
     animation: Animation,
-    parts: frozenset[str] = keyframes.ALL_PARTS,
+    look: Look,
     known: Facts | None = None,
 ) -> None:
-    """Fill in what the panel shows of a result, which lies on the frames of `line`; `known`: its facts."""
+    """Fill in what the panel shows of a result, drawn with `look` on the frames of `line`; `known`: its facts."""
     take.line = as_json(line)
     take.key_count = len(animation.keys.times)
-    take.worn = worn(animation.sliders, animation.layers, parts)
+    take.worn = worn(animation.sliders, animation.layers, look)
     alignment = animation.alignment
     with current.fill_in():
         if not _is_heard(take.words, alignment.words):

@@ -21,16 +21,16 @@ from .errors import InputError, KMTalkError
 from .features import MEL_RATE
 from .finish.compose import free_keys, freely_moving, with_contacts
 from .finish.contacts import seal_lips
+from .finish.density import choose_keys, rekeyed
 from .finish.narrowing import narrow_keys
-from .finish.salience import telling_frames
 from .finish.splice import spliced
 from .localization import localize
-from .localization.keys import KeyInstants, key_instants
+from .localization.keys import key_instants
 from .localization.unheard import unheard_voice
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded
-from .phones import BILABIALS, LABIODENTALS, Alignment
+from .phones import Alignment
 from .progress import Progress, section, silent_progress
 from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
@@ -121,7 +121,8 @@ class Animator:
         )
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
-        return _with_few_keys(with_contacts(bare, free, keys, none_edited), instants, request.key_density)
+        posed = with_contacts(bare, free, keys, none_edited)
+        return rekeyed(posed, choose_keys(posed, request.key_density, rule))
 
     def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
         """Re-run completion with edited `keys` (m', C) over the same controls.
@@ -224,24 +225,6 @@ class Animator:
 
         motion = complete_through(spoken, frame_times(alignment.duration, MOTION_RATE), complete)
         return np.clip(smoothly(motion, (times + lead) * MOTION_RATE), 0.0, 1.0).astype(np.float32)
-
-
-def _with_few_keys(animation: Animation, instants: KeyInstants, density: float) -> Animation:
-    """The same motion with fewer key motions, the share `density` of the `instants`, on the frames that tell most."""
-    phones, keys, frames = animation.alignment.phones, animation.keys, animation.key_frames
-    count = max(round(density * len(frames)), 2)
-    if count >= len(frames):
-        return animation
-    contact = np.array([phones[i].label in BILABIALS | LABIODENTALS for i in instants.phone_index], bool)
-    inside = (frames >= 0) & (frames < len(animation.times))
-    few = telling_frames(
-        animation.controls, animation.control_names, animation.fps, frames[contact & inside], count - (~inside).sum()
-    )
-    times = np.concatenate([few / animation.fps, keys.times[~inside]])  # an offset may have pushed some beyond the ends
-    poses = np.concatenate([animation.controls[few], keys.controls[~inside]])
-    order = np.argsort(times)
-    unfinished = replace(animation.to_finish, edited=np.zeros(len(times), bool))
-    return replace(animation, keys=KeyMotions(times[order], poses[order]), unfinished=unfinished)
 
 
 def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -> Alignment:

@@ -3,12 +3,13 @@
 A fitted curve goes through its keys, and its slope is continuous there. The handles of a key lie a third of the way to
 its neighbours, so between two keys the curve is a cubic polynomial of time. The slopes at all keys are the best in the
 sense of least squares; keys are added where a sample is missed most (Schneider 1990), and taken away again wherever the
-others suffice.
+others suffice. Curves are fitted in stretches between keys that have the slope of the samples, so what changes in one
+stretch changes nothing in the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,10 @@ LEANING = 1e-3  # how much it does, against a sample missed by the whole toleran
 PHASES = 3  # of neighbouring keys, one is tried to be left out at a time
 ROUNDS = 2  # in which keys are left out
 ATTEMPTS = 40  # to put back what was left out too many
+STRETCH = 48  # positions that a stretch is long, up to the next key that is asked for
+AT_ONCE = 500_000  # samples that are fitted together
+NEAR = 1e-6  # positions
 NEWTON, HALVINGS = 4, 40  # steps to where a curve reaches a position, and steps that always end there
-SAME = 1e-3  # of the distance between two samples: keys closer to one are on it
-SLACK = 1.001  # times its tolerance a sample may be missed by a curve that is kept
 
 
 @dataclass(frozen=True)
@@ -60,196 +62,241 @@ def smooth_curve(positions: np.ndarray, values: np.ndarray, slopes: np.ndarray) 
     return BezierCurve(points, points - before * along, points + after * along)
 
 
-def fit_curves(
-    positions: np.ndarray, samples: np.ndarray, tolerance: np.ndarray, keyed: np.ndarray
-) -> list[BezierCurve]:
-    """C curves that miss none of the `samples` (n, C) at `positions` (n,), ascending, by more than `tolerance` (n, C).
+@dataclass(frozen=True)
+class Samples:
+    """What C curves have to go through, and how near: `values` (n, C) at `positions` (n,), ascending, each within
+    `tolerance` (n, C). Every one of `keyed` (n, C) bool is to be a key, with the slope of `slopes` (n, C) if there is
+    one; NaN: the best."""
 
-    Every sample of `keyed` (n, C) bool becomes a key, so do the first and the last one; of all others as few as this
-    finds. A key has the value of its sample, exactly.
+    positions: np.ndarray
+    values: np.ndarray
+    tolerance: np.ndarray
+    keyed: np.ndarray
+    slopes: np.ndarray
+
+    @property
+    def natural(self) -> np.ndarray:
+        """(n, C) the slopes of the samples, or those that keys are to have."""
+        of_samples = np.gradient(self.values.astype(np.float64), self.positions, axis=0)
+        return np.where(self.fixed, self.slopes, of_samples)
+
+    @property
+    def fixed(self) -> np.ndarray:
+        """(n, C) bool where a key is to have a certain slope."""
+        return self.keyed & np.isfinite(self.slopes)
+
+
+def fit_curves(wanted: Samples, before: Samples | None = None, known: Sequence[BezierCurve] = ()) -> list[BezierCurve]:
+    """C curves that miss no sample by more than its tolerance; a key has the value of its sample, exactly.
+
+    Keys are the samples `keyed`, the first and the last one, and of all others as few as this finds. `known`: the
+    curves of C other samples `before`; where those are the same, they are not fitted again, with the same result.
     """
-    return _fitted(positions, samples, tolerance, keyed, np.full(samples.shape, np.nan))
+    count, channels = wanted.values.shape
+    if count == 1:
+        return [smooth_curve(wanted.positions, wanted.values[:, c], np.zeros(1)) for c in range(channels)]
+    natural = wanted.natural
+    stretches = [_stretches(wanted.positions, wanted.keyed[:, c]) for c in range(channels)]
+    same: list[set[tuple[int, int]]] = [set() for _ in range(channels)]
+    if before is not None and len(known) == channels == before.values.shape[1]:
+        same = _same(wanted, before, stretches)
+    keys, slopes = wanted.keyed.T.copy(), natural.T.copy()
+    keys[:, [0, -1]] = True
+    for piece in _pieces([(c, a, b) for c in range(channels) for a, b in stretches[c] if (a, b) not in same[c]]):
+        _fit(wanted, natural, piece, keys, slopes)
+    found = []
+    for c in range(channels):
+        for stretch in same[c]:
+            _keep(known[c], wanted.positions, stretch, keys[c], slopes[c])
+        rows = np.flatnonzero(keys[c])
+        found.append(smooth_curve(wanted.positions[rows], wanted.values[rows, c], slopes[c, rows]))
+    return found
 
 
-def mend_curves(
-    positions: np.ndarray,
-    samples: np.ndarray,
-    tolerance: np.ndarray,
-    keyed: np.ndarray,
-    before: Sequence[BezierCurve | None],
-) -> list[BezierCurve]:
-    """As `fit_curves`, but what is right of the curves of `before` is kept as it is, with keys and handles.
-
-    New keys come only where a sample is missed, or a key of `keyed` is, and up to the next keys that are kept.
-    """
-    kept = [_right(positions, samples[:, c], tolerance[:, c], keyed[:, c], curve) for c, curve in enumerate(before)]
-    spoilt = np.flatnonzero(np.any([~right for right, _ in kept], axis=0))
-    if not len(spoilt):
-        return list(before)  # type: ignore[arg-type]  # a missing curve is spoilt everywhere
-    last = len(positions) - 1
-    sides = [_beside(rows, spoilt[0], spoilt[-1], last) for _, rows in kept]
-    begin, end = min(low for low, _ in sides), max(high for _, high in sides)
-    here = slice(begin, end + 1)
-    wanted, far, slopes = keyed[here].copy(), tolerance[here].copy(), np.full(keyed[here].shape, np.nan)
-    for c, (low, high) in enumerate(sides):
-        curve = before[c]
-        for row, handles in ((low, "right"), (high, "left")):
-            if curve is not None and row in kept[c][1]:
-                key = int(np.abs(curve.points[:, 0] - positions[row]).argmin())
-                wanted[row - begin, c] = True
-                run, rise = getattr(curve, handles)[key] - curve.points[key]
-                slopes[row - begin, c] = rise / run if abs(run) > 1e-9 else 0.0
-        far[: low - begin, c] = far[high - begin + 1 :, c] = np.inf
-        wanted[: low - begin, c] = wanted[high - begin + 1 :, c] = False
-    fresh = _fitted(positions[here], samples[here], far, wanted, slopes)
-    return [
-        new if (old := before[c]) is None else _joined(old, new, *positions[list(sides[c])])
-        for c, new in enumerate(fresh)
-    ]
+def _stretches(positions: np.ndarray, keyed: np.ndarray) -> list[tuple[int, int]]:
+    """The first and last row of each stretch: between the keyed rows that come first after every STRETCH positions."""
+    rows = np.flatnonzero(keyed)
+    number = np.floor(positions[rows] / STRETCH)
+    first = rows[np.diff(number, prepend=-1.0) > 0]
+    cuts = np.unique(np.concatenate([[0], first, [len(positions) - 1]]))
+    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
 
 
-def _fitted(
-    positions: np.ndarray, samples: np.ndarray, tolerance: np.ndarray, keyed: np.ndarray, slopes: np.ndarray
-) -> list[BezierCurve]:
-    """`fit_curves`, with `slopes` (n, C) that keys must have where they are not NaN."""
-    if len(positions) == 1:
-        return [smooth_curve(positions, samples[:, c], np.zeros(1)) for c in range(samples.shape[1])]
-    fit = _Fit(positions, samples.T.astype(np.float64), np.maximum(tolerance.T, 1e-9).astype(np.float64), slopes.T)
-    fixed = keyed.T.copy()
-    fixed[:, [0, -1]] = True
-    keys = fixed.copy()
-    fit.add(keys)
-    fit.leave_out(keys, fixed)
-    found = fit.slopes(keys)
-    own = [np.flatnonzero(row) for row in keys]
-    return [smooth_curve(positions[rows], samples[rows, c], found[c, rows]) for c, rows in enumerate(own)]
+def _same(
+    wanted: Samples, before: Samples, stretches: Sequence[Sequence[tuple[int, int]]]
+) -> list[set[tuple[int, int]]]:
+    """Of each channel those stretches that `before` has, too, with the samples beside them, which make slopes."""
+    last, last_before = len(wanted.positions) - 1, len(before.positions) - 1
+    place = np.clip(np.searchsorted(before.positions, wanted.positions), 0, last_before)
+    alike = np.repeat((before.positions[place] == wanted.positions)[:, None], wanted.values.shape[1], axis=1)
+    for name in ("values", "tolerance", "keyed", "slopes"):
+        ours, theirs = getattr(wanted, name), getattr(before, name)[place]
+        alike &= (ours == theirs) | ((ours != ours) & (theirs != theirs))  # NaN is like NaN
+    others = np.concatenate([np.zeros((1, alike.shape[1]), np.int64), np.cumsum(~alike, axis=0)])
+    found = []
+    for c, own in enumerate(stretches):
+        theirs = set(_stretches(before.positions, before.keyed[:, c]))
+        kept = set()
+        for a, b in own:
+            low, high = max(a - 1, 0), min(b + 1, last)
+            whole = place[high] - place[low] == high - low and not others[high + 1, c] - others[low, c]
+            at_ends = (a == 0) == (place[a] == 0) and (b == last) == (place[b] == last_before)
+            if whole and at_ends and (int(place[a]), int(place[b])) in theirs:
+                kept.add((a, b))
+        found.append(kept)
+    return found
 
 
-def _right(
-    positions: np.ndarray, samples: np.ndarray, tolerance: np.ndarray, keyed: np.ndarray, curve: BezierCurve | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) bool at which positions a curve is as it should be, and the rows of its keys there."""
-    if curve is None:
-        return np.zeros(len(positions), bool), np.zeros(0, np.int64)
-    at = curve.points[:, 0]
-    rows = np.clip(np.searchsorted(positions, at), 1, max(len(positions) - 1, 1))
-    rows = np.where(at - positions[rows - 1] < positions[np.minimum(rows, len(positions) - 1)] - at, rows - 1, rows)
-    gap = SAME * np.diff(positions).min(initial=1.0)
-    on = np.abs(positions[rows] - at) < gap
-    right = np.abs(curve.at(positions) - samples) <= SLACK * tolerance + 1e-6
-    exact = on & (np.abs(curve.points[:, 1] - samples[rows]) <= 1e-6)
-    has = np.zeros(len(positions), bool)
-    has[rows[exact]] = True
-    right &= has | ~keyed
-    right[rows[~exact]] = False
-    return right, rows[exact]
+def _keep(
+    known: BezierCurve, positions: np.ndarray, stretch: tuple[int, int], keys: np.ndarray, slopes: np.ndarray
+) -> None:
+    """Set `keys` (n,) and `slopes` (n,) of a channel within a stretch as a curve has them."""
+    within = [NEAR if stretch[0] else -NEAR, -NEAR if stretch[1] < len(positions) - 1 else NEAR]
+    first, last = np.searchsorted(known.points[:, 0], positions[list(stretch)] + within)
+    inner = slice(first, last)
+    at = np.searchsorted(positions, known.points[inner, 0] - NEAR)
+    run = known.right[inner] - known.points[inner]
+    keys[at], slopes[at] = True, run[:, 1] / run[:, 0]
 
 
-def _beside(rows: np.ndarray, first: int, last: int, end: int) -> tuple[int, int]:
-    """The rows of the keys before `first` and after `last`, else the ends."""
-    before, after = rows[rows < first], rows[rows > last]
-    return int(before[-1]) if len(before) else 0, int(after[0]) if len(after) else end
+def _pieces(todo: Sequence[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+    """The stretches (channel, first and last row), as many at once as memory is meant to hold."""
+    piece: list[tuple[int, int, int]] = []
+    size = 0
+    for channel, a, b in todo:
+        piece.append((channel, a, b))
+        size += b - a + 1
+        if size > AT_ONCE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
-def _joined(old: BezierCurve, new: BezierCurve, low: float, high: float) -> BezierCurve:
-    """`new` from position `low` to `high`, `old` beyond; on the seams the outer handles of `old`."""
-    outside = [old.points[:, 0] < low - SAME, old.points[:, 0] > high + SAME]
-    inside = (new.points[:, 0] >= low - SAME) & (new.points[:, 0] <= high + SAME)
-    parts = [
-        np.concatenate([a[outside[0]], b[inside], a[outside[1]]])
-        for a, b in ((old.points, new.points), (old.left, new.left), (old.right, new.right))
-    ]
-    for at, part, was in ((low, parts[1], old.left), (high, parts[2], old.right)):
-        key, had = np.abs(parts[0][:, 0] - at).argmin(), np.abs(old.points[:, 0] - at).argmin()
-        if abs(old.points[had, 0] - at) < SAME and abs(parts[0][key, 0] - at) < SAME:
-            part[key] = was[had]
-    return BezierCurve(*parts)
+def _fit(
+    wanted: Samples, natural: np.ndarray, piece: Sequence[tuple[int, int, int]], keys: np.ndarray, slopes: np.ndarray
+) -> None:
+    """Set `keys` (C, n) and `slopes` (C, n) within some stretches. Where two meet is a key with a natural slope."""
+    lengths = np.array([b - a + 1 for _, a, b in piece])
+    rows = np.concatenate([np.arange(a, b + 1) for _, a, b in piece])
+    channel = np.repeat([c for c, _, _ in piece], lengths)
+    fixed = wanted.keyed[rows, channel]
+    ends = np.cumsum(lengths)
+    ends = np.concatenate([ends - lengths, ends - 1])
+    fixed[ends] = True
+    given = wanted.fixed[rows, channel]
+    given[ends[(rows[ends] > 0) & (rows[ends] < len(natural) - 1)]] = True
+    fit = _Fit(
+        wanted.positions[rows],
+        wanted.values[rows, channel].astype(np.float64),
+        np.maximum(wanted.tolerance[rows, channel], 1e-9).astype(np.float64),
+        natural[rows, channel],
+        given,
+        np.repeat(np.arange(len(piece)), lengths),
+    )
+    chosen = fixed.copy()
+    fit.add(chosen)
+    fit.leave_out(chosen, fixed)
+    at = np.flatnonzero(chosen)
+    keys[channel[at], rows[at]] = True
+    inner = ~given[at]
+    slopes[channel[at[inner]], rows[at[inner]]] = _Seen(fit, slice(None), chosen).slopes[inner]
 
 
 class _Fit:
-    """Curves through chosen samples, all channels at once: C rows of n."""
+    """Curves through chosen samples, in many stretches at once, which lie one after the other in all arrays (N,).
 
-    def __init__(self, positions: np.ndarray, samples: np.ndarray, tolerance: np.ndarray, slopes: np.ndarray) -> None:
-        self.positions, self.samples, self.weight, self.tolerance = positions, samples, tolerance**-2, tolerance
-        given = np.isfinite(slopes)
-        self.natural = np.where(given, slopes, np.gradient(samples, positions, axis=1))
-        self.given = given
+    `stretch` numbers them; `natural` are the slopes of the samples, which keys must have where they are `given`.
+    """
+
+    def __init__(
+        self,
+        positions: np.ndarray,
+        samples: np.ndarray,
+        tolerance: np.ndarray,
+        natural: np.ndarray,
+        given: np.ndarray,
+        stretch: np.ndarray,
+    ) -> None:
+        self.positions, self.samples, self.tolerance, self.weight = positions, samples, tolerance, tolerance**-2
+        self.natural, self.given, self.stretch = natural, given, stretch
 
     def add(self, keys: np.ndarray) -> None:
         """Make keys, in place, of samples that are missed most, until none is missed by more than its tolerance."""
-        rows = np.arange(len(keys))
-        while len(rows):
-            seen = _Seen(self, rows, keys[rows])
+        here = np.arange(len(keys))
+        while len(here):
+            seen = _Seen(self, here, keys[here])
             bad = seen.worst > 1.0
             first = np.flatnonzero(bad[seen.segment] & (seen.missed == seen.worst[seen.segment]))
             first = first[np.unique(seen.segment[first], return_index=True)[1]]
-            row, column = np.divmod(first, keys.shape[1])
-            keys[rows[row], column] = True
-            rows = rows[np.unique(row)]
+            keys[here[first]] = True
+            here = self._of(here, self.stretch[here[first]])
 
     def leave_out(self, keys: np.ndarray, fixed: np.ndarray) -> None:
         """Take keys away, in place, that are not `fixed`, as long as no sample is missed by more than its tolerance."""
-        rows = np.arange(len(keys))
+        here = np.arange(len(keys))
         for _ in range(ROUNDS):
-            had = keys[rows].sum(1)
+            had = keys.copy()
             for phase in range(PHASES):
-                number = np.cumsum(keys[rows], axis=1)
-                self._without(keys, rows, keys[rows] & ~fixed[rows] & (number % PHASES == phase))
-            rows = rows[keys[rows].sum(1) < had]
+                number = np.cumsum(keys[here])
+                begins = np.flatnonzero(np.diff(self.stretch[here], prepend=-1))
+                number -= np.repeat(number[begins], np.diff(np.append(begins, len(here))))
+                self._without(keys, here, keys[here] & ~fixed[here] & (number % PHASES == phase))
+            here = self._of(here, self.stretch[had & ~keys])
 
-    def _without(self, keys: np.ndarray, rows: np.ndarray, tried: np.ndarray) -> None:
-        """Take those of the keys `tried` (R, n) of some `rows` away that are not missed."""
-        before = keys[rows]
-        keys[rows] &= ~tried
+    def _without(self, keys: np.ndarray, here: np.ndarray, tried: np.ndarray) -> None:
+        """Take those of the keys at `here` away that are `tried` and not missed."""
+        before = keys.copy()
+        keys[here[tried]] = False
+        tried = here[tried]
         for _ in range(ATTEMPTS):
-            active = np.flatnonzero(tried.any(1))
-            rows, tried, before = rows[active], tried[active], before[active]
-            if not len(rows):
+            here = self._of(here, self.stretch[tried])
+            if not len(here):
                 return
-            seen = _Seen(self, rows, keys[rows])
+            seen = _Seen(self, here, keys[here])
             bad = seen.worst > 1.0
-            gone = np.flatnonzero(tried.ravel())
+            gone = np.searchsorted(here, tried)
             within = seen.segment[gone]
             spoilt = bad.copy()  # by a neighbour: nothing was taken away there
             spoilt[within] = False
             near = np.zeros(len(bad), bool)
             near[1:] |= spoilt[:-1]
             near[:-1] |= spoilt[1:]
-            back = gone[bad[within] | near[within]]
-            keys[rows[back // keys.shape[1]], back % keys.shape[1]] = True
-            tried.ravel()[back] = False
-            wrong = np.unique(seen.row[bad])
-            stuck = np.setdiff1d(wrong, back // keys.shape[1])
-            keys[rows[stuck]] = before[stuck]
-            tried[stuck] = False
-            tried[np.setdiff1d(np.arange(len(rows)), wrong)] = False  # these have all that they need
-        keys[rows] = before
+            back = bad[within] | near[within]
+            keys[tried[back]] = True
+            wrong = np.unique(self.stretch[here[seen.at[bad]]])
+            stuck = np.setdiff1d(wrong, self.stretch[tried[back]])
+            if len(stuck):
+                undone = self._of(here, stuck)
+                keys[undone] = before[undone]
+            open_still = np.isin(self.stretch[tried], wrong) & ~back & ~np.isin(self.stretch[tried], stuck)
+            here, tried = self._of(here, wrong), tried[open_still]
+        left = self._of(here, self.stretch[tried])
+        keys[left] = before[left]
 
-    def slopes(self, keys: np.ndarray) -> np.ndarray:
-        """(C, n) slopes at the keys."""
-        out = np.zeros(keys.shape)
-        out[keys] = _Seen(self, np.arange(len(keys)), keys).slopes
-        return out
+    def _of(self, here: np.ndarray, stretches: np.ndarray) -> np.ndarray:
+        """Those of the samples `here` that are of these stretches."""
+        which = np.zeros(self.stretch[-1] + 1, bool)
+        which[stretches] = True
+        return here[which[self.stretch[here]]]
 
 
 class _Seen:
-    """Some channels (`rows` of `fit`) as curves through their keys (`keys` (R, n) bool).
+    """Some whole stretches of `fit` (the samples `here`) as curves through their `keys`, bool for each of `here`.
 
-    Over the keys of all rows, one after the other: `slopes`; `worst`, by how many tolerances samples up to the next key
-    are missed at most; `row`, whose key it is. Over all samples: `missed`, and `segment`, the key before.
+    Over the keys, which are `at`: `slopes`, and `worst`, by how many tolerances samples up to the next key are missed
+    at most. Over the samples: `missed`, and `segment`, the key before.
     """
 
-    def __init__(self, fit: _Fit, rows: np.ndarray, keys: np.ndarray) -> None:
-        count = keys.shape[1]
-        at = np.flatnonzero(keys.ravel())
-        self.row = at // count
-        self.segment = left = np.cumsum(keys.ravel()) - 1
+    def __init__(self, fit: _Fit, here: Any, keys: np.ndarray) -> None:
+        self.at = at = np.flatnonzero(keys)
+        self.segment = left = np.cumsum(keys) - 1
+        stretch, positions, samples = fit.stretch[here], fit.positions[here], fit.samples[here]
         right = np.minimum(left + 1, len(at) - 1)
-        right = np.where(self.row[right] == self.row[left], right, left)
-        where = fit.positions[at % count]
-        samples, weight = fit.samples[rows].ravel(), fit.weight[rows].ravel()
+        right = np.where(stretch[at[right]] == stretch, right, left)
+        where, weight = positions[at], fit.weight[here]
         width = np.where(right > left, where[right] - where[left], 1.0)
-        share = (np.tile(fit.positions, len(rows)) - where[left]) / width
+        share = (positions - where[left]) / width
         rest = 1.0 - share
         rise, fall = width * share * rest * rest, -width * share * share * rest  # Hermite's polynomials
         values = samples[at]
@@ -260,10 +307,10 @@ class _Seen:
         beside = np.bincount(left, risen * fall, size)
         wanted = np.bincount(left, risen * missing, size) + np.bincount(right, fallen * missing, size)
         lean = LEANING * (np.bincount(left, weight * width**2, size) / PROBES + weight[at]) + 1e-12
-        lean = np.where(fit.given[rows].ravel()[at], 1e9 * (lean + diagonal), lean)
-        self.slopes = _solved(diagonal + lean, beside[:-1], wanted + lean * fit.natural[rows].ravel()[at])
+        lean = np.where(fit.given[here][at], 1e9 * (lean + diagonal), lean)
+        self.slopes = _solved(diagonal + lean, beside[:-1], wanted + lean * fit.natural[here][at])
         off = np.abs(rise * self.slopes[left] + fall * self.slopes[right] - missing)
-        self.missed = off / fit.tolerance[rows].ravel()
+        self.missed = off / fit.tolerance[here]
         self.missed[at] = 0.0
         self.worst = np.maximum.reduceat(self.missed, at)
 

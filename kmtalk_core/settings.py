@@ -46,6 +46,10 @@ STYLES: Choices = {
     "precise": ("Precise", "Reaches every sound, and clearly"),
 }
 STYLE_ENDING = ".style"  # of files that `kmtalk learn-style` writes
+CURVES: Choices = {
+    "sparse": ("Sparse", "As few keys as keep every control within 1.5 %, with handles; contacts are exact"),
+    "frames": ("Every Frame", "A key on every frame"),
+}
 LANGUAGE_CHOICES: Choices = {
     code: (name.capitalize() if code == "any" else name, f"The text is {name}" if code != "any" else "Use no text")
     for code, name in LANGUAGES.items()
@@ -170,16 +174,27 @@ class LocalizerSettings(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeySettings(_Checked):
-    """Which instants become key motions."""
+class KeyRuleSettings(_Checked):
+    """Which instants may become key motions; the motion is posed at all of them."""
 
     key_rule: str = _setting("auto", "Key rule", "Which instants become key motions", choices=KEY_RULES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyDensitySettings(_Checked):
+    """How many of these instants become key motions. Moving it needs no inference (see `finish.density`)."""
+
     key_density: float = _setting(
         0.375,
         "Key density",
         "Share of these instants that become key motions; fewer are easier to edit, and the motion stays the same",
         high=1.0,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySettings(KeyDensitySettings, KeyRuleSettings):  # the last one's fields come first
+    """Which instants become key motions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,6 +232,13 @@ class Layers(_Checked):
     expression: str = _setting("neutral", "Expression", "What the whole face expresses", choices=EXPRESSIONS)
     expression_strength: float = _setting(1.0, "Strength", "How much of the expression", high=1.0)
     seed: int = _setting(0, "Seed", "Another seed gives other blinks, brow and head movements", high=ENDLESS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveSettings(_Checked):
+    """How curves are drawn where somebody edits them; a result itself holds every frame."""
+
+    curves: str = _setting("sparse", "Curves", "Which keys the curves have between key motions", choices=CURVES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,11 @@
-"""Few Bézier keys for many samples: within the tolerance, exact where it is asked, and mended where it is wrong."""
+"""Few Bézier keys for many samples: within the tolerance, exact where it is asked, local where it changes."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from kmtalk_core.bezier import BezierCurve, fit_curves, mend_curves, smooth_curve
+from kmtalk_core.bezier import BezierCurve, Samples, fit_curves, smooth_curve
 
 
 def motion(seed: int, count: int = 240, channels: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +20,11 @@ def motion(seed: int, count: int = 240, channels: int = 6) -> tuple[np.ndarray, 
         if channel % 2:
             out[(positions > rng.uniform(0, count)) & (positions < rng.uniform(0, count)), channel] = 0.0
     return positions, out + rng.normal(0, 0.002, out.shape)
+
+
+def within(positions: np.ndarray, samples: np.ndarray, keyed: np.ndarray | None = None) -> Samples:
+    keyed = np.zeros(samples.shape, bool) if keyed is None else keyed
+    return Samples(positions, samples, np.full(samples.shape, 0.015), keyed, np.full(samples.shape, np.nan))
 
 
 def values(curves: list[BezierCurve], positions: np.ndarray) -> np.ndarray:
@@ -36,7 +43,7 @@ def test_no_sample_is_missed_and_keys_are_exact(seed):
     rng = np.random.default_rng(seed)
     keyed = rng.random(samples.shape) < 0.05
     tolerance = np.where(rng.random(samples.shape) < 0.1, 0.002, 0.015)
-    curves = fit_curves(positions, samples, tolerance, keyed)
+    curves = fit_curves(replace(within(positions, samples, keyed), tolerance=tolerance))
     assert (np.abs(values(curves, positions) - samples) <= tolerance + 1e-9).all()
     for channel, curve in enumerate(curves):
         rows = keys_of(curve, positions)
@@ -48,7 +55,7 @@ def test_no_sample_is_missed_and_keys_are_exact(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_curve_is_smooth_and_a_function_of_time(seed):
     positions, samples = motion(seed)
-    for curve in fit_curves(positions, samples, np.full(samples.shape, 0.015), np.zeros(samples.shape, bool)):
+    for curve in fit_curves(within(positions, samples)):
         (left, right), points = (curve.left, curve.right), curve.points
         assert (np.diff(np.stack([points, right], 1).reshape(-1, 2)[:, 0]) > 0).all()
         assert (right[:-1, 0] < left[1:, 0]).all()
@@ -59,7 +66,7 @@ def test_a_curve_is_smooth_and_a_function_of_time(seed):
 def test_what_does_not_change_has_two_keys_and_a_cubic_too():
     at = np.arange(50.0)
     samples = np.stack([np.full(50, 0.3), ((at - 10) / 40) ** 3], 1)
-    for curve in fit_curves(at, samples, np.full(samples.shape, 0.015), np.zeros(samples.shape, bool)):
+    for curve in fit_curves(within(at, samples)):
         assert curve.points[:, 0].tolist() == [0.0, 49.0]
 
 
@@ -67,14 +74,14 @@ def test_few_keys_are_few():
     """A raised cosine up and down: an animator would set three keys."""
     at = np.arange(25.0)
     samples = (0.5 - 0.5 * np.cos(2 * np.pi * at / 24))[:, None]
-    (curve,) = fit_curves(at, samples, np.full(samples.shape, 0.015), np.zeros(samples.shape, bool))
+    (curve,) = fit_curves(within(at, samples))
     assert len(curve.points) <= 4
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_shortest_motions(count):
     at, samples = np.arange(float(count)), np.linspace(0, 1, count)[:, None]
-    (curve,) = fit_curves(at, samples, np.full(samples.shape, 0.015), np.zeros(samples.shape, bool))
+    (curve,) = fit_curves(within(at, samples))
     np.testing.assert_allclose(curve.at(at), samples[:, 0], atol=0.015)
     np.testing.assert_allclose(curve.at(np.array([-5.0, 50.0])), samples[[0, -1], 0])
 
@@ -98,40 +105,75 @@ def test_a_smooth_curve_has_its_slopes():
         assert (high - low) / step == pytest.approx(slope, abs=1e-3)
 
 
-def test_what_is_right_is_kept_bit_for_bit():
-    positions, samples = motion(3)
-    tolerance, keyed = np.full(samples.shape, 0.015), np.zeros(samples.shape, bool)
-    before = fit_curves(positions, samples, tolerance, keyed)
-    assert all(a is b for a, b in zip(mend_curves(positions, samples, tolerance, keyed, before), before, strict=True))
+def sometimes_keyed(seed: int, shape: tuple[int, int]) -> np.ndarray:
+    """As key motions are: on the same instants of most channels."""
+    rng = np.random.default_rng(seed)
+    keyed = np.repeat(rng.random(shape[0]) < 0.08, shape[1]).reshape(shape)
+    keyed[:, -1] = False
+    return keyed
+
+
+def test_a_key_has_the_slope_that_it_is_given():
+    positions, samples = motion(4, channels=2)
+    wanted = within(positions, samples, np.zeros(samples.shape, bool))
+    wanted.keyed[[80, 81], 0] = True
+    wanted.slopes[[80, 81], 0] = samples[81, 0] - samples[80, 0]
+    curve, _ = fit_curves(wanted)
+    key = int(np.flatnonzero(curve.points[:, 0] == positions[80])[0])
+    middle = curve.at(positions[80:82].mean(keepdims=True))
+    run = curve.right[key] - curve.points[key]
+    assert run[1] / run[0] == pytest.approx(samples[81, 0] - samples[80, 0])
+    if positions[81] - positions[80] == 1.0:
+        np.testing.assert_allclose(middle, samples[80:82, 0].mean(), atol=1e-9)
+    np.testing.assert_allclose(curve.at(positions), samples[:, 0], atol=0.0151)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_wrong_is_mended_up_to_the_next_keys(seed):
-    positions, samples = motion(seed)
-    tolerance, keyed = np.full(samples.shape, 0.015), np.zeros(samples.shape, bool)
-    before = fit_curves(positions, samples, tolerance, keyed)
-    low, high = 100, 115
-    samples[low : high + 1, :4] += 0.3 * np.hanning(high - low + 1)[:, None]
-    keyed[107] = True
-    after = mend_curves(positions, samples, tolerance, keyed, before)
-    assert (np.abs(values(after, positions) - samples) <= 1.001 * tolerance + 2e-6).all()
-    for channel, (old, new) in enumerate(zip(before, after, strict=True)):
-        rows = keys_of(old, positions)
-        first, last = rows[rows < low].max(), rows[rows > high].min()
-        assert 107 in keys_of(new, positions)
-        for side, handle in ((rows <= first, "left"), (rows >= last, "right")):
-            at = np.isin(new.points[:, 0], old.points[side, 0])
-            for part in ("points", handle):
-                np.testing.assert_array_equal(getattr(new, part)[at], getattr(old, part)[side], str(channel))
+def test_what_changes_in_one_place_changes_nothing_far_from_it(seed):
+    positions, samples = motion(seed, count=700)
+    keyed = sometimes_keyed(seed, samples.shape)
+    before = fit_curves(within(positions, samples, keyed))
+    samples[300:316, :4] += 0.3 * np.hanning(16)[:, None]
+    for channel, (old, new) in enumerate(zip(before, fit_curves(within(positions, samples, keyed)), strict=True)):
+        for some in (old.points[:, 0] < 200, old.points[:, 0] > 420) if channel < 4 else (slice(None),):
+            rows = np.isin(new.points[:, 0], old.points[some, 0])
+            np.testing.assert_array_equal(new.points[rows], old.points[some])
 
 
-def test_a_missing_curve_is_made_and_a_wrong_key_goes():
-    positions, samples = motion(5, channels=2)
-    tolerance, keyed = np.full(samples.shape, 0.015), np.zeros(samples.shape, bool)
-    first, _ = fit_curves(positions, samples, tolerance, keyed)
-    between = (positions[60] + positions[61]) / 2
-    points = np.insert(first.points, np.searchsorted(first.points[:, 0], between), [between, 3.0], axis=0)
-    odd = smooth_curve(points[:, 0], points[:, 1], np.zeros(len(points)))
-    mended = mend_curves(positions, samples, tolerance, keyed, [odd, None])
-    assert (np.abs(values(mended, positions) - samples) <= 1.001 * tolerance + 2e-6).all()
-    assert 3.0 not in mended[0].points[:, 1]
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_known_is_not_fitted_again_with_the_same_result(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    positions, samples = motion(seed, count=700)
+    before = within(positions, samples, sometimes_keyed(seed, samples.shape))
+    known = fit_curves(before)
+    changed, keyed = samples.copy(), before.keyed.copy()
+    at = int(rng.integers(20, 660))
+    changed[at : at + 16, :4] += 0.3 * np.hanning(16)[:, None]
+    keyed[at + 9] = True
+    if seed % 2:  # a key between two frames, too
+        positions = np.insert(positions, at + 5, (positions[at + 4] + positions[at + 5]) / 2)
+        changed, keyed = (np.insert(some, at + 5, some[at + 5], axis=0) for some in (changed, keyed))
+    after = within(positions, changed, keyed)
+    fitted = []
+    monkeypatch.setattr("kmtalk_core.bezier._pieces", lambda todo: fitted.append(len(todo)) or [todo])
+    found, whole = fit_curves(after, before, known), fit_curves(after)
+    assert fitted[0] < fitted[1] / 2
+    for one, other in zip(found, whole, strict=True):
+        for name in ("points", "left", "right"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-9)
+
+
+def test_nothing_is_known_of_other_channels():
+    positions, samples = motion(1)
+    before, known = within(positions, samples), fit_curves(within(positions, samples))
+    (one,) = fit_curves(within(positions, samples[:, 3:4]), before, known)
+    np.testing.assert_array_equal(one.points, known[3].points)
+
+
+def test_long_motions_are_fitted_in_pieces_with_the_same_result(monkeypatch):
+    positions, samples = motion(2, count=700)
+    wanted = within(positions, samples, sometimes_keyed(2, samples.shape))
+    whole = fit_curves(wanted)
+    monkeypatch.setattr("kmtalk_core.bezier.AT_ONCE", 300)
+    for one, other in zip(fit_curves(wanted), whole, strict=True):
+        np.testing.assert_allclose(one.right, other.right, atol=1e-9)

@@ -1,8 +1,8 @@
 """A result as few Bézier keys: what an animator would have drawn, and what takes little room elsewhere.
 
 Keys are the key motions, the first and last frame of every contact, and as few others as keep each control within
-TOLERANCE of the motion on every frame. A key motion is one of the controls that speech moves, where they move; blinks,
-gaze, brows and head have their own keys. What the user has edited is keyed on all controls.
+TOLERANCE of the motion on every frame. A key motion is keyed on the controls that speech moves, where they move;
+blinks, gaze, brows and head have their own keys. What the user has edited is keyed on all controls.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..bezier import BezierCurve, fit_curves
+from ..bezier import BezierCurve, Samples, fit_curves
 from ..motion import ON_FRAME, Animation
-from ..rig.controls import SPEECH_CONTROLS
+from ..rig.controls import ALL_CONTROLS, HEAD_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import PRESSING, LipLine
 from .contacts import LIPS, PARTING, contact_ramp, find_contacts, find_rests
 
@@ -22,7 +22,8 @@ TOLERANCE = 0.015  # of a control
 OF_REACH = 0.5  # … or this share of how far a control moves at all
 HELD = 0.002  # … within a contact
 AT_REST = 0.004  # … of what opens the lips, while they rest
-STILL = TOLERANCE  # a control that moves less from the key motion before to the one after has no key there
+STILL = 0.02  # a control that moves less from the key motion before to the one after has no key there
+MARKED = "jawOpen"  # has a key at every key motion, also where nothing moves
 OPENING_MM = 1.0  # at 1 of a control that a closure depends on
 TOUCHING = (
     "jawOpen", "jawForward", "mouthClose", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPucker",
@@ -31,17 +32,12 @@ TOUCHING = (
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """A motion on every frame and key motion, as `bezier.fit_curves` takes it.
+class Sampled(Samples):
+    """A motion on every frame and key motion; positions are frames after the first one.
 
-    `positions` (n,) frames after the first one; `samples` (n, C); `tolerance` (n, C); `keyed` (n, C) bool, what is to
-    be a key; `key` (n,) the index of the key motion there, -1 for none.
+    `key` (n,) is the index of the key motion there, -1 for none.
     """
 
-    positions: np.ndarray
-    samples: np.ndarray
-    tolerance: np.ndarray
-    keyed: np.ndarray
     key: np.ndarray
 
 
@@ -50,8 +46,7 @@ def reduced_curves(animation: Animation, controls: Sequence[str]) -> list[Bezier
 
     None is farther than TOLERANCE from the motion on any frame; key motions and contacts are exact.
     """
-    sampled = sample_motion(animation, controls)
-    return fit_curves(sampled.positions, sampled.samples, sampled.tolerance, sampled.keyed)
+    return fit_curves(sample_motion(animation, controls))
 
 
 def sample_motion(animation: Animation, controls: Sequence[str]) -> Sampled:
@@ -71,12 +66,22 @@ def sample_motion(animation: Animation, controls: Sequence[str]) -> Sampled:
     keyed = _keyed(samples, key, controls)
     if animation.unfinished is not None:
         keyed[(key >= 0) & animation.unfinished.edited[key]] = True
-    _hold_exactly(animation, positions[order] / animation.fps, controls, tolerance, keyed)
-    return Sampled(positions[order], samples, tolerance, keyed, key)
+    slopes = np.full(samples.shape, np.nan)
+    sampled = Sampled(positions[order], samples, tolerance, keyed, slopes, key)
+    _hold_exactly(animation, controls, sampled)
+    return sampled
+
+
+def spoken(controls: Sequence[str]) -> np.ndarray:
+    """(C,) bool which controls, or shapes of a head of another family, speech moves."""
+    return ~np.isin(controls, (*UPPER_FACE_CONTROLS, *HEAD_CONTROLS))
 
 
 def _keyed(samples: np.ndarray, key: np.ndarray, controls: Sequence[str]) -> np.ndarray:
-    """(n, C) bool: the key motions, of what speech moves, where it moves from the one before to the one after."""
+    """(n, C) bool: the key motions, on what speech moves, where it moves from the one before to the one after.
+
+    Every key motion is keyed on some control.
+    """
     out = np.zeros(samples.shape, bool)
     rows = np.flatnonzero(key >= 0)
     if not len(rows):
@@ -86,24 +91,34 @@ def _keyed(samples: np.ndarray, key: np.ndarray, controls: Sequence[str]) -> np.
     high, low = (some.reduceat(samples, starts, axis=0) for some in (np.maximum, np.minimum))
     high, low = np.maximum(high, samples[bounds[1:]]), np.minimum(low, samples[bounds[1:]])
     moves = np.maximum(high[:-1], high[1:]) - np.minimum(low[:-1], low[1:]) > STILL
-    out[rows] = moves & np.isin(controls, SPEECH_CONTROLS)
+    out[rows] = moves & spoken(controls)
+    nowhere = rows[~out[rows].any(1)]
+    out[nowhere, controls.index(MARKED) if MARKED in controls else 0] = True
     return out
 
 
-def _hold_exactly(
-    animation: Animation, times: np.ndarray, controls: Sequence[str], tolerance: np.ndarray, keyed: np.ndarray
-) -> None:
-    """Key the first and the last frame of every contact, in place, and allow next to nothing in between."""
+def _hold_exactly(animation: Animation, controls: Sequence[str], sampled: Sampled) -> None:
+    """Key the first and the last frame of every contact, in place, and allow next to nothing in between.
+
+    From one to the other all controls go straight, for lips that are to stay shut between frames too.
+    """
+    times, tolerance, keyed = sampled.positions / animation.fps, sampled.tolerance, sampled.keyed
     lips = animation.lip_line or LipLine()
     opening = [name for name, mm in lips.opening.items() if abs(mm) >= OPENING_MM]
-    closing, touching = np.isin(controls, [*opening, *PRESSING, *PARTING]), np.isin(controls, TOUCHING)
+    others = ~np.isin(controls, ALL_CONTROLS)  # of a head with shapes of another family
+    closing, touching = (np.isin(controls, names) | others for names in ([*opening, *PRESSING, *PARTING], TOUCHING))
     offset, ramp = animation.sliders.offset, contact_ramp(animation.sliders)
     for contact in find_contacts(animation.alignment, animation.times, offset, ramp):
-        here = np.flatnonzero((times >= contact.start - 1e-6) & (times <= contact.end + 1e-6))
+        here = np.arange(*np.searchsorted(times, (contact.start - 1e-6, contact.end + 1e-6)))
         if len(here):
             which = closing if contact.kind == LIPS else touching
             keyed[here[0], which] = keyed[here[-1], which] = True
+            if len(here) > 1:
+                first, last = here[[0, -1]]
+                way = sampled.values[last, which] - sampled.values[first, which]
+                way = way / (sampled.positions[last] - sampled.positions[first])
+                sampled.slopes[first, which] = sampled.slopes[last, which] = way
             tolerance[np.ix_(here, which)] = np.minimum(tolerance[np.ix_(here, which)], HELD)
     for rest in find_rests(animation.alignment, offset, ramp):
-        here = np.flatnonzero((times >= rest.start) & (times <= rest.end))
+        here = np.arange(*np.searchsorted(times, (rest.start, rest.end)))
         tolerance[np.ix_(here, closing)] = np.minimum(tolerance[np.ix_(here, closing)], AT_REST)

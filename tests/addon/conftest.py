@@ -55,10 +55,12 @@ def sound(tmp_path) -> Path:
 
 @pytest.fixture
 def add_strip(blender, sound):
-    """Add the sound as a strip: `add_strip(frame=50, name="Line")`."""
+    """Add the sound as a strip: `add_strip(frame=50, name="Line")`. `made` makes noise, so every frame has a key."""
 
-    def add(frame: int = 1, name: str = "Line", channel: int = 1):
-        return compat.add_sound_strip(bpy.context.scene, name, str(sound), channel, frame)
+    def add(frame: int = 1, name: str = "Line", channel: int = 1, curves: str = "frames"):
+        strip = compat.add_sound_strip(bpy.context.scene, name, str(sound), channel, frame)
+        strip.kmtalk.curves = curves
+        return strip
 
     return add
 

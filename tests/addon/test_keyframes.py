@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import clips, compat, keyframes, lipsync, shape_keys, strip
+from kmtalk_addon import clips, compat, drawing, keyframes, lipsync, shape_keys, strip
 from kmtalk_addon.clips import take_of
 from kmtalk_core.errors import InputError
 from kmtalk_core.motion import KeyMotions
@@ -25,7 +25,8 @@ def apply(obj, sound_strip, made, seed=0):
 
 def read(obj, line, animation) -> KeyMotions:
     names, _ = shape_keys.drivable(obj)
-    return keyframes.read(obj, keyframes.own_action(obj), names, line, animation)
+    action = keyframes.own_action(obj)
+    return keyframes.read(obj, action, names, line, animation, drawing.unpack(take_of(action).drawn))
 
 
 def point_at(curve, frame):
@@ -227,8 +228,8 @@ def shown(block, frame) -> float:
 
 def test_a_line_of_an_hour_does_not_need_a_table_of_frames_by_keys(head, made):
     line = strip.Played("Line", "a.wav", 0.0, 3600.0, 1, 1.0, 30.0, 1.0)
-    frames, _, types = keyframes._columns(line, made(line)[0])
-    assert len(frames) == 108_001 and (types == keyframes.KEYFRAME).sum() > 10_000
+    frames, _, types = drawing.every_frame(line, made(line)[0])
+    assert len(frames) == 108_001 and (types == drawing.KEYFRAME).sum() > 10_000
 
 
 def slide(looks, frame, by, reach):

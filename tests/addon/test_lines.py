@@ -318,9 +318,9 @@ def test_only_chosen_parts_get_curves(head, speak):
     sound.kmtalk.parts = {"MOUTH", "HEAD"}
     line = strip.read_line(bpy.context.scene, sound)
     animation = takes.shown(clip.take)
-    names = keyframes.written_controls(animation, clip.names, takes.parts_on(sound))
+    names = keyframes.written_controls(animation, clip.names, takes.look_on(sound).parts)
     assert {name[:4] for name in names} <= {"jawO", "jawF", "jawL", "jawR", "mout", "head"} and "jawOpen" in names
-    keyframes.write(head, clip.action, clip.names, line, animation, takes.parts_on(sound))
+    keyframes.write(head, clip.action, clip.names, line, animation, takes.look_on(sound).parts)
     assert len(compat.channels(clip.action).fcurves) == len(names)
     still = replace(
         animation, controls=animation.controls * 0, keys=KeyMotions(animation.keys.times, animation.keys.controls * 0)
@@ -336,7 +336,7 @@ def test_own_acting_on_parts_that_are_left_alone_stays_and_the_rest_eases(head, 
             blocks[name].keyframe_insert("value", frame=frame)
     sound, clip = speak("A", 50)
     sound.kmtalk.parts = set(keyframes.ALL_PARTS - {"BLINKS"})
-    keyframes.write(head, clip.action, clip.names, clip.line, takes.shown(clip.take), takes.parts_on(sound))
+    keyframes.write(head, clip.action, clip.names, clip.line, takes.shown(clip.take), takes.look_on(sound).parts)
     assert heard_at(head, "eyeBlinkLeft", [58, 60, 62]) == pytest.approx([0, 1, 0], abs=1e-5)
     smile = heard_at(head, "mouthSmileLeft", [46, 47, 48, 49, 50])
     assert smile[:2] == pytest.approx([0.5, 0.5]) and abs(smile[4] - 0.5) > abs(smile[3] - 0.5) > abs(smile[2] - 0.5)

@@ -31,7 +31,9 @@ from kmtalk_core.errors import KMTalkError
 from kmtalk_core.localization.tools import Tools
 from kmtalk_core.settings import (
     WHISPER_DEVICES,
-    KeySettings,
+    CurveSettings,
+    KeyDensitySettings,
+    KeyRuleSettings,
     Layers,
     LineSettings,
     LocalizerSettings,
@@ -57,7 +59,7 @@ def shot(head, add_strip):
     """A head and a strip at frame 50, with its alignment fixed so that every run has the same phones."""
     sound_strip = add_strip(frame=50)
     bpy.context.view_layer.objects.active = head
-    bpy.context.scene.kmtalk.key_density = 1.0
+    sound_strip.kmtalk.key_density = 1.0
     return head, sound_strip
 
 
@@ -263,7 +265,8 @@ def test_the_users_own_things_survive(shot, curves):
 def test_the_panels_settings_reach_the_worker(shot, monkeypatch):
     _, sound_strip = shot
     settings = bpy.context.scene.kmtalk
-    settings.key_rule, settings.key_density, settings.language, settings.localizer = "both", 0.5, "de", "whisper"
+    settings.key_rule, settings.language, settings.localizer = "both", "de", "whisper"
+    sound_strip.kmtalk.key_density = 0.5
     sound_strip.kmtalk.expression, sound_strip.kmtalk.smoothing, sound_strip.kmtalk.use_name = "sad", 0.25, True
     monkeypatch.setattr(operators, "tools", lambda context: {"whisper_model": "small"})
     asked = []
@@ -295,9 +298,11 @@ def test_tools_of_the_preferences_are_what_the_core_knows(blender):
 def test_properties_are_the_settings_of_the_core(shot):
     """Name, default, range and choices, of every one."""
     _, sound_strip = shot
-    bpy.context.scene.kmtalk.property_unset("key_density")
+    of_strip = (Sliders, Layers, KeyDensitySettings, CurveSettings)
+    for name in ("key_density", "curves"):
+        sound_strip.kmtalk.property_unset(name)
     for group, kinds in (
-        (bpy.context.scene.kmtalk, (LocalizerSettings, KeySettings)), (sound_strip.kmtalk, (Sliders, Layers))
+        (bpy.context.scene.kmtalk, (LocalizerSettings, KeyRuleSettings)), (sound_strip.kmtalk, of_strip)
     ):  # fmt: skip
         for setting in settings_of(*kinds):
             about = group.bl_rna.properties[setting.name]

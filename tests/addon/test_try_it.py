@@ -25,5 +25,5 @@ def test_the_click_animates_the_head_and_can_be_repeated(blender):
         head = scene.kmtalk.mesh
         action = keyframes.own_action(head)
         jaw = next(c for c in compat.channels(action).fcurves if "jawOpen" in c.data_path)
-        heights = np.array([point.co[1] for point in jaw.keyframe_points])
-        assert len(heights) > 100 and np.ptp(heights) > 0.2
+        heights = np.array([jaw.evaluate(frame) for frame in range(1, 278)])
+        assert len(jaw.keyframe_points) > 50 and np.ptp(heights) > 0.2
