@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,13 @@ import torch
 
 from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
+from kmtalk_core.files import save_text
 from kmtalk_core.networks.method import Method, load_method
 
 from .captured.dataset import DataSet, KeyChoice
 from .captured.evaluation import Extras, evaluate, predict, report
-from .captured.predictions import read_predictions
+from .captured.metrics import spread, with_deviation
+from .captured.predictions import Prediction, read_predictions
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,31 +33,43 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         data = DataSet(options.data)
-        clips = data.split(options.split)
-        if options.checkpoint is None:
-            predictions = read_predictions(options.predictions, data, clips, options.prediction_fps)
-            name = options.name or options.predictions.name
-        else:
-            checkpoint = load_checkpoint(options.checkpoint)
-            method = load_method(checkpoint)
-            _must_fit(method, data)
-            choice = _choice(options, dict(checkpoint.config.get("keys", {})))
-            other = None
-            if options.keys_from is not None:
-                other = load_method(options.keys_from)
-                _must_fit(other, data)
-            true_keys = options.keys == "true"
-            predictions = predict(method, data, clips, choice, torch.device(options.device), other, true_keys)
-            name = options.name or checkpoint.name
-        if not clips:
+        if not data.split(options.split):
             raise InputError(f"The split {options.split} of {data.name} is empty; choose another one.")
         extras = Extras(options.plots, options.films, options.save_predictions)
-        figures = evaluate(data, options.split, predictions, name, options.out, extras)
-        print(report(data, options.split, {name: figures}))
+        name, rows = options.name or "", []
+        for told, predictions in _judged(options, data):
+            alone = options.checkpoint is None or len(options.checkpoint) == 1
+            name = name or told
+            out = options.out if alone else options.out / f"seed{len(rows)}"
+            rows.append(evaluate(data, options.split, predictions, options.name or told, out, extras))
+        text = report(data, options.split, {name: with_deviation(*spread(rows))})
+        if len(rows) > 1:
+            text += f"\n{len(rows)} trainings: mean ± standard deviation.\n"
+            save_text(text, options.out / "table.md")
+        print(text)
     except KMTalkError as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
+
+
+def _judged(options: argparse.Namespace, data: DataSet) -> Iterator[tuple[str, Iterator[Prediction]]]:
+    """What is to be judged: name and predictions, one for each checkpoint."""
+    clips = data.split(options.split)
+    if options.checkpoint is None:
+        yield options.predictions.name, read_predictions(options.predictions, data, clips, options.prediction_fps)
+        return
+    other = None
+    if options.keys_from is not None:
+        other = load_method(options.keys_from)
+        _must_fit(other, data)
+    for path in options.checkpoint:
+        checkpoint = load_checkpoint(path)
+        method = load_method(checkpoint)
+        _must_fit(method, data)
+        choice = _choice(options, dict(checkpoint.config.get("keys", {})))
+        true_keys = options.keys == "true"
+        yield checkpoint.name, predict(method, data, clips, choice, torch.device(options.device), other, true_keys)
 
 
 def _must_fit(method: Method, data: DataSet) -> None:
@@ -75,7 +90,10 @@ def _choice(options: argparse.Namespace, trained: dict) -> KeyChoice:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--checkpoint", type=Path, help="a checkpoint of `python -m training.train --data`")
+    source.add_argument(
+        "--checkpoint", type=Path, nargs="+",
+        help="a checkpoint of `python -m training.train --data`; several, of other seeds, give mean ± deviation",
+    )  # fmt: skip
     source.add_argument("--predictions", type=Path, help="folder with CLIP.npy of any program")
     parser.add_argument("--prediction-fps", type=float, help="of --predictions, where it is a multiple of the data's")
     parser.add_argument("--data", type=Path, required=True, help="folder that `python -m training.prepare` made")

@@ -3,17 +3,31 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from test_peers import PEERS
 from tiny_recipes import TABLES, toml
 
+from training import evaluate
 from training.captured.dataset import DataSet
+from training.captured.metrics import spread, with_deviation
 from training.experiments import __main__ as experiments
 from training.experiments import runs
-from training.experiments.plans import KMTALK, Comparison, Plan, Row, ablations, key_count, main_table, plugged
+from training.experiments.plans import (
+    KMTALK,
+    Comparison,
+    Plan,
+    Row,
+    Training,
+    ablations,
+    key_count,
+    main_table,
+    plugged,
+)
 from training.experiments.published import FIGURES, published
 from training.experiments.report import write_report
 from training.experiments.runs import Figures
+from training.experiments.statistics import paired, signs_p
 
 MANY = {"sentences": 2, "fdd_code": 0.0, "lve": 0.0, "mve": 1.0}
 
@@ -83,18 +97,83 @@ def test_published_figures_stand_beside_the_published_data_only(tmp_path):
         assert not published("main", data, split)
     plan = Plan("t", (Row("kmtalk", KMTALK, "a"), Row("uniform", KMTALK, "b")), (Comparison("q", "kmtalk", "uniform"),))
     found = {
-        "kmtalk": Figures({**MANY, "lve_code": 2.0, "fdd_abs": 3.0}, {"a": 1.0, "b": 3.0}),
-        "uniform": Figures({**MANY, "lve_code": 1.0, "fdd_abs": 4.0}, {"a": 2.0, "b": 0.0}),
+        "kmtalk": [Figures({**MANY, "lve_code": 2.0, "fdd_abs": 3.0}, values([1.0, 3.0], [3.0, 3.0]))],
+        "uniform": [Figures({**MANY, "lve_code": 1.0, "fdd_abs": 4.0}, values([2.0, 0.0], [4.0, 4.0]))],
     }
     data = SimpleNamespace(name="biwi", fps=25.0, unit="mm")
     text = write_report(tmp_path / "biwi", "ablations", plan, data, "test_a", found)
-    # As it came out here, not as the paper says, which stands beside.
-    assert "q: LVE 100.0% higher, FDD (size) 25.0% lower, MVE the same; LVE is lower in 1 of 2 sentences." in text
+    # As it came out here, not as the paper says, which stands beside; and that one training decides nothing.
+    assert "q: LVE 100.0% higher (one training each decides nothing), FDD (size) 25.0% lower" in text
+    assert "MVE the same" in text and "LVE is lower in 1 of 2 sentences." in text and "--seeds 5" in text
     assert "(The paper: LVE 4.8% lower, FDD 11.4% lower.)" in text and "0.0003965" in text
     other = write_report(
         tmp_path / "mine", "ablations", plan, SimpleNamespace(name="x", fps=25.0, unit="mm"), "t", found
     )
     assert "published figures are of other data" in other and "0.0003965" not in other
+
+
+def values(lve, fdd):
+    return {"lve_code": lve, "fdd_abs": fdd, "mve": [1.0] * len(lve)}
+
+
+def test_chance_is_called_chance():
+    rng = np.random.default_rng(0)
+    base = 10 + rng.normal(size=(5, 12))
+    clear = paired(base - 3, base + 0.1 * rng.normal(size=(5, 12)))
+    assert clear.decided and "lower (p = " in clear.words and clear.lower == 12
+    # The same in every sentence, but one seed in two turns it round.
+    seeds = np.array([1.0, -1.0, 1.0, -1.0, 0.5])[:, None]
+    torn = paired(base + seeds, base)
+    assert not torn.decided and torn.words.startswith("within noise (")
+    # The same with every seed, but due to one sentence in twelve.
+    single = paired(base + 5.0 * (np.arange(12) == 3), base)
+    assert not single.decided and single.p_sentences > 0.05 > single.p_seeds
+    one = paired(base[:1] - 3, base[:1])
+    assert not one.decided and one.words == f"{abs(one.change):.1%} lower (one training each decides nothing)"
+    # Predictions of others, once, against five trainings.
+    assert paired(base, base[:1] + 3).seeds == 5
+    assert paired(base, base).words == "within noise (the same, p = 1)"
+    assert signs_p(np.array([1.0, 2.0, 3.0])) == 2 / 8 and 0 < signs_p(np.ones(20)) < 1e-3
+
+
+def test_spread_is_over_trainings():
+    means, deviations = spread([{"lve": 1.0, "n": 4}, {"lve": 3.0, "n": 4}])
+    assert means == {"lve": 2.0, "n": 4} and deviations["lve"] == pytest.approx(2**0.5)
+    assert with_deviation(means, deviations) == {"lve": "2 ± 1.4", "n": 4}
+    assert with_deviation(*spread([{"lve": 1.0}])) == {"lve": 1.0}
+
+
+def test_seeds_and_rows_of_others(tiny, brief, tmp_path, capsys, monkeypatch):
+    """Two trainings of each system, predictions of another program, and figures that others report, in one table."""
+    monkeypatch.setattr(experiments, "main_table", small_table)
+    data = DataSet(brief)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for clip in data.split("test"):
+        np.save(theirs / f"{clip.name}.npy", data.vertices(clip).reshape(clip.frames, -1) * 1.001)
+    (tmp_path / "more.toml").write_text("[somebody]\nlve_code = 0.25\n")
+    more = ["--seeds", "2", "--predictions", f"theirs={theirs}", "--reported", str(tmp_path / "more.toml")]
+    assert run(brief, tmp_path, "main", *more) == 0
+    out = capsys.readouterr().out
+    assert "2 trainings each" in out and " ± " in out and "| somebody (as reported) | 0.25 |" in out
+    assert "KMTalk against theirs: LVE" in out and "decides nothing" not in out
+    trained = tmp_path / "run" / "trained"
+    first, second = (np.load(trained / name / f"{name}.npz") for name in ("voca", "voca-seed1"))
+    assert any(not np.array_equal(first[key], second[key]) for key in first.files if first[key].dtype.kind == "f")
+    results = json.loads((tmp_path / "run" / "main" / "results.json").read_text())
+    assert [len(results["seeds"][name]) for name in ("kmtalk", "voca", "theirs")] == [2, 2, 1]
+    # The same trainings as seeds of one row.
+    told = ["--checkpoint", *(str(trained / n / f"{n}.npz") for n in ("voca", "voca-seed1"))]
+    assert evaluate.main([*told, "--data", str(brief), "--out", str(tmp_path / "voca"), "--name", "voca"]) == 0
+    assert "2 trainings: mean ± standard deviation" in (tmp_path / "voca" / "table.md").read_text()
+    (tmp_path / "more.toml").write_text("[somebody]\nlev = 0.25\n")
+    assert run(brief, tmp_path, "main", *more) == 2 and "the row somebody has lev" in capsys.readouterr().err
+    assert run(brief, tmp_path, "main", "--predictions", "theirs") == 2
+
+
+def small_table():
+    rows = (Row("voca", Training("voca", "voca"), "voca"), Row("kmtalk", KMTALK, "KMTalk"))
+    return Plan("Main table", rows, (Comparison("KMTalk against voca", "kmtalk", "voca"),))
 
 
 def test_plans_name_rows_that_exist():

@@ -12,7 +12,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -205,7 +205,7 @@ def _figures(data: DataSet, judged: list[tuple[Prediction, Sentence]], spreads: 
     return figures
 
 
-def report(data: DataSet, split: str, rows: dict[str, dict[str, float]]) -> str:
+def report(data: DataSet, split: str, rows: Mapping[str, Mapping[str, float | str]]) -> str:
     """The table with what its columns mean."""
     lips, upper = len(data.lips), len(data.upper_face)
     return (

@@ -239,7 +239,27 @@ def summary(sentences: Sequence[Sentence]) -> dict[str, float]:
     return out
 
 
-def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str] | None = None) -> str:
+def spread(of_seeds: Sequence[Mapping[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Summaries of several trainings → the mean of every figure, and its standard deviation (NaN for one)."""
+    means, deviations = {}, {}
+    for name in of_seeds[0]:
+        values = np.array([figures.get(name, np.nan) for figures in of_seeds], np.float64)
+        known = values[np.isfinite(values)]
+        same = all(figures.get(name) == of_seeds[0][name] for figures in of_seeds)
+        means[name] = of_seeds[0][name] if same else float(known.mean()) if len(known) else float("nan")
+        deviations[name] = float(known.std(ddof=1)) if len(known) > 1 else float("nan")
+    return means, deviations
+
+
+def with_deviation(means: Mapping[str, float], deviations: Mapping[str, float]) -> dict[str, float | str]:
+    """Figures for `table`: mean ± standard deviation where there is one."""
+    return {
+        name: f"{mean:.4g} ± {deviations[name]:.2g}" if deviations.get(name, np.nan) > 0 else mean
+        for name, mean in means.items()
+    }
+
+
+def table(rows: Mapping[str, Mapping[str, float | str]], columns: Sequence[str] | None = None) -> str:
     """Figures by method as a markdown table."""
     names = list(columns or next(iter(rows.values())))
     lines = ["| method | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
@@ -249,5 +269,13 @@ def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str] | None
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: float) -> str:
-    return "–" if value != value else str(value) if isinstance(value, int) else f"{value:.4g}"
+def _cell(value: float | str) -> str:
+    return (
+        value
+        if isinstance(value, str)
+        else "–"
+        if value != value
+        else str(value)
+        if isinstance(value, int)
+        else f"{value:.4g}"
+    )

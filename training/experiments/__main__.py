@@ -19,9 +19,9 @@ from training.captured.dataset import DataSet
 from training.captured.evaluation import Extras
 from training.prepare.align import add_alignments
 
-from .plans import Plan, ablations, key_count, main_table, plugged, robustness
+from .plans import Plan, ablations, key_count, main_table, plugged, robustness, with_others
 from .published import TEST_SPLITS
-from .report import write_report
+from .report import read_reported, write_report
 from .runs import Bench, run_plan
 
 EXPERIMENTS = ("main", "ablations", "robustness", "key-count", "plugged")
@@ -39,11 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.experiment == "robustness":
             data = _localized(data, options.localizers)
         extras = Extras(options.plots, options.films)
-        bench = Bench(data, options.run, split, scale, options.device, options.epochs, extras)
+        if options.seeds < 1:
+            raise InputError(f"--seeds {options.seeds} is too few; it must be 1 or more.")
+        bench = Bench(data, options.run, split, scale, options.device, options.epochs, extras, options.seeds)
         name = options.experiment.replace("-", "_")
-        plan = _plan(name, data)
+        plan = with_others(_plan(name, data), _others(options.predictions))
+        reported = {} if options.reported is None else read_reported(options.reported)
         figures = run_plan(bench, plan, name)
-        print(write_report(options.run / name, name, plan, data, split, figures))
+        print(write_report(options.run / name, name, plan, data, split, figures, reported))
     except KMTalkError as error:
         print(f"experiments: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -54,6 +57,17 @@ def _plan(name: str, data: DataSet) -> Plan:
     if name == "robustness":
         return robustness(tuple(data.localizations))
     return {"main": main_table, "ablations": ablations, "key_count": key_count, "plugged": plugged}[name]()
+
+
+def _others(told: list[str]) -> dict[str, Path]:
+    """NAME=FOLDER … → by name."""
+    out: dict[str, Path] = {}
+    for word in told:
+        name, _, folder = word.partition("=")
+        if not (name and folder and Path(folder).is_dir()):
+            raise InputError(f"--predictions {word}: give NAME=FOLDER, a folder with CLIP.npy files.")
+        out[name] = Path(folder)
+    return out
 
 
 def _localized(data: DataSet, localizers: list[str]) -> DataSet:
@@ -75,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", type=Path, required=True, help="folder for trainings and reports; goes on there")
     parser.add_argument("--split", help="what is judged (test; test_a for BIWI)")
     parser.add_argument("--scale", choices=SCALES, help="whose configurations (the data's own, else vocaset)")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each system (1); 5 tell chance from effect")
+    parser.add_argument(
+        "--predictions", nargs="*", default=[], metavar="NAME=FOLDER", help="rows for what other programs predicted"
+    )
+    parser.add_argument("--reported", type=Path, help="TOML with rows of figures that others report, shown as such")
     parser.add_argument("--epochs", type=int, help="of every training, instead of the configurations'")
     localizers = [name for name in LOCALIZERS if name not in ("auto", "uniform")]
     parser.add_argument(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 PEERS = ("faceformer", "codetalker", "selftalk")
@@ -23,13 +24,14 @@ class Training:
 @dataclass(frozen=True)
 class Row:
     """One evaluation of a `training`; `keys` changes the choice of key instants, `keys_from` names the training whose
-    motion is completed. `text` says in words what differs."""
+    motion is completed. Or of `predictions` of another program, a folder. `text` says in words what differs."""
 
     name: str
-    training: Training
+    training: Training | None
     text: str
     keys: Mapping[str, Any] = field(default_factory=dict)
     keys_from: Training | None = None
+    predictions: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ def main_table() -> Plan:
     rows = (*(Row(name, training, name) for name, training in systems.items()), FULL)
     against = tuple(Comparison(f"KMTalk against {name}", "kmtalk", name) for name in systems)
     return Plan("Main table (the paper's Table 1)", rows, against)
+
+
+def with_others(plan: Plan, others: Mapping[str, Path]) -> Plan:
+    """The plan with rows for predictions of other programs, by name, against which KMTalk is held."""
+    names = {row.name for row in plan.rows}
+    rows = [Row(name, None, f"predictions in {path.name}", predictions=path) for name, path in others.items()]
+    against = [Comparison(f"KMTalk against {name}", FULL.name, name) for name in others if FULL.name in names]
+    return replace(plan, rows=(*plan.rows, *rows), comparisons=(*plan.comparisons, *against))
 
 
 def ablations() -> Plan:

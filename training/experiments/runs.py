@@ -6,7 +6,7 @@ import csv
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,26 +22,29 @@ from training.captured.config import recipe_of
 from training.captured.dataset import DataSet, KeyChoice
 from training.captured.evaluation import Extras, evaluate, predict
 from training.captured.loop import is_complete, stage_file
+from training.captured.predictions import read_predictions
 from training.captured.training import Order, train
 
 from .plans import Plan, Row, Training
 
+JUDGED = ("lve_code", "fdd_abs", "mve")  # figures whose differences are tested
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @dataclass(frozen=True)
 class Figures:
     """A row's figures: `summary` (`training.captured.metrics`), with `keys`, the share of frames that are key motions,
-    and `found`, the share of key frames within a frame of one by the training's choice; and LVE by `sentence`."""
+    and `found`, the share of key frames within a frame of one by the training's choice; and by figure (`JUDGED`) the
+    values of the `sentences`, in the order of the split."""
 
     summary: Mapping[str, float]
-    sentences: Mapping[str, float]
+    sentences: Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how an experiment runs: recipes are CONFIGS/METHOD_`scale`.toml; `epochs` and `learning_rate` replace
-    the recipes' where given."""
+    """Where and how an experiment runs: recipes are CONFIGS/METHOD_`scale`.toml; `epochs` replaces the recipes' where
+    given; every training is done with `seeds` seeds, the recipe's and those after it."""
 
     data: DataSet
     run: Path
@@ -50,14 +53,16 @@ class Bench:
     device: str
     epochs: int | None
     extras: Extras
+    seeds: int = 1
 
-    def recipe(self, training: Training) -> str:
+    def recipe(self, training: Training, seed: int = 0) -> str:
         """The whole configuration of a training as TOML."""
         path = CONFIGS / f"{training.method}_{self.scale}.toml"
         if not path.is_file():
             raise InputError(f"There is no configuration {path}; choose another --scale.")
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        content["name"] = training.name
+        content["name"] = _named(training, seed)
+        content["seed"] = int(content.get("seed", 0)) + seed
         for table, options in training.changes.items():
             content[table] = {**content.get(table, {}), **options}
         if self.epochs is not None:
@@ -68,11 +73,12 @@ class Bench:
                     stage.pop("epochs", None)
         return toml(content)
 
-    def trained(self, training: Training) -> Path:
+    def trained(self, training: Training, seed: int = 0) -> Path:
         """The checkpoint of a training, which is done or gone on with if need be."""
-        run = self.run / "trained" / training.name
-        out, config = run / f"{training.name}.npz", run / "recipe.toml"
-        text = self.recipe(training)
+        name = _named(training, seed)
+        run = self.run / "trained" / name
+        out, config = run / f"{name}.npz", run / "recipe.toml"
+        text = self.recipe(training, seed)
         if out.is_file() and config.is_file() and config.read_text(encoding="utf-8") == text:
             return out
         if config.is_file() and config.read_text(encoding="utf-8") != text:
@@ -80,45 +86,67 @@ class Bench:
         run.mkdir(parents=True, exist_ok=True)
         save_text(text, config)
         if training.shared:
-            self._share(training, run)
-        print(f"training {training.name}", file=sys.stderr)
+            self._share(training, seed, run)
+        print(f"training {name}", file=sys.stderr)
         if train(Order(config, self.data.folder, run, device=self.device)) is None:
-            raise KMTalkError(f"The training {training.name} did not end; start again to go on.")
+            raise KMTalkError(f"The training {name} did not end; start again to go on.")
         return out
 
-    def _share(self, training: Training, run: Path) -> None:
+    def _share(self, training: Training, seed: int, run: Path) -> None:
         """Stages that do not depend on what is changed come from the training without changes."""
         whole = Training(training.method, training.method)
-        self.trained(whole)
+        self.trained(whole, seed)
         for stage in training.shared:
             if not is_complete(stage, run):
-                shutil.copyfile(stage_file(self.run / "trained" / whole.name, stage), stage_file(run, stage))
+                shutil.copyfile(stage_file(self.run / "trained" / _named(whole, seed), stage), stage_file(run, stage))
 
-    def evaluated(self, row: Row, experiment: str) -> Figures:
-        """The figures of a row; its report is in RUN/EXPERIMENT/ROW."""
-        checkpoint = load_checkpoint(self.trained(row.training))
-        other = None if row.keys_from is None else load_method(self.trained(row.keys_from))
+    def evaluated(self, row: Row, experiment: str, seed: int = 0) -> Figures:
+        """The figures of a row with a seed; its report is in RUN/EXPERIMENT/ROW."""
+        out = self.run / experiment / (_file_name(row.name) + (f"-seed{seed}" if seed else ""))
+        if row.predictions is not None:
+            return self._of_others(row.name, row.predictions, out)
+        assert row.training is not None
+        checkpoint = load_checkpoint(self.trained(row.training, seed))
+        other = None if row.keys_from is None else load_method(self.trained(row.keys_from, seed))
         choice = replace(KeyChoice(**checkpoint.config["keys"]), **row.keys)
         clips = self.data.split(self.split)
         predictions = predict(load_method(checkpoint), self.data, clips, choice, torch.device(self.device), other)
-        out = self.run / experiment / row.name.replace(" ", "_").replace("%", "")
-        out.mkdir(parents=True, exist_ok=True)
         figures = evaluate(self.data, self.split, predictions, row.name, out, self.extras)
         chosen = [self.data.key_frames(clip, choice) for clip in clips]
         trained = [self.data.key_frames(clip, KeyChoice(**checkpoint.config["keys"])) for clip in clips]
         keys = {"keys": _mean(len(k) / clip.frames for k, clip in zip(chosen, clips, strict=True))}
         near = (np.abs(a[:, None] - b).min(1) <= 1 for a, b in zip(chosen, trained, strict=True))
         keys["found"] = _mean(float(n.mean()) for n in near)
-        return Figures({**figures, **keys}, _by_sentence(out / "sentences.csv"))
+        return Figures({**figures, **keys}, _by_sentence(out / "sentences.csv", [clip.name for clip in clips]))
+
+    def _of_others(self, name: str, folder: Path, out: Path) -> Figures:
+        clips = self.data.split(self.split)
+        figures = evaluate(
+            self.data, self.split, read_predictions(folder, self.data, clips), name, out, self.extras
+        )  # fmt: skip
+        return Figures(figures, _by_sentence(out / "sentences.csv", [clip.name for clip in clips]))
 
 
-def run_plan(bench: Bench, plan: Plan, experiment: str) -> dict[str, Figures]:
-    """All rows of a plan by name."""
+def run_plan(bench: Bench, plan: Plan, experiment: str) -> dict[str, list[Figures]]:
+    """All rows of a plan by name, with every seed; predictions of others have none."""
     if not bench.data.split(bench.split):
         raise InputError(f"The split {bench.split} of {bench.data.name} is empty; choose another one.")
     for row in plan.rows:
-        recipe_of(tomllib.loads(bench.recipe(row.training)), "", row.name)  # raises InputError before hours of training
-    return {row.name: bench.evaluated(row, experiment) for row in plan.rows}
+        if row.training is not None:  # raises InputError before hours of training
+            recipe_of(tomllib.loads(bench.recipe(row.training)), "", row.name)
+    seeds = range(bench.seeds)
+    return {
+        row.name: [bench.evaluated(row, experiment, seed) for seed in (seeds if row.predictions is None else seeds[:1])]
+        for row in plan.rows
+    }
+
+
+def _named(training: Training, seed: int) -> str:
+    return training.name + (f"-seed{seed}" if seed else "")
+
+
+def _file_name(row: str) -> str:
+    return row.replace(" ", "_").replace("%", "").replace("/", "_")
 
 
 def _mean(values: Iterable[float]) -> float:
@@ -126,13 +154,14 @@ def _mean(values: Iterable[float]) -> float:
     return sum(kept) / len(kept)
 
 
-def _by_sentence(path: Path) -> dict[str, float]:
-    """LVE of every sentence, the mean over its conditions."""
-    found: dict[str, list[float]] = {}
+def _by_sentence(path: Path, clips: Sequence[str]) -> dict[str, list[float]]:
+    """The judged figures of every sentence, each the mean over its conditions."""
+    found: dict[str, list[dict[str, float]]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            found.setdefault(row["clip"], []).append(float(row["lve_code"]))
-    return {clip: _mean(values) for clip, values in found.items()}
+            values = {"lve_code": float(row["lve_code"]), "fdd_abs": abs(float(row["fdd_code"]))}
+            found.setdefault(row["clip"], []).append({**values, "mve": float(row["mve"])})
+    return {name: [_mean(row[name] for row in found[clip]) for clip in clips] for name in JUDGED}
 
 
 def toml(content: Mapping[str, Any]) -> str:
