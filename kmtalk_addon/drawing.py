@@ -210,6 +210,7 @@ def _sampled(line: Played, animation: Animation, controls: Sequence[str], style:
     sampled = sample_motion(animation, controls)
     here = sampled.positions <= line.last_frame - line.first_frame + SAME_FRAME
     sampled = Sampled(**{name: array[here] for name, array in vars(sampled).items()})
+    sampled.keyed[_types(line.first_frame + sampled.positions, sampled.key >= 0, style.pinned) == EXTREME] = True
     if style.shown:
         return sampled
     # Of what speech moves, nothing but the key motions is a key, however far the curve goes from the motion.

@@ -168,10 +168,22 @@ def copy(source: bpy.types.Action, target: bpy.types.Action, line: Played) -> No
 def mark(action: bpy.types.Action, frame: float, kind: str = "KEYFRAME") -> None:
     """Put a key motion on a frame of all curves, with what they show there; `kind`: its type."""
     for curve in compat.channels(action).fcurves:
-        there = [point for point in curve.keyframe_points if abs(point.co[0] - frame) <= SAME_FRAME]
+        there = _at(curve, frame)
         point = there[0] if there else curve.keyframe_points.insert(frame, curve.evaluate(frame))
         point.type = kind
         curve.update()
+
+
+def unpin(action: bpy.types.Action, frame: float | None = None) -> None:
+    """Let the key motion on a frame be pinned no more; None: all."""
+    for curve in compat.channels(action).fcurves:
+        for point in curve.keyframe_points if frame is None else _at(curve, frame):
+            if point.type == "EXTREME":
+                point.type = "KEYFRAME"
+
+
+def _at(curve: bpy.types.FCurve, frame: float) -> list[bpy.types.Keyframe]:
+    return [point for point in curve.keyframe_points if abs(point.co[0] - frame) <= SAME_FRAME]
 
 
 def pinned(action: bpy.types.Action) -> np.ndarray:

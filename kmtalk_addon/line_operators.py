@@ -59,6 +59,16 @@ class KMTALK_OT_add_key(OnTake, bpy.types.Operator):
         live.add_key(clip, clip.scene.frame_current_final)
 
 
+class KMTALK_OT_pin(OnTake, bpy.types.Operator):
+    """Keep the pose on the current frame exactly so on this frame, whatever is generated anew; or let it go again"""
+
+    bl_idname = "kmtalk.pin"
+    bl_label = "Pin"
+
+    def work(self, context, clip):
+        live.toggle_pin(clip, clip.scene.frame_current_final)
+
+
 class KMTALK_OT_reset_key(Working, bpy.types.Operator):
     """Take back what you have edited at the key motion on the current frame, or in the whole line"""
 
@@ -204,8 +214,9 @@ def draw_line(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
     row.operator("kmtalk.jump_key", text="", icon="PREV_KEYFRAME").next = False
     row.operator("kmtalk.jump_key", text="", icon="NEXT_KEYFRAME").next = True
     row = layout.row(align=True)
-    row.operator("kmtalk.add_key", icon="KEY_HLT")
-    row.operator("kmtalk.reset_key", icon="KEY_DEHLT")
+    row.operator("kmtalk.add_key", text="Add Key", icon="KEY_HLT")
+    row.operator("kmtalk.pin", icon="PINNED")
+    row.operator("kmtalk.reset_key", text="Reset", icon="KEY_DEHLT")
     row.operator("kmtalk.reset_key", text="", icon="LOOP_BACK").everything = True
     if (strip := clip.strip) is not None:
         column = layout.column(align=True)
@@ -249,6 +260,7 @@ classes = (
     KMTALK_OT_edit_keys,
     KMTALK_OT_jump_key,
     KMTALK_OT_add_key,
+    KMTALK_OT_pin,
     KMTALK_OT_reset_key,
     KMTALK_OT_follow,
     KMTALK_OT_use_take,

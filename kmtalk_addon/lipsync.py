@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import numpy as np
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import save_npz
 from kmtalk_core.finish.carry import carry
+from kmtalk_core.finish.pins import with_pins, without
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct, MeasureFace
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
-from . import bones, clips, corrections, faces, follow, inputs, keyframes, legacy, live, shape_keys, takes
+from . import bones, clips, corrections, faces, follow, inputs, keyframes, legacy, live, pins, shape_keys, takes
 from . import parts as parts_of_head
 from .hindrances import hindrances
 from .job import Steps
@@ -66,7 +67,8 @@ class Made:
     """What the worker has made of a strip, before anything of it is on the face; keeps nothing that Blender may free.
 
     `asked`: sliders and layers of the strip when it began; `corrected`: what is corrected in its words and phones;
-    `result`: the bytes of OUT.npz; `built`: shape keys to add; `face`: what was measured of the head's own, packed.
+    `result`: the bytes of OUT.npz; `built`: shape keys to add; `face`: what was measured of the head's own, packed;
+    `pinned`: when key motions are pinned, s.
     """
 
     about: Subject
@@ -78,6 +80,7 @@ class Made:
     warnings: tuple[str, ...]
     built: shape_keys.Built | None
     face: bytes = b""
+    pinned: tuple[float, ...] = ()
 
 
 def generate(scene: bpy.types.Scene, strip: bpy.types.Strip, obj: bpy.types.Object, options: Options) -> Steps[Outcome]:
@@ -122,13 +125,13 @@ def make(
             **given,
         )
         result = (folder / "out.npz").read_bytes()
-        carried = ()
+        kept = _Kept(result)
         if options.keep_keys:
-            result, carried = yield from _with_edits_kept(about, result, folder)
-        takes.loaded(result)  # what is damaged is told before anything is changed
+            kept = yield from _with_edits_kept(about, result, folder)
+        takes.loaded(kept.result)  # what is damaged is told before anything is changed
         built = head.built(shape_keys.check_mesh(about.head()))
-    warnings = (*details["warnings"], *noticed, *carried)
-    return Made(about, options, asked, corrected, details["delay"], result, warnings, built, head.face)
+    warnings, delay = (*details["warnings"], *noticed, *kept.told), details["delay"]
+    return Made(about, options, asked, corrected, delay, kept.result, warnings, built, head.face, kept.pinned)
 
 
 def take_in(
@@ -144,17 +147,15 @@ def take_in(
     shape_keys.check_speaks(shape_keys.check_mesh(obj))
     clips.check_free(obj.data.shape_keys)
     about, animation = Subject.of(scene, strip, obj, played), takes.loaded(result)
-    carried = ()
     with temporary_folder() as folder:
         head = yield from _known_head(obj, heads)
-        if head.face:
-            result = _fitted(animation, head.face, folder)
+        kept = _Kept(_fitted(animation, head.face, folder) if head.face else result)
         if options.keep_keys:
-            result, carried = yield from _with_edits_kept(about, result, folder)
+            kept = yield from _with_edits_kept(about, kept.result, folder)
         built = head.built(shape_keys.check_mesh(about.head()))
     worn = animation.sliders, animation.layers
-    warnings = (*animation.alignment.warnings, *carried)
-    return Made(about, options, worn, corrections.Stored(None), played.delay, result, warnings, built, head.face)
+    warnings, nothing = (*animation.alignment.warnings, *kept.told), corrections.Stored(None)
+    return Made(about, options, worn, nothing, played.delay, kept.result, warnings, built, head.face, kept.pinned)
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,18 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
     untouched = takes.settings_on(strip) == made.asked  # else somebody has moved a slider meanwhile
     look = options.look(strip)
     outcome = apply(
-        about.scene(), obj, strip, line, animation, made.result, made.warnings, made.built, look, alone, made.face
+        about.scene(),
+        obj,
+        strip,
+        line,
+        animation,
+        made.result,
+        made.warnings,
+        made.built,
+        look,
+        alone,
+        made.face,
+        made.pinned,
     )
     takes.show_look(strip, look)
     if untouched:
@@ -223,9 +235,18 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
     return outcome
 
 
-def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[tuple[bytes, tuple[str, ...]]]:
-    """The result, completed with what the animator has edited in the line's take so far, and what could not be kept."""
-    kept: tuple[bytes, tuple[str, ...]] = result, ()
+@dataclass(frozen=True)
+class _Kept:
+    """A result, completed with what was edited before; what could not be kept, in sentences; when keys are pinned."""
+
+    result: bytes
+    told: tuple[str, ...] = ()
+    pinned: tuple[float, ...] = ()
+
+
+def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[_Kept]:
+    """The result with what the animator has edited and pinned in the line's take so far."""
+    kept = _Kept(result)
     seen: keyframes.Snapshot | None = None
     while (clip := _edited_line(about)) is not None:
         now = keyframes.snapshot(clip.action)
@@ -236,15 +257,17 @@ def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[tuple
             left = live.as_left(clip)
         except InputError:  # all key motions are gone, and with them whatever was edited
             break
-        carried = carry(left.on(takes.read_take(clip.take)[1]), new)
+        free = replace(left, edited=left.edited & ~left.pinned)
+        carried = carry(free.on(takes.read_take(clip.take)[1]), new)
         told = tuple(f"Not kept: {lost}; what it belongs to is said no more." for lost in carried.lost)
-        kept, seen = (result, told), now
-        if not carried.count:
+        pinned, beside = pins.on_new_line(clip, left, about.line_now(), new)
+        kept, seen = _Kept(result, (*told, *beside), tuple(pinned.times)), now
+        if not carried.count and not len(pinned.times):
             break
         (folder / "new.npz").write_bytes(result)
-        _save_keys(carried.keys, new.control_names, folder / "keys.npz")
+        _save_keys(with_pins(carried.keys, pinned, new.fps), new.control_names, folder / "keys.npz")
         yield Complete(str(folder / "new.npz"), str(folder / "keys.npz"), str(folder / "kept.npz"))
-        kept = (folder / "kept.npz").read_bytes(), told
+        kept = replace(kept, result=pins.held((folder / "kept.npz").read_bytes(), pinned))
     return kept
 
 
@@ -266,7 +289,7 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
     with temporary_folder() as folder:
         edited = _edited(takes.find_clip(scene, strip_name, obj))
         yield from _completed(edited, folder)
-        result = (folder / "out.npz").read_bytes()
+        result = pins.held((folder / "out.npz").read_bytes(), edited.pins)
     outcome = _put_back(edited, takes.loaded(result), result, edited.warnings)
     told = set(edited.warnings)  # before
     return replace(outcome, warnings=tuple(warning for warning in outcome.warnings if warning not in told))
@@ -278,10 +301,18 @@ def reset(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, frame:
     with temporary_folder() as folder:
         edited = _edited(clip)
         at = None if frame is None else live.second_at(clip.take, frame)
+        unpinned = [f for f in keyframes.pinned(clip.action) if frame is None or live.is_on(clip, f, frame)]
         edited = replace(edited, keys=_taken_back(edited.before, edited.keys, at))
         yield from _completed(edited, folder)
+        kept = edited.pins if at is None else without(edited.pins, at, edited.before.fps)
         result = (folder / "out.npz").read_bytes()
-    return _put_back(edited, takes.loaded(result), result, edited.warnings)
+        result = result if at is None else pins.held(result, kept)
+    clip = edited.ref.again()
+    for pin in unpinned:
+        keyframes.unpin(clip.action, pin)
+    return _put_back(
+        replace(edited, seen=keyframes.snapshot(clip.action)), takes.loaded(result), result, edited.warnings
+    )
 
 
 def _taken_back(before: Animation, keys: KeyMotions, at: float | None) -> KeyMotions:
@@ -345,12 +376,13 @@ def apply(
     look: takes.Look | None = None,
     alone: bool = True,
     face: bytes = b"",
+    pinned: Sequence[float] = (),
 ) -> Outcome:
     """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh as a line, and remember it.
 
     All that may fail comes before anything is changed. Where it is one of many, not `alone`, its keyframes are not
     shown for editing, and `follow.tell` and `live.show` are for the end. `face` is what MeasureFace has told of the
-    mesh's shapes; `look`, how it is drawn, None: as the strip says.
+    mesh's shapes; `look`, how it is drawn, None: as the strip says; `pinned`, when key motions are pinned, s.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
@@ -374,7 +406,8 @@ def apply(
     clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
     take = clip.take
     take.line = takes.as_json(line)
-    faces.draw(clip, animation, look)
+    pins_on = [round(line.first_frame + time * line.frames_per_second_of_sound, 4) for time in pinned]
+    faces.draw(clip, animation, look, pins_on)
     followers = [*parts_of_head.attach(obj), *bones.attach(obj)]
     if alone:
         warnings = (*warnings, *hindrances(obj, names.values()))
@@ -431,7 +464,8 @@ def is_edited(clip: Clip) -> bool:
         keys = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
     except InputError:  # all are gone
         return True
-    return bool(live.edits(before, keys).any()) or len(keys.times) < len(before.keys.times)
+    changed = bool(live.edits(before, keys).any()) or len(keys.times) < len(before.keys.times)
+    return changed or bool(len(keyframes.pinned(clip.action)))
 
 
 @dataclass(frozen=True)
@@ -445,6 +479,7 @@ class _Edited:
     warnings: tuple[str, ...]
     written: tuple[bytes, bytes, str]
     seen: keyframes.Snapshot
+    pins: KeyMotions
 
 
 def _edited(clip: Clip) -> _Edited:
@@ -457,6 +492,7 @@ def _edited(clip: Clip) -> _Edited:
         times[index], controls[index] = before.keys.times[place], before.keys.controls[place]
     shift = round(before.sliders.offset * base.fps) - round(base.sliders.offset * base.fps)
     times[left.edited] += shift / base.fps
+    pinned = KeyMotions(times[left.pinned], controls[left.pinned])
     return _Edited(
         clip.ref,
         before,
@@ -464,6 +500,7 @@ def _edited(clip: Clip) -> _Edited:
         tuple(take.warnings.splitlines()),
         (take.result, take.finished, take.line),
         keyframes.snapshot(clip.action),
+        pinned,
     )
 
 

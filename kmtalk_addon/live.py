@@ -21,12 +21,13 @@ from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import pack_finished
 from kmtalk_core.settings import Layers, Sliders
 
-from . import clips, compat, faces, follow, keyframes, takes
+from . import clips, compat, drawing, faces, follow, keyframes, takes
 from .keyframes import nearest as nearest_keys
 from .session import current
 from .takes import Clip
 
 AT_ONCE = 0.1  # s that a slider's move may take while it is dragged
+CLOSE = 0.01  # s: a key motion closer to a pinned one gives way to it
 REST = 0.12  # s after which a slider is at rest
 
 
@@ -35,11 +36,27 @@ class AsLeft:
     """A line as the animator has left it.
 
     `keys`: the key motions of its result as computed last (`takes.read_take`) with all edits since; `edited` (m,) bool:
-    which of them are the animator's, then or since.
+    which of them are the animator's, then or since; `pinned` (m,) bool: which are pinned, and so the animator's, too.
     """
 
     keys: KeyMotions
     edited: np.ndarray
+    pinned: np.ndarray
+
+    @property
+    def pins(self) -> KeyMotions:
+        """The pinned key motions."""
+        return KeyMotions(self.keys.times[self.pinned], self.keys.controls[self.pinned])
+
+    def staying(self, seconds: float) -> AsLeft:
+        """With pinned key motions so much earlier, so that they stay where they are when all are moved later."""
+        if not seconds or not self.pinned.any():
+            return self
+        times = np.where(self.pinned, self.keys.times - seconds, self.keys.times)
+        near = np.abs(times[:, None] - times[self.pinned][None]).min(1) < CLOSE
+        stays = self.pinned | ~near
+        order = np.flatnonzero(stays)[np.argsort(times[stays])]
+        return AsLeft(KeyMotions(times[order], self.keys.controls[order]), self.edited[order], self.pinned[order])
 
     def on(self, animation: Animation) -> Animation:
         """The result as computed last, with these keys."""
@@ -98,7 +115,9 @@ def slide(clip: Clip, sliders: Sliders, layers: Layers) -> None:
     left, shown, look = as_left(clip), takes.shown(clip.take), takes.look_of(clip)
     if look.density != takes.look_worn(clip.take).density:
         left = _at_density(clip, left, look.density)
-    animation = finish(left.on(takes.read_take(clip.take)[1]), sliders, layers)
+    base = takes.read_take(clip.take)[1]
+    moved = round(sliders.offset * base.fps) - _offset_frames(shown)
+    animation = finish(left.staying(moved / base.fps).on(base), sliders, layers)
     follow.settle(clip)
     faces.draw(clip, animation, look, last=shown)
     clip.take.finished = pack_finished(animation)
@@ -119,7 +138,8 @@ def _at_density(clip: Clip, left: AsLeft, density: float) -> AsLeft:
         asked = {**chosen.origin.settings, "key_density": density}
         chosen = replace(chosen, origin=replace(chosen.origin, settings=asked))
     clip.take.result = takes.packed(chosen)
-    return AsLeft(now.keys, now.to_finish.edited)
+    pinned = np.isin(now.keys.times, left.pins.times)
+    return AsLeft(now.keys, now.to_finish.edited, pinned)
 
 
 def as_left(clip: Clip) -> AsLeft:
@@ -127,14 +147,31 @@ def as_left(clip: Clip) -> AsLeft:
     line, base = takes.read_take(clip.take)
     before = takes.shown(clip.take)
     keys = faces.read(clip.obj, clip.action, clip.names, line, before)
-    edited = edits(before, keys)
+    pinned = _pinned(clip, keys)
+    edited = edits(before, keys) | pinned
     times = keys.times - (_offset_frames(before) - _offset_frames(base)) / base.fps
     controls = keys.controls.copy()
     nearest, distance = nearest_keys(base.keys.times, times)
     untouched = ~edited & (distance * base.fps < 0.01)
     times[untouched] = base.keys.times[nearest[untouched]]
     controls[untouched] = base.keys.controls[nearest[untouched]]
-    return AsLeft(KeyMotions(times, controls), edited)
+    return AsLeft(KeyMotions(times, controls), edited, pinned)
+
+
+def _pinned(clip: Clip, keys: KeyMotions) -> np.ndarray:
+    """(m,) bool which of the key motions on the curves are pinned."""
+    line = clip.line
+    frames = line.first_frame + keys.times * line.frames_per_second_of_sound
+    return nearest_keys(keyframes.pinned(clip.action), frames)[1] <= drawing.SAME_FRAME
+
+
+def toggle_pin(clip: Clip, frame: float) -> None:
+    """Pin the pose on `frame` of the scene as a key motion, or let it go. Raises InputError beyond the line."""
+    at = _frame_within(clip, frame)
+    if (np.abs(keyframes.pinned(clip.action) - at) <= drawing.SAME_FRAME).any():
+        keyframes.unpin(clip.action, at)
+    else:
+        keyframes.mark(clip.action, at, "EXTREME")
 
 
 def on_curves(clip: Clip) -> Animation:
@@ -150,10 +187,20 @@ def on_curves(clip: Clip) -> Animation:
 
 def add_key(clip: Clip, frame: float) -> None:
     """Make a key motion of what the line shows on `frame` of the scene. Raises InputError beyond the line."""
+    keyframes.mark(clip.action, _frame_within(clip, frame))
+
+
+def is_on(clip: Clip, frame: float, here: float) -> bool:
+    """Whether a frame of the line's Action lies on the frame `here` of the scene, or nearly."""
+    return abs(frame_of(clip.take, (frame - clip.line.first_frame) / clip.line.frames_per_second_of_sound) - here) < 0.5
+
+
+def _frame_within(clip: Clip, frame: float) -> float:
+    """The frame of the line's Action that lies on `frame` of the scene."""
     line, seconds = clip.line, second_at(clip.take, frame)
     if not 0 <= seconds <= line.duration:
         raise InputError("The current frame is beside the line; go into it first.")
-    keyframes.mark(clip.action, line.first_frame + seconds * line.frames_per_second_of_sound)
+    return round(line.first_frame + seconds * line.frames_per_second_of_sound, 4)
 
 
 def edits(before: Animation, keys: KeyMotions) -> np.ndarray:

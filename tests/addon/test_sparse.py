@@ -14,7 +14,7 @@ from kmtalk_core.animator import Animator, Request
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.contacts import LIPS, find_contacts, lips_apart
-from kmtalk_core.results import save_animation
+from kmtalk_core.results import load_animation, load_keys, save_animation
 
 SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
 TEXT = "Hello! My mouth moves by itself now."  # its first seconds
@@ -324,3 +324,74 @@ def test_density_there_and_back_is_exact(clip):
         clip.strip.kmtalk.key_density = density
         assert not lipsync.is_edited(clip)
     assert same(snapshot(clip), before)
+
+
+def pin(clip, frame) -> None:
+    bpy.context.view_layer.objects.active = clip.obj
+    bpy.context.scene.frame_set(int(frame))
+    assert bpy.ops.kmtalk.pin() == {"FINISHED"}
+
+
+def pose_at(clip, curves, frame) -> dict[str, float]:
+    return {name: look.curve.evaluate(frame) for name, look in curves(clip.obj, clip.action).items()}
+
+
+def test_a_pinned_key_stays_through_sliders_offset_density_and_completion(clip, curves, completes):
+    keys = key_frames_on(curves(clip.obj)["jawOpen"])
+    pin(clip, keys[5])
+    before = pose_at(clip, curves, keys[5])
+    assert all("EXTREME" in look.types for look in curves(clip.obj).values()) and lipsync.is_edited(clip)
+    for name, value in (("intensity", 0.4), ("offset", 3 / 24), ("key_density", 0.8), ("curves", "frames")):
+        setattr(clip.strip.kmtalk, name, value)
+        after = pose_at(clip, curves, keys[5])
+        assert {n: after.get(n, 0.0) for n in before} == pytest.approx(before, abs=1e-6), name
+        assert point_at(curves(clip.obj)["jawOpen"].curve, keys[5]).type == "EXTREME"
+    point_at(curves(clip.obj)["jawOpen"].curve, keys[5] + 4).co[1] = 0.9
+    completes(clip)
+    after = pose_at(clip, curves, keys[5])
+    assert {n: after.get(n, 0.0) for n in before} == pytest.approx(before, abs=1e-6)
+    assert list(keyframes.pinned(clip.action)) == [keys[5]]
+    pin(clip, keys[5])
+    assert not len(keyframes.pinned(clip.action))
+
+
+def test_a_pinned_key_stays_on_its_frame_when_the_line_is_made_anew(clip, curves, completes, result, animator):
+    keys = key_frames_on(curves(clip.obj)["jawOpen"])
+    frame = keys[5] + 1
+    pin(clip, frame)
+    point_at(curves(clip.obj)["jawOpen"].curve, frame).co[1] = 0.66
+    about = lipsync.Subject.of(clip.scene, clip.strip, clip.obj, clip.line)
+    steps = lipsync._with_edits_kept(about, other_result(animator), Path(bpy.app.tempdir))
+    request = next(steps)
+    made = animator.complete(load_animation(request.animation), load_keys(request.keys, result[0].control_names))
+    save_animation(made, request.out, compressed=False)
+    with pytest.raises(StopIteration) as stop:
+        steps.send({})
+    kept = stop.value.value
+    assert not kept.told and [round(FIRST + t * 24, 3) for t in kept.pinned] == [frame]
+    lipsync.apply(
+        clip.scene, clip.obj, clip.strip, clip.line, takes.loaded(kept.result), kept.result, pinned=kept.pinned
+    )
+    new = keyframes.own_action(clip.obj)
+    assert new != clip.action and list(keyframes.pinned(new)) == [frame]
+    assert point_at(curves(clip.obj, new)["jawOpen"].curve, frame).co[1] == pytest.approx(0.66)
+
+
+def other_result(animator) -> bytes:
+    text = TEXT.replace("moves", "proves").replace("mouth", "south")
+    return takes.packed(animator.animate(load_sound(SAMPLE, 0.0, SECONDS), Request(transcript=text, fps=24.0)))
+
+
+def test_a_reset_key_is_pinned_no_more(clip, curves, completes):
+    keys = key_frames_on(curves(clip.obj)["jawOpen"])
+    was = pose_at(clip, curves, keys[5])["jawOpen"]
+    for frame in (keys[3], keys[5]):
+        pin(clip, frame)
+    point_at(curves(clip.obj)["jawOpen"].curve, keys[5]).co[1] = 0.9
+    with pytest.raises(StopIteration):
+        next(lipsync.reset(clip.scene, "", clip.obj, keys[5]))
+    assert list(keyframes.pinned(clip.action)) == [keys[3]]
+    assert pose_at(clip, curves, keys[5])["jawOpen"] == pytest.approx(was, abs=1e-5)
+    with pytest.raises(StopIteration):
+        next(lipsync.reset(clip.scene, "", clip.obj))
+    assert not len(keyframes.pinned(clip.action))
