@@ -42,6 +42,16 @@ def test_the_head_is_low_at_accents():
     assert pitch[at].mean() > pitch[at - 14].mean() + 0.4
 
 
+def test_speaking_heads_beat_quickly_and_little():
+    """Between 1 and 4 Hz, as captured people's; heads that only sway look held."""
+    angles = np.concatenate([degrees(fps=50.0, seed=s)[:3000] for s in range(4)])
+    hertz = np.fft.rfftfreq(len(angles), 1 / 50)
+    part = np.fft.rfft(angles - angles.mean(0), axis=0)
+    part[(hertz < 1.0) | (hertz > 4.0)] = 0
+    quick = np.fft.irfft(part, len(angles), axis=0).std(0)
+    assert (quick > (0.2, 0.06, 0.03)).all() and (quick < (0.7, 0.3, 0.2)).all()
+
+
 def test_a_phrase_ends_lower_than_it_begins():
     phones = [Phone(SILENCE, 0, 2), Phone("AA", 2, 5), Phone(SILENCE, 5, 8)]
     rhythm = find_rhythm(Alignment.from_segments(phones, (), 8.0, "test"), np.zeros((401, 3)), 50.0)

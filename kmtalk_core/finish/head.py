@@ -1,8 +1,9 @@
-"""Head motion: nods on accents, the phrase's fall, posture that shifts between phrases, slow drift.
+"""Head motion: nods on accents, the phrase's fall, posture that shifts between phrases, slow drift, small beats.
 
 A seeded layer of its own, off at strength 0. Small, as heads of people who talk are: within some 5° (Hadar et al. 1983;
 Graf et al. 2002), most of it below 2 Hz and tied to accents (Munhall et al. 2004; Hadar et al. 1983), the head lower at
-the phrase's end than at its start, postural sway below 0.5 Hz.
+the phrase's end than at its start, postural sway below 0.5 Hz. How large nods are, and the quick beats between 1 and
+4 Hz, is fitted to a captured man (docs/upper_face.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from ..rig.controls import HEAD_CONTROLS, HEAD_DEG
 from .rhythm import Rhythm
 
-NOD_DEG = 1.7  # of the strongest accents
+NOD_DEG = 1.3  # of the strongest accents
 NOD_LAG = 0.04  # s that the head is lowest after the accent's peak
 NOD_WIDTH = 0.13  # s, standard deviation of a nod's Gaussian: 2 Hz and below
 RAISE, RAISE_BEFORE = 0.35, 0.3  # share of a nod by which the head rises ahead of it, and how long before (s)
@@ -28,6 +29,10 @@ TILT_DEG = 0.8  # roll with which a phrase closes
 DRIFT_DEG = np.array([0.35, 0.7, 0.4])
 DRIFT_HZ = 0.05, 0.35
 DRIFT_WAVES = 5
+BEAT_DEG = np.array([0.36, 0.17, 0.08])  # pitch, yaw, roll: standard deviation of the quick motion while speaking
+BEAT_HZ = 1.0, 4.0  # the quicker, the smaller, in proportion
+BEAT_WAVES = 7
+BEAT_EASE = 0.15  # s in which it comes and goes with a phrase
 LIMIT_DEG = 7.0  # softly, before the strength
 PHRASES_EVERY = 2.6  # s, where silence or an endless phrase would freeze the posture
 
@@ -46,6 +51,7 @@ def head_motion(
     angles = _drift(times - rhythm.onset, rng) + _postures(times, rhythm, np.random.default_rng([seed, 4]))
     _nods(angles[:, 0], times, rhythm, np.random.default_rng([seed, 5]))
     _phrase_ends(angles, times, rhythm, np.random.default_rng([seed, 6]))
+    angles += _beats(times, rhythm, np.random.default_rng([seed, 8]))
     angles = LIMIT_DEG * np.tanh(angles / LIMIT_DEG) + np.array(posture)
     return np.clip(angles * strength / HEAD_DEG, -1.0, 1.0).astype(np.float32)
 
@@ -58,6 +64,23 @@ def _drift(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     for f, p in zip(hertz, phase, strict=True):
         out += np.sin(2 * np.pi * times[:, None] * f + p)
     return out * DRIFT_DEG * np.sqrt(2 / DRIFT_WAVES)
+
+
+def _beats(times: np.ndarray, rhythm: Rhythm, rng: np.random.Generator) -> np.ndarray:
+    """(T, 3) degrees of quick, irregular motion in phrases."""
+    hertz = BEAT_HZ[0] * (BEAT_HZ[1] / BEAT_HZ[0]) ** rng.uniform(0, 1, (BEAT_WAVES, 3))
+    phase = rng.uniform(0, 2 * np.pi, (BEAT_WAVES, 3))
+    size = 1 / hertz
+    size *= BEAT_DEG * np.sqrt(2 / np.square(size).sum(0))
+    out = np.zeros((len(times), 3))
+    for phrase in rhythm.phrases:
+        here = _around(times, phrase.start - 4 * BEAT_EASE, phrase.end + 4 * BEAT_EASE)
+        t = times[here]
+        held = _step((t - phrase.start) / BEAT_EASE) * _step((phrase.end - t) / BEAT_EASE)
+        since = (t - rhythm.onset)[:, None]
+        for f, p, a in zip(hertz, phase, size, strict=True):
+            out[here] += held[:, None] * a * np.sin(2 * np.pi * since * f + p)
+    return out
 
 
 def _postures(times: np.ndarray, rhythm: Rhythm, rng: np.random.Generator) -> np.ndarray:

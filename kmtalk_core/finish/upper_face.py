@@ -2,9 +2,10 @@
 
 Blinks: people who talk blink some 20 times a minute (Bentivoglio et al. 1997: 26 in conversation, 17 at rest), at
 intervals that are roughly log-normal, mostly where speech pauses (Nakano and Kitazawa 2010). The lid falls in some
-80 ms, rests shut briefly and takes twice as long to rise (VanderWerf et al. 2003); some blinks are partial (Stern et
-al. 1984), some come in pairs. Brows rise with the strongest accents (Cavé et al. 1996) and in questions, and settle at
-the phrase's end. Gaze is held, but for the small shifts of somebody who looks at a face (Yarbus 1967).
+80 ms, rests shut briefly, goes two thirds of the way up in 120 ms and takes nearly half a second for the rest (fitted
+to a captured man, docs/upper_face.md; VanderWerf et al. 2003); some blinks are partial (Stern et al. 1984), some come
+in pairs. Brows rise with the strongest accents (Cavé et al. 1996) and in questions, and settle at the phrase's end.
+Gaze is held, but for the small shifts of somebody who looks at a face (Yarbus 1967).
 """
 
 from __future__ import annotations
@@ -17,24 +18,25 @@ from ..easing import smoothstep
 from ..rig.controls import UPPER_FACE_CONTROLS
 from .rhythm import Rhythm
 
-BLINK_INTERVAL = 3.2  # s, median between blinks
+BLINK_INTERVAL = 2.9  # s, median between blinks
 BLINK_SPREAD = 0.4  # standard deviation of its logarithm
 INTERVALS = 1.4, 5.0  # s, shortest and longest
 MOST_A_MINUTE = 25
-CLOSING, SHUT, OPENING = 0.085, 0.045, 0.19  # s; shut lasts a frame at 24 a second
+CLOSING, SHUT, OPENING = 0.08, 0.042, 0.12  # s; shut lasts a frame at 24 a second
+TAIL, SLOWER = 0.33, 4.0  # share of the lid's way that takes so many times longer to open
 DURATION_SPREAD = 0.12  # of one blink's durations against another's, as a share
 BLINK_SEARCH = 0.9  # s around the drawn instant within which the best moment is taken
 BEFORE_ONSET = 0.5  # s before the first vowel's end from which blinks are drawn
 FIRST = 0.15  # s before which the eyes are open
 BLINK_STEP = 0.02  # s between the moments that are tried
-PHRASE_END = 0.25  # s around the end of a phrase that invite a blink
+PHRASE_END = 0.3  # s around the end of a phrase that invite a blink
 PARTIAL_SHARE, PARTIAL_DEPTH = 0.12, (0.72, 0.9)  # less would look sleepy
-DOUBLE_SHARE, DOUBLE_AFTER = 0.06, (0.36, 0.46)  # s from one closing to the next
+DOUBLE_SHARE, DOUBLE_AFTER = 0.12, (0.3, 0.46)  # s from one closing to the next
 
 BROW_GAP = 1.1 - 1e-6  # s, shortest distance between raised brows
 BROW_THRESHOLD = 0.55  # strength of the accents that move the brows
 BROW_RISE, BROW_FALL = 0.2, 0.45  # s
-BROW_AMPLITUDE = 0.34
+BROW_AMPLITUDE = 0.27
 FROWN_SHARE = 0.2  # of the accents draw the brows together instead
 QUESTION_BROWS = 0.3
 
@@ -61,10 +63,10 @@ def upper_face(times: np.ndarray, rhythm: Rhythm, seed: int, strength: float) ->
     out *= strength
     # A half-strength blink would be a sleepy lid: any strength keeps blinks whole.
     for blink in blinks(rhythm, np.random.default_rng([seed, 0])):
-        here = _around(times, blink.at - 0.3, blink.at + 0.5)
+        here = _around(times, blink.at - 0.3, blink.at + 0.8)
         for name, lag, depth in (("eyeBlinkLeft", 0.0, 1.0), ("eyeBlinkRight", blink.lag, blink.evenness)):
             lid = out[here, _COLUMN[name]]
-            lids = blink.depth * depth * _bump(times[here], blink.at + lag, *blink.durations)
+            lids = blink.depth * depth * _lid(times[here], blink.at + lag, *blink.durations)
             out[here, _COLUMN[name]] = np.maximum(lid, lids)
     return np.clip(out, 0.0, 1.0).astype(np.float32)
 
@@ -88,7 +90,7 @@ def blinks(rhythm: Rhythm, rng: np.random.Generator) -> list[Blink]:
     cost = np.max([rhythm.prominence_at(tried + d) for d in (-0.06, 0.0, 0.06, 0.12, 0.18)], axis=0, initial=0.0)
     for phrase in rhythm.phrases:
         here = _around(tried, phrase.end - 4 * PHRASE_END, phrase.end + 4 * PHRASE_END)
-        cost[here] -= 0.7 * np.exp(-(((tried[here] - phrase.end - 0.05) / PHRASE_END) ** 2))
+        cost[here] -= 0.7 * np.exp(-(((tried[here] - phrase.end) / PHRASE_END) ** 2))
     found: list[Blink] = []
     silent = np.random.default_rng(rng.integers(1 << 32))
     at = start + rng.uniform(0.5, BLINK_INTERVAL)
@@ -178,6 +180,13 @@ def _strongest(rhythm: Rhythm) -> list[tuple[float, float]]:
             chosen.pop()
         chosen.append((instant, strength))
     return chosen
+
+
+def _lid(times: np.ndarray, middle: float, closing: float, shut: float, opening: float) -> np.ndarray:
+    """(T,) 0 open … 1 shut: quickly down, most of the way up almost as quickly, the rest slowly."""
+    down = smoothstep((times - (middle - shut / 2 - closing)) / closing)
+    since = (times - middle - shut / 2) / opening
+    return down * ((1 - TAIL) * (1 - smoothstep(since)) + TAIL * (1 - smoothstep(since / SLOWER)))
 
 
 def _bump(times: np.ndarray, middle: float, rise: float, hold: float, fall: float) -> np.ndarray:

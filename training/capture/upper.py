@@ -23,6 +23,9 @@ BROW_SMOOTH = 0.08  # s, standard deviation: brows are slow, and their points tr
 BROW_STILL_MM = 0.3  # brows that move less than this are still
 # Degrees by which the tracker believes the head raised for each mm between the lips, on films of a head that was not.
 RAISED_BY_OPENING = 0.14
+# mm by which the face sinks for each degree of a nod, about the joint of skull and neck; and from how many s (standard
+# deviation of a Gaussian) on the tracker's own pitch is believed rather than that, which trembles by 14° a second.
+SINKING_MM, SLOW = 1.1, 0.5
 INNER, OUTER = {"Right": 21, "Left": 22}, {"Right": (18, 19), "Left": (24, 25)}  # iBUG-68
 
 
@@ -43,8 +46,7 @@ def upper_face(still: Still, fps: float) -> UpperFace:
     lids = np.stack([_lids(still, side, fps) for side in ("Right", "Left")], axis=1)
     brows = _brows(still, fps)
     head = still.head_deg
-    opening = _filled(still.points.opening())
-    head[:, 0] += RAISED_BY_OPENING * (opening - np.median(opening))
+    head[:, 0] = np.where(np.isfinite(head[:, 0]), _pitch(still, fps), np.nan)
     names = (*UPPER_FACE_CONTROLS, *HEAD_CONTROLS)
     out = np.zeros((len(head), len(names)), np.float32)
     for column, side in enumerate(("Right", "Left")):
@@ -58,6 +60,18 @@ def upper_face(still: Still, fps: float) -> UpperFace:
         out[:, names.index(f"browDown{side}")] = np.clip(-lift / down, 0.0, 1.0)
     out[:, -len(HEAD_CONTROLS) :] = np.clip(np.nan_to_num(head) / HEAD_DEG, -1.0, 1.0)
     return UpperFace(out, lids, brows, head)
+
+
+def _pitch(still: Still, fps: float) -> np.ndarray:
+    """(T,) degrees: slowly as the tracker sees the head turned, quickly as the face sinks and rises in the picture."""
+    opening = _filled(still.points.opening())
+    turned = _filled(still.head_deg[:, 0]) + RAISED_BY_OPENING * (opening - np.median(opening))
+    sunk = _filled(-still.origin[:, 1]) * float(np.nanmedian(still.scale)) / SINKING_MM
+
+    def slowly(values: np.ndarray) -> np.ndarray:
+        return gaussian_filter1d(values, SLOW * fps, mode="nearest")
+
+    return slowly(turned) + sunk - slowly(sunk)
 
 
 def _lids(still: Still, side: str, fps: float) -> np.ndarray:
