@@ -291,3 +291,18 @@ def test_noise_moves_words_little(sound, animator):
     ends = {w.label: w.start for w in clean.words}
     moved = [abs(w.start - ends[w.label]) for w in noisy.words if w.label in ends]
     assert len(noisy.words) > 0.9 * len(clean.words) and np.median(moved) < 0.03
+
+
+def test_words_that_were_not_heard_stay_where_they_would_be_said():
+    """So that the user sees them in the list of words, and where to click."""
+    from kmtalk_core.localization.posterior import with_lost
+    from kmtalk_core.phones import Word
+
+    labels = ["ask", "what", "you", "can", "do", "for", "your", "country"]
+    heard = {0: Word("ask", 0.0, 0.4), 1: Word("what", 0.4, 0.6), 4: Word("do", 1.2, 1.4), 5: Word("for", 1.4, 1.42)}
+    words = with_lost(heard, [2, 3, 5, 6, 7], labels, 1.43)
+    assert [w.label for w in words.values()] == ["ask", "what", "you", "can", "do", "for"]
+    assert (words[2], words[3]) == (Word("you", 0.6, 0.9, 0.0), Word("can", 0.9, 1.2, 0.0))
+    assert words[5] is heard[5], "one that was found keeps its times"
+    (sentence,) = doubtful_passages(labels, [2, 3, 7], {index: word.start for index, word in words.items()})
+    assert "“you can” (0.6 s), “country”;" in sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -50,6 +51,7 @@ _WEAK = frozenset(
 SPEECH = float(np.log(0.2))  # a frame is speech where silence is less likely than this
 QUOTED = 10  # words that are quoted in full
 UNWRITTEN = 0.5  # s of speech in no word that are told: right texts of real speech leave less
+SHOWN, LONGEST_SHOWN = 0.04, 0.5  # s that a word is shown for where it was not found, at least and at most
 FEWEST = 0.1  # s of speech in a silence or filler that belong to it
 TEXT_MISFIT = -1.3  # ... right texts of at least 5 words never
 
@@ -153,20 +155,52 @@ def align_posterior(
             phones.append(Phone(script.phones[s.column], start, end))
             if s.word is not None:
                 of_word.setdefault(s.word, []).append(s)
+    words = _words(script, of_word, rate)
     if of_word:
-        doubts = _doubts(script, of_word, _replaced(found))
-        notes += doubts if doubts == (WRONG_TEXT,) else doubts + _unwritten(found, log_posteriors, rate)
-    return Alignment.from_segments(phones, _words(script, of_word, rate), sound.duration, ALIGNED, notes)
+        wrong = _doubted(script, of_word, _replaced(found))
+        if wrong is None:
+            notes += (WRONG_TEXT,)
+        else:
+            words = with_lost(words, wrong, script.labels, sound.duration)
+            starts = {index: word.start for index, word in words.items()}
+            notes += doubtful_passages(script.labels, wrong, starts) + _unwritten(found, log_posteriors, rate)
+    return Alignment.from_segments(phones, words.values(), sound.duration, ALIGNED, notes)
 
 
-def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> list[Word]:
+def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> dict[int, Word]:
+    """The words that were found, by their numbers in the script."""
     written: dict[int, list[Segment]] = {}
     for number, segments in of_word.items():
         written.setdefault(script.spoken[number][0], []).extend(segments)
-    return [
-        Word(script.labels[index], max(s[0].start / rate, 0.0), s[-1].end / rate, word_confidence(s))
+    return {
+        index: Word(script.labels[index], max(s[0].start / rate, 0.0), s[-1].end / rate, word_confidence(s))
         for index, s in written.items()
-    ]
+    }
+
+
+def with_lost(
+    words: Mapping[int, Word], wrong: Sequence[int], labels: Sequence[str], duration: float
+) -> dict[int, Word]:
+    """The words with those of `wrong` that were not found, where they would be said, so that they can be corrected.
+
+    All are by their numbers. What is between two words that were found is shared by those that are lost there; nothing
+    is shared that would leave a word less than SHOWN s.
+    """
+    out = dict(words)
+    lost = sorted(set(wrong) - set(words))
+    found = sorted(words)
+    for _, some in groupby(lost, key=lambda index: bisect(found, index)):
+        run = list(some)
+        place = bisect(found, run[0])
+        begin = words[found[place - 1]].end if place else 0.0
+        end = words[found[place]].start if place < len(found) else duration
+        share = min((end - begin) / len(run), LONGEST_SHOWN)
+        if share >= SHOWN:
+            out |= {
+                index: Word(labels[index], begin + share * n, begin + share * (n + 1), 0.0)
+                for n, index in enumerate(run)
+            }
+    return dict(sorted(out.items()))
 
 
 def word_confidence(segments: Sequence[Segment]) -> float:
@@ -189,12 +223,12 @@ def _replaced(found: Sequence[Segment]) -> set[int]:
     return places
 
 
-def _doubts(script: Script, of_word: dict[int, list[Segment]], replaced: set[int]) -> tuple[str, ...]:
-    """What the user should know about words that were not heard, or do not sound as written."""
+def _doubted(script: Script, of_word: dict[int, list[Segment]], replaced: set[int]) -> list[int] | None:
+    """The numbers of the words that were not heard, or do not sound as written; None where the text is another one."""
     fits = [fit_of(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
     heard = [segment for segments in of_word.values() for segment in segments]
     if len(of_word) < 0.5 * len(fits) or fit_of(heard) < TEXT_MISFIT:
-        return (WRONG_TEXT,)
+        return None
     wrong = []
     for number, ((index, ways), fit) in enumerate(zip(script.spoken, fits, strict=True)):
         long = len(ways[0]) >= LONG_WORD
@@ -204,7 +238,7 @@ def _doubts(script: Script, of_word: dict[int, list[Segment]], replaced: set[int
         alone = index in script.weak and not together
         if lost or (fit is not None and not alone and fit < (MISFIT if long else SHORT_MISFIT)):
             wrong.append(index)
-    return doubtful_passages(script.labels, wrong)
+    return wrong
 
 
 def _unwritten(found: Sequence[Segment], log_posteriors: np.ndarray, rate: float) -> tuple[str, ...]:
@@ -247,14 +281,22 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:04.1f}" if minutes else f"{rest:.1f} s"
 
 
-def doubtful_passages(labels: Sequence[str] | Mapping[int, str], wrong: Sequence[int]) -> tuple[str, ...]:
-    """One sentence that quotes the words `wrong` (their numbers), neighbours together; none if there are none."""
+def doubtful_passages(
+    labels: Sequence[str] | Mapping[int, str], wrong: Sequence[int], starts: Mapping[int, float] | None = None
+) -> tuple[str, ...]:
+    """One sentence that quotes the words `wrong` (their numbers), neighbours together; none if there are none.
+
+    `starts`: when words begin in s, where that is known.
+    """
     numbers = np.unique(np.array(wrong, np.int64))
     if not len(numbers):
         return ()
-    runs = [[labels[i] for i in run] for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]
-    passages = [" ".join(run if len(run) <= QUOTED else [*run[:3], "…", *run[-3:]]) for run in runs]
-    quoted = ", ".join(f"“{shortened(passage, 200)}”" for passage in passages[:5])
+    runs = [run.tolist() for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)]
+    said = [[labels[i] for i in run] for run in runs]
+    passages = [" ".join(run if len(run) <= QUOTED else [*run[:3], "…", *run[-3:]]) for run in said]
+    known = starts or {}
+    times = [f" ({clock(known[run[0]])})" if run[0] in known else "" for run in runs]
+    quoted = ", ".join(f"“{shortened(p, 200)}”{time}" for p, time in zip(passages[:5], times, strict=False))
     more = f" and {len(passages) - 5} more" if len(passages) > 5 else ""
     return (f"The sound seems to differ from the transcript at {quoted}{more}; correct the text there.",)
 
