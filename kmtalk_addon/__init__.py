@@ -27,6 +27,7 @@ if not compat.TOO_OLD:
         panels,
         preferences,
         properties,
+        rerun,
         scene_box,
         session,
         styles,
@@ -61,6 +62,7 @@ def register() -> None:
     live.register()
     session.register()
     follow.register()
+    rerun.register()
     legacy.register()
     command_line.register()
 
@@ -73,6 +75,7 @@ def unregister() -> None:
     command_line.unregister()
     session.unregister()
     legacy.unregister()
+    rerun.unregister()
     follow.unregister()
     live.unregister()
     vertex_cache.remove()

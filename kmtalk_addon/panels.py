@@ -182,7 +182,9 @@ def draw_generate(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
 
 def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, clip: takes.Clip | None) -> None:
     column = section(layout, "Edit", "KEYFRAME_HLT")
-    column.operator("kmtalk.complete", icon="FILE_REFRESH")
+    row = column.row(align=True)
+    row.operator("kmtalk.complete", icon="FILE_REFRESH")
+    row.prop(context.scene.kmtalk, "rerun", text="", icon="AUTO")
     if clip is not None:
         column.label(text=f"{clip.take.key_count} key motions: {clip.take.name}")
         for warning in dict.fromkeys((*clip.take.warnings.splitlines(), *clip.take.standing.splitlines())):

@@ -81,6 +81,10 @@ class KMTalkSettings(bpy.types.PropertyGroup):
         default=True,
     )
     row: IntProperty(name="Strip", description="A click chooses the strip", update=casting.to_strip)
+    rerun: BoolProperty(
+        name="Re-run by Itself",
+        description="Completion runs again as soon as you have let go of keyframes that you edit",
+    )
     follow: BoolProperty(
         name="Follow Strips",
         description="Lines follow by themselves when their sound strips are moved, cut, retimed or duplicated",

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, compat, drawing, faces, keyframes, lipsync, live, takes
+from kmtalk_addon import api, compat, drawing, faces, keyframes, lipsync, live, rerun, takes
 from kmtalk_addon.strip import read_line
 from kmtalk_addon.takes import Clip
 from kmtalk_core import assets
@@ -395,3 +395,30 @@ def test_a_reset_key_is_pinned_no_more(clip, curves, completes):
     with pytest.raises(StopIteration):
         next(lipsync.reset(clip.scene, "", clip.obj))
     assert not len(keyframes.pinned(clip.action))
+
+
+def test_completion_runs_by_itself_where_something_was_edited(clip, curves, completes, monkeypatch):
+    ran = []
+    monkeypatch.setattr(rerun.current, "start", lambda steps, *_: Ran(steps, ran))
+    assert rerun.line_to_rerun(clip.scene) is None  # it is being edited, but nobody has changed anything
+    keys = key_frames_on(curves(clip.obj)["jawOpen"])
+    point_at(curves(clip.obj)["jawOpen"].curve, keys[4]).co[1] = 0.9
+    assert rerun.run(clip.scene) and len(ran) == 1
+    assert point_at(curves(clip.obj)["jawOpen"].curve, keys[4]).co[1] == pytest.approx(0.9)
+    np.testing.assert_allclose(on_frames(curves(clip.obj)["jawOpen"].curve), motion(clip)["jawOpen"], atol=0.0151)
+    assert not rerun.run(clip.scene) and len(ran) == 1
+    point_at(curves(clip.obj)["jawOpen"].curve, keys[6]).co[1] = 0.8
+    bpy.ops.kmtalk.edit_keys()  # which are put away
+    assert not rerun.run(clip.scene)
+
+
+class Ran:
+    """A job that does its steps at once."""
+
+    def __init__(self, steps, ran) -> None:
+        self._steps, self._ran = steps, ran
+
+    def wait(self) -> None:
+        with pytest.raises(StopIteration):
+            next(self._steps)
+        self._ran.append(self)

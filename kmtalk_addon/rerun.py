@@ -1,0 +1,134 @@
+"""Completion that runs again by itself: soon after the animator has let go of the keyframes of the line being edited.
+
+It works as the button does, in the background. While keyframes are dragged nothing is touched: Blender's operators hold
+on to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from kmtalk_core.errors import InputError
+
+from . import clips, compat, faces, follow, lipsync, live, takes
+from .preferences import interpreter
+from .session import current
+
+REST = 0.25  # s after the last change
+POLL = 0.02  # s
+HOLDING = ("TRANSFORM_OT", "GRAPH_OT", "ACTION_OT")  # operators that change keyframes until they are confirmed
+
+
+def line_to_rerun(scene: bpy.types.Scene) -> takes.Clip | None:
+    """The line that is being edited, if its key motions are others than those that it was completed through."""
+    for obj in follow.heads(scene):
+        for clip in follow.clips_on(scene, obj):
+            if clips.is_edited(clip.keys, clip.action) and _is_changed(clip):
+                return clip
+    return None
+
+
+def _is_changed(clip: takes.Clip) -> bool:
+    before = takes.shown(clip.take)
+    try:
+        now = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
+    except InputError:  # all key motions are gone: there is nothing to complete
+        return False
+    same = len(now.times) == len(before.keys.times) and np.allclose(now.times, before.keys.times, atol=1e-6)
+    return not (same and np.allclose(now.controls, before.keys.controls, atol=1e-6))
+
+
+def run(scene: bpy.types.Scene) -> bool:
+    """Complete the line that is being edited again, now, and wait for it; False if nothing was to be done."""
+    clip = line_to_rerun(scene)
+    if clip is None or current.job is not None:
+        return False
+    job = current.start(_steps(clip), *interpreter(bpy.context))
+    try:
+        job.wait()
+    finally:
+        current.finish(job)
+    return True
+
+
+def _steps(clip: takes.Clip) -> lipsync.Steps[lipsync.Outcome]:
+    name = clip.strip.name if clip.strip is not None else clip.take.name
+    return lipsync.complete(clip.scene, name, clip.obj)
+
+
+def register() -> None:
+    """Watch keyframes."""
+    bpy.app.handlers.depsgraph_update_post.append(_after_update)
+
+
+def unregister() -> None:
+    """The inverse of `register`."""
+    if _after_update in bpy.app.handlers.depsgraph_update_post:
+        bpy.app.handlers.depsgraph_update_post.remove(_after_update)
+    for timer in (_at_rest, _waiting):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+
+
+@persistent
+def _after_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    if bpy.app.background or not scene.kmtalk.rerun or not depsgraph.id_type_updated("ACTION"):
+        return
+    if bpy.app.timers.is_registered(_at_rest):
+        bpy.app.timers.unregister(_at_rest)
+    bpy.app.timers.register(_at_rest, first_interval=REST)
+
+
+def _at_rest() -> float | None:
+    scene = compat.sequencer_scene(bpy.context)
+    if not scene.kmtalk.rerun:
+        return None
+    if current.job is not None or _are_held():
+        return REST
+    try:
+        clip = line_to_rerun(scene)
+        if clip is not None:
+            current.start(_steps(clip), *interpreter(bpy.context))
+            bpy.app.timers.register(_waiting, first_interval=POLL)
+    except Exception as error:  # a traceback in a timer helps nobody
+        _say(error)
+    return None
+
+
+def _waiting() -> float | None:
+    job = current.job
+    if job is None:  # cancelled
+        return None
+    if _are_held():
+        return POLL
+    try:
+        if not job.poll():
+            return POLL
+        current.finish(job)
+        live.bring_up_to_date(compat.sequencer_scene(bpy.context))
+        bpy.ops.ed.undo_push(message="Re-run Completion")
+    except Exception as error:
+        current.finish(job)
+        _say(error)
+    live.redraw()
+    return None
+
+
+def _say(error: Exception) -> None:
+    current.explain(error)
+    live.redraw()
+
+
+def _are_held() -> bool:
+    """Whether keyframes are being dragged."""
+    return any(operator.bl_idname.startswith(HOLDING) for operator in _modal())
+
+
+def _modal() -> Iterator[bpy.types.Operator]:
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        yield from window.modal_operators
