@@ -372,3 +372,48 @@ def test_the_command_exports_for_a_family(spoken, tmp_path, capsys):
     assert (tmp_path / "a.csv").read_text().splitlines()[0] == "frame,time,key,Jaw"
     assert main(["export", str(tmp_path / "a.npz"), "--target", "nobody", "--out", str(tmp_path / "b.csv")]) == 2
     assert "oculus" in capsys.readouterr().err and not (tmp_path / "b.csv").exists()
+
+
+def test_contacts_fit_heads_whose_landmarks_nobody_knows(tmp_path, monkeypatch):
+    """An artist's ARKit head of unknown topology: its own shapes tell where its lips are, and how they part."""
+    from kmtalk_core.assets import DEMO_HEAD
+    from kmtalk_core.files import save_npz
+    from kmtalk_core.retarget import own_lips
+    from kmtalk_core.rig.articulation import build_rig
+    from kmtalk_core.rig.mesh import load_mesh
+
+    mesh = load_mesh(DEMO_HEAD)
+    rig = build_rig(mesh)
+    names = ("jawOpen", "mouthClose", "mouthFunnel", "mouthPressLeft")
+    arrays = {
+        "vertices": 100.0 * rig.neutral,
+        "faces": mesh.faces,
+        "control_names": np.array(names),
+        "shapes": 100.0 * rig.shapes[[rig.control_names.index(name) for name in names]],
+    }
+    save_npz(arrays, tmp_path / "head.npz")
+
+    def unknown(mesh):
+        raise InputError("unknown")
+
+    monkeypatch.setattr(own_lips, "find_landmarks", unknown)
+    lips = own_lips.lips_of(tmp_path / "head.npz")
+    assert lips.opening["jawOpen"] == pytest.approx(25.6, abs=2.0)
+    assert lips.opening["mouthClose"] == pytest.approx(-lips.opening["jawOpen"], rel=0.05)
+    assert lips.rest < 1.0
+
+
+def test_a_face_is_measured_for_blender(tmp_path):
+    from kmtalk_core.files import save_npz
+    from kmtalk_core.service.protocol import MeasureFace
+    from kmtalk_core.service.worker import serve
+
+    neutral, shapes, face = demo_shapes("oculus")
+    arrays = {
+        "vertices": neutral, "target_names": np.array(face.targets), "looks": face.looks,
+        "shapes": shapes.astype(np.float32),
+    }  # fmt: skip
+    save_npz(arrays, tmp_path / "head.npz")
+    serve(MeasureFace(str(tmp_path / "head.npz"), str(tmp_path / "face.npz")), lambda *_: None)
+    known = Face.unpacked((tmp_path / "face.npz").read_bytes())
+    assert known.targets == face.targets and known.motion.shape == (len(face.targets), 7, 2, 3)

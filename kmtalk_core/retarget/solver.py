@@ -221,8 +221,9 @@ def _closed(face: Face, mixed: np.ndarray, solved: np.ndarray, ours: np.ndarray,
     excess = np.maximum(opened - shut - apart, 0.0)
     scaled = np.clip(1 - excess / np.maximum(out[:, parts] @ opening[parts], 1e-9), 0.0, 1.0)
     out[:, parts] *= (1 - held * (1 - scaled))[:, None]
-    left = np.maximum(given, 0.0) + out[:, parts] @ opening[parts] - shut - apart - SEALED_MM
-    if shuts.any():  # what is still open is pressed together
+    # What the shapes that open cannot leave out is pressed together.
+    left = np.maximum(given, 0.0) + scaled * (solved[:, parts] @ opening[parts]) - shut - apart - SEALED_MM
+    if shuts.any():
         room = -((1 - out[:, shuts]) @ opening[shuts])
         share = held * np.clip(left / np.maximum(room, 1e-9), 0.0, 1.0)
         out[:, shuts] += share[:, None] * (1 - out[:, shuts])
