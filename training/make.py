@@ -29,6 +29,7 @@ def main() -> int:
         "--captured", type=Path, nargs="*", default=[], metavar="SET", help="sets of tracked clips of people who speak"
     )
     parser.add_argument("--encoder-from", type=Path, help="take the audio encoder of this checkpoint as it is")
+    parser.add_argument("--start-from", type=Path, help="go on from all networks of this checkpoint, the last stage only")
     parser.add_argument("--work", type=Path, default=Path("runs/compact"), help="folder for corpus and checkpoints")
     parser.add_argument("--hours", type=float, default=HOURS, help=f"hours of synthetic speech ({HOURS:g})")
     parser.add_argument("--out", type=Path, default=COMPACT_CHECKPOINT, help="the finished checkpoint")
@@ -46,7 +47,9 @@ def main() -> int:
 
         corpus, run = options.work / "corpus", options.work / "run"
         stages = STAGES if options.encoder_from is None else STAGES[1:]
-        digest = train(CONFIG, corpus, run, options.out, stages, encoder_from=options.encoder_from)
+        if options.start_from is not None:
+            stages = STAGES[-1:]
+        digest = train(CONFIG, corpus, run, options.out, stages, options.start_from, options.encoder_from)
     except KMTalkError as error:
         print(f"training: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1

@@ -27,7 +27,7 @@ REST = "rest"  # and of lips that lie together while nothing is said
 RAMP = 0.08  # s into a contact and out of it at least
 # The highest speeds, mm/s, to which the way to a contact and out of it is slowed. Out of p, b, m captured people's lips
 # open by 5 to 6 mm in 40 ms, nine in ten of them by less than 9; the fastest closings are somewhat faster.
-CLOSING, OPENING = 300.0, 172.0
+CLOSING, OPENING = 300.0, 168.0
 GATHER = 0.25  # the share of the way over which they gather speed, and lose it
 PEAK = 1 / (1 - GATHER)  # the highest speed over the mean
 NEARBY = 0.2  # s within which the lips' opening beside a contact tells how far their way is
