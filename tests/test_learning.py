@@ -127,8 +127,11 @@ def test_corrections_are_what_is_learned(animator, animation):
     edited, wide = corrected(animator, animation)
     assert wide.sum() > 5
     lesson = corrected_line(edited, "line")
-    change = (lesson.goal - lesson.speech)[edited.key_frames[wide], JAW]
-    assert change == pytest.approx(0.3, abs=0.02)
+    # Near contacts the jaw of the keys is held back; beside them the lesson is the correction, to the hair.
+    held = np.abs(animation.controls - animation.unfinished.free)[:, CONTROL_INDEX["jawOpen"]] > 0.005
+    at = edited.key_frames[wide]
+    assert (~held[at]).sum() > 5
+    assert (lesson.goal - lesson.speech)[at[~held[at]], JAW] == pytest.approx(0.3, abs=0.02)
     style = learn([lesson], "a", "").style
     worn = finish(replace(animation, style=style, sliders=replace(animation.sliders, style="a.style")))
     assert worn.keys.controls[wide, CONTROL_INDEX["jawOpen"]].mean() > (
