@@ -29,7 +29,7 @@ def main() -> int:
         "--captured", type=Path, nargs="*", default=[], metavar="SET", help="sets of tracked clips of people who speak"
     )
     parser.add_argument("--encoder-from", type=Path, help="take the audio encoder of this checkpoint as it is")
-    parser.add_argument("--start-from", type=Path, help="go on from all networks of this checkpoint, the last stage only")
+    parser.add_argument("--start-from", type=Path, help="go on from this checkpoint, last stage only")
     parser.add_argument("--work", type=Path, default=Path("runs/compact"), help="folder for corpus and checkpoints")
     parser.add_argument("--hours", type=float, default=HOURS, help=f"hours of synthetic speech ({HOURS:g})")
     parser.add_argument("--out", type=Path, default=COMPACT_CHECKPOINT, help="the finished checkpoint")
