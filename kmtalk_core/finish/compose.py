@@ -87,6 +87,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
 
     Those stay as `keys` has them; all others are the motion at their frames.
     """
+    generated = animation.to_finish.generated
     controls = hold_contacts(
         animation.times,
         free,
@@ -98,6 +99,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         contact_strength(animation.sliders),
         contact_ramp(animation.sliders),
         animation.lip_line,
+        free if generated is None else generated.free,
     )
     frames = nearest_frames(keys.times, animation.fps)
     on_frame = (np.abs(keys.times * animation.fps - frames) < ON_FRAME) & (frames >= 0) & (frames < len(controls))

@@ -274,11 +274,13 @@ def hold_contacts(
     strength: float = 1.0,
     ramp: float = RAMP,
     lips: LipLine | None = None,
+    unedited: np.ndarray | None = None,
 ) -> np.ndarray:
     """`motion` (T, C) at `times` (T,) s with every contact of `alignment` held: (T, C).
 
     Where the user has edited keys (`edited` (m,) bool, at `key_times` (m,) s) the motion stays theirs. `strength`
-    0…1: below 1 contacts are only approached; `ramp`: s into and out of them.
+    0…1: below 1 contacts are only approached; `ramp`: s into and out of them at least. How long they take follows
+    `unedited` (T, C), None: `motion`, so that an edit changes nothing beyond its spans.
     """
     out = motion.copy()
     theirs = _edited_groups(key_times, edited)
@@ -296,7 +298,8 @@ def hold_contacts(
         (free := freedom(times, _purses(alignment, offset, ramp), alignment, offset, theirs, strength)) < 1
     )
     out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], free[near], control_names)
-    contacts = find_contacts(alignment, times, offset, ramp, lips_apart(out, control_names, lips))
+    opening = lips_apart(out if unedited is None else unedited, control_names, lips)
+    contacts = find_contacts(alignment, times, offset, ramp, opening)
     for kind in (TEETH, LIPS):
         these = [c for c in contacts if c.kind == kind]
         free = freedom(times, these, alignment, offset, theirs, strength)

@@ -109,10 +109,11 @@ def test_an_edited_shape_stays_exactly_so(head_of, strip_of):
     clip = takes.find_clip(bpy.context.scene, "Line", obj)
     before = written(obj)
     keys = live.as_left(clip).keys
-    middle = len(keys.times) // 2
-    frame = 1 + round(float(keys.times[middle]) * 25)
     curve = next(c for c in compat.channels(clip.action).fcurves if '"ou"' in c.data_path)
-    point = next(p for p in curve.keyframe_points if abs(p.co[0] - frame) < 0.01)
+    points = {round(p.co[0]): p for p in curve.keyframe_points}  # none where the shape lies on a straight way
+    frames = 1 + np.rint(keys.times * 25).astype(int)
+    middle = min((k for k, frame in enumerate(frames) if frame in points), key=lambda k: abs(k - len(keys.times) // 2))
+    frame, point = int(frames[middle]), points[frames[middle]]
     point.co[1] = 0.77
     curve.update()
     left = live.as_left(clip)
