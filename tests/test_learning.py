@@ -227,7 +227,8 @@ def test_what_cannot_be_learned_from_is_one_sentence(tmp_path, animation, capsys
     lonely = captured(tmp_path, animation, "lonely")
     lonely.with_suffix(".flac").unlink()
     (tmp_path / "film.mp4").write_bytes(b"no film")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)  # where there is no training.capture
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     for given, told in (
         (["plain.npz"], "None of these results has an edited key motion"),
         (["nobody.npz"], "There is no file"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -25,9 +24,10 @@ if TYPE_CHECKING:
 POINTS = ".points.npz"  # what capture writes beside its results
 SOUNDS = (".wav", ".flac", ".ogg")
 SAYS = "capture: "  # before each sentence of the capture about what is wrong
+MISSING = "No module named 'training'"
 NO_CAPTURE = (
-    "Learning from a video needs the capture of faces, which is not here; in a checkout of KMTalk, install it with "
-    '`pip install -e ".[capture]"`, or give results that were captured elsewhere.'
+    "Learning from a video needs the capture of faces, which only a checkout of KMTalk has; run this there, as "
+    "docs/capture.md says, or give results that were captured before."
 )
 
 
@@ -84,17 +84,13 @@ def _results(inputs: Sequence[Path], folder: Path, progress: Callable[[float, st
 
 def _captured_film(video: Path, folder: Path) -> Path:
     """What the capture of faces makes of a film: the path of its result."""
-    try:
-        there = importlib.util.find_spec("training.capture.__main__") is not None
-    except ModuleNotFoundError:
-        there = False
-    if not there:
-        raise InputError(NO_CAPTURE)
     command = [sys.executable, "-m", "training.capture", str(video), "--out", str(folder)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     made = [p for p in sorted(folder.glob("*.npz")) if not p.name.endswith(POINTS)]
     if done.returncode == 0 and made:
         return made[0]
+    if MISSING in done.stderr:
+        raise InputError(NO_CAPTURE)
     said = done.stderr.strip().splitlines() or ["it gave no result"]
     if told := [line.removeprefix(SAYS) for line in said if line.startswith(SAYS)]:
         raise InputError(told[-1]) if done.returncode == 2 else KMTalkError(told[-1])

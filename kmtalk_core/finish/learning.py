@@ -42,6 +42,7 @@ GIVEN_BACK = 0.5
 GAINS, SPEEDS = (0.5, 2.0), (0.5, 3.0)
 FASTEST = 95.0  # percentile of the opening's speed
 MARGIN = 0.2  # s around speech that belongs to it
+HABIT = 25  # percentile of a control in pauses: what three quarters of them show is a habit
 STILL = 0.05  # value below which a control of the rest pose is noise
 
 
@@ -59,11 +60,14 @@ class Example:
 
     @property
     def spoken(self) -> np.ndarray:
-        """(T,) bool: between the first sound and the last, short pauses included."""
-        phones = [p for p in self.alignment.phones if p.label != SILENCE]
-        if not phones or self.alignment.source == "uniform":
+        """(T,) bool: where something is said, with MARGIN around it; in between the face comes to rest."""
+        if self.alignment.source == "uniform":
             return np.ones(len(self.times), bool)
-        return (self.times >= phones[0].start - MARGIN) & (self.times <= phones[-1].end + MARGIN)
+        out = np.zeros(len(self.times), bool)
+        for phone in self.alignment.phones:
+            if phone.label != SILENCE:
+                out |= (self.times >= phone.start - MARGIN) & (self.times <= phone.end + MARGIN)
+        return out
 
 
 def as_seen(captured: np.ndarray, speech: np.ndarray) -> np.ndarray:
@@ -163,12 +167,14 @@ def _blocks(example: Example, axes: np.ndarray) -> list[_Block]:
     shut = example.goal @ mouth_measures(SPEECH_CONTROLS)[:, 0] < SHUT_MM
     weight = example.weight * example.spoken * RATE * _step(example.times) * np.where(shut, SHUT_COUNTS, 1.0)
     inside = np.flatnonzero(example.spoken)
-    if not len(inside):
-        return []
-    count = max(round(len(inside) * _step(example.times) / BLOCK), 1)
+    pieces = [
+        piece
+        for run in np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1)
+        for piece in np.array_split(run, max(round(len(run) * _step(example.times) / BLOCK), 1))
+    ]
     return [
         _Block(example.times[k], example.alignment, example.speech[k], example.goal[k], weight[k], rows[k], missing[k])
-        for k in np.array_split(inside, count)
+        for k in pieces
         if len(k) > 1
     ]
 
@@ -265,7 +271,7 @@ def _rest(examples: Sequence[Example]) -> dict[str, float]:
     frames = np.concatenate(silent) if silent else np.zeros((0, len(SPEECH_CONTROLS)))
     if len(frames) < RATE:
         return {}
-    pose = np.median(frames, axis=0)
+    pose = np.percentile(frames, HABIT, axis=0)
     values = zip(SPEECH_CONTROLS, np.clip(pose, 0, 1), strict=True)
     return {name: round(float(value), 3) for name, value in values if name in INPUTS and value > STILL}
 
