@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
+from kmtalk_core.retarget.recognition import NO_GAZE, NO_NODS, NO_TONGUE
 from kmtalk_core.retarget.skeletons import person_axes, turns_of
 from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
 
@@ -73,6 +74,14 @@ def detach(head: bpy.types.Object) -> None:
                 bone.constraints.remove(constraint)
     for helper in helpers:
         bpy.data.objects.remove(helper)
+
+
+def shows(head: bpy.types.Object) -> frozenset[str]:
+    """What of `recognition.Recognition.costs` the bones of a head make up for."""
+    found = bones_of(head)
+    moving = set(_moving(head, found)) if found is not None else set()
+    by_role = {"head": NO_NODS, "eye_left": NO_GAZE, "eye_right": NO_GAZE, "tongue": NO_TONGUE}
+    return frozenset(cost for role, cost in by_role.items() if role in moving)
 
 
 def told(head: bpy.types.Object) -> str:

@@ -16,7 +16,7 @@ from kmtalk_core.retarget.families import Family, read_family
 from kmtalk_core.retarget.skeletons import ROLES
 
 from . import bones, clips, parts, shape_keys
-from .mapped import TITLE, keep  # noqa: F401 (asked for here by tests)
+from .mapped import keep
 from .operators import can_work, chosen_mesh
 from .session import current
 from .skeleton import bones_of, rig_of
@@ -210,12 +210,11 @@ class KMTALK_UL_mapped(bpy.types.UIList):
     """Shape keys, what they look like, and how much of it."""
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index):
-        row = layout.row(align=True)
-        row.prop_search(item, "name", data.id_data, "key_blocks", text="", icon="SHAPEKEY_DATA")
-        row.prop(item, "control", text="")
-        weight = row.row()
-        weight.ui_units_x = 2.6
-        weight.prop(item, "weight", text="")
+        row = layout.split(factor=0.36, align=True)
+        row.prop_search(item, "name", data.id_data, "key_blocks", text="", icon="BLANK1")
+        rest = row.split(factor=0.68, align=True)
+        rest.prop(item, "control", text="")
+        rest.prop(item, "weight", text="")
 
 
 def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.types.Object) -> None:
@@ -225,8 +224,10 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
         found = shape_keys.recognition_of(keys)
         if found is not None:
             sentence(layout, context, f"{found.summary} driven", "CHECKMARK")
+            shown = current.glances.at(("costs", mesh.session_uid), lambda: bones.shows(mesh))
             for cost in found.costs:
-                sentence(layout, context, cost)
+                if cost not in shown:
+                    sentence(layout, context, cost)
     elif shape_keys.jaw_bone(mesh) and not _can_build(mesh):
         sentence(layout, context, "Its jaw bone opens the mouth; lips have no shape keys", "CHECKMARK")
     elif _can_build(mesh):

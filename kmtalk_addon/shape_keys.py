@@ -136,11 +136,14 @@ def jaw_bone(obj: bpy.types.Object) -> bool:
 def check_speaks(obj: bpy.types.Object) -> bpy.types.Object:
     """`obj`, if lip sync can be made on it; raises InputError that says what is to be done if not."""
     if needs_rig(obj) and not landmarks_known(obj.data):
-        keys = obj.data.shape_keys
-        what = f"{obj.name} has no shape keys" if keys is None else f"KMTalk knows none of the shape keys of {obj.name}"
+        if obj.data.shape_keys is None:
+            raise InputError(
+                f"{obj.name} has no shape keys and no jaw bone, and the landmarks of its face are not known; give it"
+                " shape keys or a jaw bone, or note its 68 landmarks on the mesh (see docs/rigs.md)."
+            )
         raise InputError(
-            f"{what} that open its mouth, nor a jaw bone, nor the landmarks of its face; say in Shapes what its"
-            " shape keys are, choose its bone, or note its 68 landmarks on the mesh (see docs/rigs.md)."
+            f"KMTalk knows none of the shape keys of {obj.name} that could open its mouth; say in Shapes, above, what"
+            " they look like (see docs/rigs.md)."
         )
     return obj
 

@@ -34,12 +34,14 @@ POSES: tuple[tuple[Mapping[str, float], Mapping[str, float], str], ...] = (
 )
 NO_CLOSURE = "p, b and m do not close the lips."
 BY_JAW = "p, b and m close by the jaw alone."
+NO_TONGUE, NO_GAZE = "The tongue is not seen to move.", "Gaze goes nowhere."
+NO_NODS = "Nods and turns of the head go nowhere."
 PARTS: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("tongueTipUp", "tongueBodyUp", "tongueOut"), "The tongue is not seen to move."),
+    (("tongueTipUp", "tongueBodyUp", "tongueOut"), NO_TONGUE),
     (("eyeBlinkLeft", "eyeBlinkRight"), "There are no blinks."),
-    (tuple(n for n in UPPER_FACE_CONTROLS if n.startswith("eyeLook")), "Gaze goes nowhere."),
+    (tuple(n for n in UPPER_FACE_CONTROLS if n.startswith("eyeLook")), NO_GAZE),
     (tuple(n for n in UPPER_FACE_CONTROLS if n.startswith("brow")), "Brows do not move."),
-    (HEAD_CONTROLS, "Nods and turns of the head go nowhere."),
+    (HEAD_CONTROLS, NO_NODS),
 )
 
 

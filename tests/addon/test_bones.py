@@ -8,6 +8,7 @@ from mathutils import Vector
 from kmtalk_addon import api, bones, compat, lipsync, removal, shape_keys, skeleton
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
+from kmtalk_core.retarget.recognition import NO_NODS
 from kmtalk_core.retarget.skeletons import JAW_DEG, find_bones, person_axes, turns_of
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_DEG
@@ -142,7 +143,7 @@ def test_the_jaws_bone_stays_where_shapes_open_the_mouth(character):
 def test_bones_are_chosen_by_hand(character):
     head, armature = character({"head": "Kopf", "jaw": "Kinn"}, keys=())
     assert skeleton.bones_of(head) is None
-    with pytest.raises(InputError, match="jaw bone"):
+    with pytest.raises(InputError, match="no jaw bone"):
         shape_keys.check_speaks(head)
     head.kmtalk_bones.jaw = "Kinn"
     assert skeleton.bones_of(head).of == {"jaw": "Kinn"}
@@ -180,3 +181,11 @@ def test_a_lying_rig_has_its_own_axes():
     heads = np.array([[0, 0, 0], [0, 1.7, 0], [0.5, 1, 0], [-0.5, 1, 0]])
     np.testing.assert_array_equal(person_axes(names, heads, heads, "head"), np.eye(3))
     assert turns_of("jaw", False)["jawOpen"][0] > 0
+
+
+def test_what_bones_show_is_no_longer_missed(character):
+    head, _ = character(ROLES)
+    costs = shape_keys.recognition_of(head.data.shape_keys).costs
+    assert set(costs) & bones.shows(head) == {NO_NODS}
+    head.kmtalk_bones.head = skeleton.NONE
+    assert NO_NODS not in bones.shows(head)

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, clips, compat, faces, keyframes, lipsync, live, mapping, removal, shape_keys, takes
+from kmtalk_addon import api, clips, compat, faces, keyframes, lipsync, live, mapped, removal, shape_keys, takes
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
 from kmtalk_core.retarget.families import families
@@ -200,7 +200,7 @@ def test_the_table_is_filled_with_what_is_known(head_of):
     bpy.ops.kmtalk.map_found()
     rows = [(row.name, row.control) for row in obj.data.shape_keys.kmtalk.mapped]
     assert ("aa", "jawOpen") in rows and ("blink", "eyeBlinkLeft") in rows
-    assert shape_keys.recognition_of(obj.data.shape_keys).family.title == mapping.TITLE
+    assert shape_keys.recognition_of(obj.data.shape_keys).family.title == mapped.TITLE
 
 
 def test_parts_leave_other_shapes_alone(head_of, strip_of):
