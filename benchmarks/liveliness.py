@@ -197,15 +197,16 @@ def made_face(animation: Animation, frames: int) -> Face:
     return Face(lids, brows - np.median(brows), head - np.median(head, axis=0), fps)
 
 
-def _clips(where: Path, every: int) -> Iterator[tuple[np.ndarray, np.ndarray, float, Sound, str]]:
-    """(points, ids, fps, sound, text) of each clip."""
+def clips(where: Path, every: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, float, Sound, str]]:
+    """(name, points, ids, fps, sound, text) of each clip."""
     if where.is_dir() and not where.with_suffix(".json").exists():
         for path in sorted(where.glob(f"*{ENDING}"))[::every]:
             track = load_track(path)
-            yield track.points, track.ids, track.fps, Sound(track.samples, track.sha256, path.name), ""
+            name = path.name.removesuffix(ENDING)
+            yield name, track.points, track.ids, track.fps, Sound(track.samples, track.sha256, path.name), ""
         return
     for about, points, ids, sound in clips_of(where, every):
-        yield points, ids, float(about["fps"]), load_sound(sound), about.get("text", "")
+        yield about["clip"], points, ids, float(about["fps"]), load_sound(sound), about.get("text", "")
 
 
 def main() -> int:
@@ -215,7 +216,7 @@ def main() -> int:
     options = parser.parse_args()
     theirs, ours, animator = Tally(), Tally(), Animator()
     try:
-        for number, (points, ids, fps, sound, text) in enumerate(_clips(options.set, options.every)):
+        for number, (_, points, ids, fps, sound, text) in enumerate(clips(options.set, options.every)):
             if (face := tracked_face(points, ids, fps)) is None:
                 continue
             animation = animator.animate(sound, Request(transcript=text or None, fps=fps, seed=number))

@@ -1,6 +1,7 @@
 """Prepare a data set: `python -m training.prepare vocaset|biwi|folder SOURCE --out DIR [--localizer auto]`.
 
-`synthetic --out DIR` makes a small one first, from the rig and the articulation synthesizer. `align DIR --localizer L
+`synthetic --out DIR` makes a small one first, from the rig and the articulation synthesizer, `faces PERSON… --out DIR`
+one of captured people. `align DIR --localizer L
 --label NAME` adds alignments by another localizer to a prepared set, for experiments on localization. Every problem
 with the data is told in one sentence; with problems nothing is written, unless --leave-out-bad skips those clips.
 """
@@ -21,6 +22,7 @@ from training.captured.dataset import DataSet, write_dataset
 
 from .align import IMPORTED, add_alignments, align_clips
 from .checks import Checked, check
+from .faces import make_faces
 from .layouts import LAYOUTS, Layout
 from .synthetic import make_source
 
@@ -56,6 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--voice", default="auto", help="flite, espeak, festival, sample or auto")
     made.add_argument("--seed", type=int, default=0)
     made.set_defaults(run=_synthetic)
+    real = kinds.add_parser("faces", help="captured people on one head, through the rig")
+    real.add_argument(
+        "people", type=Path, nargs="+", help="folders that training.capture wrote, or sets of tracked clips"
+    )
+    real.add_argument("--out", type=Path, required=True)
+    real.add_argument("--unseen", type=Path, nargs="*", default=[], help="people for the test alone")
+    real.add_argument("--every", type=int, default=1, help="take every N-th clip of the people only")
+    real.add_argument("--vertices", type=int, help="a patch of so many around the face (the whole head)")
+    real.add_argument("--mesh", type=Path, help="a head with known landmarks (the demo head)")
+    real.add_argument("--localizer", choices=choices, default="auto", help="what finds the phones (auto)")
+    real.set_defaults(run=_faces)
     more = kinds.add_parser("align", help="add alignments by another localizer to a prepared data set")
     more.add_argument("data", type=Path, help="the prepared data set")
     more.add_argument("--localizer", choices=choices, required=True)
@@ -124,6 +137,21 @@ def _synthetic(options: argparse.Namespace) -> int:
             lambda share, doing: bar.update(share - bar.n),
         )
     return prepare(LAYOUTS["folder"](source), options.out, IMPORTED)
+
+
+def _faces(options: argparse.Namespace) -> int:
+    source = options.out / "source"
+    with tqdm(desc="putting on the head", disable=not sys.stderr.isatty()) as bar:
+        make_faces(
+            source,
+            options.people,
+            options.unseen,
+            options.every,
+            options.vertices,
+            options.mesh,
+            lambda name: _tell(bar, name),
+        )
+    return prepare(LAYOUTS["folder"](source), options.out, options.localizer)
 
 
 def _align(options: argparse.Namespace) -> int:
