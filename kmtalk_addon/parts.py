@@ -107,10 +107,10 @@ def detach(head: bpy.types.Object, only: bpy.types.Object | None = None) -> None
         noted = json.loads(keys.kmtalk.follows)
         if _driven_by(keys) not in (head_keys, None):
             continue
-        for name in noted["driven"]:
+        for name, before in noted["driven"].items():
             if name in keys.key_blocks:
                 keys.driver_remove(keys.key_blocks[name].path_from_id("value"))
-                keys.key_blocks[name].value = 0.0
+                keys.key_blocks[name].value = before
         keys.kmtalk.property_unset("follows")
         data = keys.animation_data
         if data is not None and not (data.drivers or data.action or data.nla_tracks):
@@ -201,29 +201,37 @@ def _drive(keys: bpy.types.Key, own: str, head: bpy.types.Object, name: str) -> 
     """Let a part's shape key have the value of the head's, unless something of the user's moves it."""
     block = keys.key_blocks[own]
     path = block.path_from_id("value")
+    theirs = head.data.shape_keys.key_blocks[name]
     data = keys.animation_data
-    noted = json.loads(keys.kmtalk.follows or "{}").get("driven", [])
-    if data is not None and data.drivers.find(path) is not None:
-        if own not in noted:
-            return  # the user's own
+    noted = json.loads(keys.kmtalk.follows or "{}").get("driven", {})
+    if path in clips.paths_of_others(keys):
+        return  # the user has animated it
+    if data is not None and (curve := data.drivers.find(path)) is not None:
+        if own not in noted or _comes_from(curve, theirs):
+            return  # the user's own, or as it is to be
         keys.driver_remove(path)
+    _note(keys, driven={own: noted.get(own, round(block.value, 6))})
     driver = block.driver_add("value").driver
     driver.type = "SUM"  # needs no Python
     variable = driver.variables.new()
     variable.targets[0].id_type = "KEY"
     variable.targets[0].id = head.data.shape_keys
-    variable.targets[0].data_path = head.data.shape_keys.key_blocks[name].path_from_id("value")
-    theirs = head.data.shape_keys.key_blocks[name]
+    variable.targets[0].data_path = theirs.path_from_id("value")
     block.slider_min, block.slider_max = (
         min(block.slider_min, theirs.slider_min),
         max(block.slider_max, theirs.slider_max),
     )
-    _note(keys, driven=[own])
 
 
-def _note(keys: bpy.types.Key, driven: list[str] | None = None, built: list[str] | None = None) -> None:
-    noted = {"driven": [], "built": []} | json.loads(keys.kmtalk.follows or "{}")
-    noted["driven"] = list(dict.fromkeys([*noted["driven"], *(driven or [])]))
+def _comes_from(curve: bpy.types.FCurve, block: bpy.types.ShapeKey) -> bool:
+    """Whether a driver hands on the value of a shape key."""
+    targets = [variable.targets[0] for variable in curve.driver.variables]
+    return [(t.id, t.data_path) for t in targets] == [(block.id_data, block.path_from_id("value"))]
+
+
+def _note(keys: bpy.types.Key, driven: dict[str, float] | None = None, built: list[str] | None = None) -> None:
+    noted = {"driven": {}, "built": []} | json.loads(keys.kmtalk.follows or "{}")
+    noted["driven"] |= driven or {}  # shape key → its value before
     noted["built"] = list(dict.fromkeys([*noted["built"], *(built or [])]))
     keys.kmtalk.follows = json.dumps(noted)
 

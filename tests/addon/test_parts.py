@@ -184,3 +184,19 @@ def test_roles_are_told_by_names(name, role):
     if name == "Chair":
         role = followers.role_of(name)  # "hair" is in it; it is no part where it is not in the head
     assert followers.role_of(name) == role
+
+
+def test_what_the_user_has_animated_or_set_on_a_part_stays(scene_of):
+    made = scene_of(tongue=("jawOpen", "tongueOut"))
+    keys = made["tongue"].data.shape_keys
+    keys.key_blocks["jawOpen"].value = 0.3
+    for frame, value in ((1, 0.2), (20, 0.6)):
+        keys.key_blocks["tongueOut"].value = value
+        keys.key_blocks["tongueOut"].keyframe_insert("value", frame=frame)
+    for _ in range(2):
+        api.generate(made["face"], "Line", None, lipsync.Options(transcript=TEXT))
+        driven = [curve.data_path for curve in keys.animation_data.drivers]
+        assert driven == [keys.key_blocks["jawOpen"].path_from_id("value")]
+    removal.remove_all(bpy.context.scene, made["face"])
+    assert keys.key_blocks["jawOpen"].value == pytest.approx(0.3)
+    assert not keys.animation_data.drivers and keys.animation_data.action is not None
