@@ -68,7 +68,8 @@ class Style:
 
     `made_from`: a sentence about it; `model`: the model whose motion it was learned on, "" where that makes no
     difference. `gains`: how far each of GROUPS moves, 1 as the model does. `speed`: gain of what moves within less than
-    `finish.manner.SLOW`. `rest`: values of SPEECH_CONTROLS where nothing is said, 0 for those not named.
+    `finish.manner.SLOW`. `ready` and `rest`: values of SPEECH_CONTROLS where nothing is said, beside speech and in
+    longer pauses, 0 for those not named.
     """
 
     name: str = NEUTRAL
@@ -76,14 +77,20 @@ class Style:
     model: str = ""
     gains: Mapping[str, float] = field(default_factory=dict)
     speed: float = 1.0
+    ready: Mapping[str, float] = field(default_factory=dict)
     rest: Mapping[str, float] = field(default_factory=dict)
     adaptation: Adaptation | None = None
 
     @property
     def is_neutral(self) -> bool:
         """Whether it changes nothing."""
-        still = all(gain == 1.0 for gain in self.gains.values()) and not any(self.rest.values())
-        return still and self.speed == 1.0 and self.adaptation is None
+        still = all(gain == 1.0 for gain in self.gains.values())
+        return still and not self.shows_in_pauses and self.speed == 1.0 and self.adaptation is None
+
+    @property
+    def shows_in_pauses(self) -> bool:
+        """Whether the face is not the model's where nothing is said."""
+        return any(self.ready.values()) or any(self.rest.values())
 
     def warnings(self, model: str) -> tuple[str, ...]:
         """What is to be said of wearing it with this model."""
@@ -151,16 +158,21 @@ def style_of(told: Any) -> Style:
     if told["kmtalk_style"] != FORMAT:
         raise ValueError(f"it is of format {told['kmtalk_style']!r:.20}, this version of KMTalk reads {FORMAT}")
     gains = {_one_of(str(k), GROUPS): _number(v, 0.0, MOST_GAIN, f"gain of {k}") for k, v in told["gains"].items()}
-    rest = {_one_of(str(k), SPEECH_CONTROLS): _number(v, 0.0, 1.0, f"rest of {k}") for k, v in told["rest"].items()}
+    ready, rest = (_pose(told.get(name, {}), name) for name in ("ready", "rest"))
     return Style(
         name=_text(told["name"]) or "unnamed",
         made_from=_text(told["made_from"]),
         model=_text(told.get("model", "")),
         gains=gains,
         speed=_number(told["speed"], 0.0, MOST_GAIN, "speed"),
+        ready=ready,
         rest=rest,
         adaptation=_adaptation(told["adaptation"]) if told.get("adaptation") is not None else None,
     )
+
+
+def _pose(told: Mapping[str, Any], what: str) -> dict[str, float]:
+    return {_one_of(str(k), SPEECH_CONTROLS): _number(v, 0.0, 1.0, f"{what} of {k}") for k, v in told.items()}
 
 
 def _adaptation(told: Mapping[str, Any]) -> Adaptation:

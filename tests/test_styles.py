@@ -13,19 +13,21 @@ from kmtalk_core.command.batch.manifest import read_line
 from kmtalk_core.command.batch.origin import origin_of
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.compose import finish
-from kmtalk_core.finish.manner import styled
+from kmtalk_core.finish.contacts import lips_apart
+from kmtalk_core.finish.manner import BESIDE, from_speech, in_pauses, styled
 from kmtalk_core.finish.report import contact_report
 from kmtalk_core.localization.corrections import Correction
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.phones import Alignment, Phone
 from kmtalk_core.results import load_animation, pack_finished, save_animation, unpack_finished
 from kmtalk_core.rig.controls import CONTROL_INDEX, SPEECH_CONTROLS
+from kmtalk_core.rig.lip_line import RIG_OPENING, LipLine
 from kmtalk_core.settings import STYLES, Sliders
 from kmtalk_core.styles import Adaptation, Style, load_style, save_style, shipped, style_named, style_of
 
 JAW = SPEECH_CONTROLS.index("jawOpen")
 OWN = [name for name in STYLES if name != "neutral"]
-WIDE = Style("wide", "a test", "", {"jaw": 1.5, "lips": 1.5}, 1.2, {"mouthSmileLeft": 0.1})
+WIDE = Style("wide", "a test", "", {"jaw": 1.5, "lips": 1.5}, 1.2, {"jawOpen": 0.05}, {"mouthSmileLeft": 0.1})
 TAUGHT = replace(
     WIDE,
     name="taught",
@@ -199,6 +201,22 @@ def test_lively_opens_more_than_mumbling(animator, sound):
         return np.percentile(controls[:, CONTROL_INDEX["jawOpen"]] - controls[:, CONTROL_INDEX["mouthClose"]], 90)
 
     assert opening("lively") > 1.1 * opening("neutral") > 1.3 * opening("mumbling")
+
+
+def test_lips_stay_apart_in_pauses_for_who_keeps_them_so(animator, sound):
+    """On a head whose neutral pose leaves the lips apart, which are shut in pauses otherwise."""
+    ajar = LipLine(rest=2.0, opening={**RIG_OPENING, "mouthPressLeft": -2.0, "mouthPressRight": -2.0})
+    habit = Style("open", "a test", "", ready={"mouthLowerDownLeft": 0.4, "mouthLowerDownRight": 0.4, "jawOpen": 0.1})
+    shut = animator.animate(sound, Request(head=0.0, upper_face=0.0, lip_line=ajar))
+    parted = finish(replace(shut, style=habit, sliders=replace(shut.sliders, style="a.style")))
+    away = from_speech(shut.times, shut.alignment)
+    pause = (away > 0.2) & (away < BESIDE)
+    assert pause.any()
+    gaps = [lips_apart(a.controls, a.control_names, ajar)[pause] for a in (shut, parted)]
+    assert gaps[1].min() > 2.5 > gaps[0].mean()
+    assert contact_report(parted).violations == contact_report(shut).violations
+    long = in_pauses(habit, np.array([0.0, 100.0]), shut.alignment)
+    assert not long[1].any()
 
 
 # --- results, edits, sliders ------------------------------------------------------------------------------------------

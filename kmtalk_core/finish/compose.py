@@ -11,15 +11,16 @@ from dataclasses import replace
 import numpy as np
 
 from ..completion import between_keys, nearest, same_keys
+from ..easing import smoothstep
 from ..motion import ON_FRAME, Animation, Generated, KeyMotions, nearest_frames
 from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import LipLine
 from ..settings import Layers, Sliders
 from ..styles import style_named
-from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts
+from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts, lips_apart
 from .expression import expression_layer, posture_of, speak_through
 from .head import head_motion
-from .manner import rest_of, styled
+from .manner import in_pauses, styled
 from .pace import paced
 from .rhythm import find_rhythm
 from .smoothing import smoothed
@@ -29,6 +30,7 @@ from .upper_face import upper_face
 # sinks a little with the breath that is drawn, but it opens no earlier than READY.
 READY, STILL = 0.14, 0.3  # s
 BREATH_JAW = 0.04  # jawOpen at most before READY
+HABIT_MM = 2.0  # of lips apart in pauses that a style has, from which on nothing closes them there
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
@@ -74,8 +76,8 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     speech = paced(slide(speech, animation.fps, sliders) * moving, animation.fps)
     ajar = np.minimum(1.0, BREATH_JAW / np.maximum(speech[:, _OPENS, None], 1e-6))
     out[:, _SPEECH] = speech * np.where(_JAW, ajar + (1 - ajar) * ready, 1.0)
-    if animation.style.rest:
-        out[:, _SPEECH] += rest_of(animation.style) * (1 - moving)
+    if animation.style.shows_in_pauses:
+        out[:, _SPEECH] += in_pauses(animation.style, times, alignment) * (1 - moving)
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)
@@ -100,6 +102,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         contact_ramp(animation.sliders),
         animation.lip_line,
         free if generated is None else generated.free,
+        _apart_by_habit(animation),
     )
     frames = nearest_frames(keys.times, animation.fps)
     on_frame = (np.abs(keys.times * animation.fps - frames) < ON_FRAME) & (frames >= 0) & (frames < len(controls))
@@ -114,6 +117,14 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         faces=None,
         targets=None,
     )
+
+
+def _apart_by_habit(animation: Animation) -> np.ndarray | None:
+    """(T,) 0…1: how far the style leaves the lips apart where nothing is said; None for no style that does."""
+    if not animation.style.shows_in_pauses:
+        return None
+    pose = in_pauses(animation.style, animation.times - animation.sliders.offset, animation.alignment)
+    return smoothstep(lips_apart(pose, SPEECH_CONTROLS) / HABIT_MM)
 
 
 def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMotions, np.ndarray]:

@@ -275,12 +275,14 @@ def hold_contacts(
     ramp: float = RAMP,
     lips: LipLine | None = None,
     unedited: np.ndarray | None = None,
+    parted: np.ndarray | None = None,
 ) -> np.ndarray:
     """`motion` (T, C) at `times` (T,) s with every contact of `alignment` held: (T, C).
 
     Where the user has edited keys (`edited` (m,) bool, at `key_times` (m,) s) the motion stays theirs. `strength`
     0…1: below 1 contacts are only approached; `ramp`: s into and out of them at least. How long they take follows
-    `unedited` (T, C), None: `motion`, so that an edit changes nothing beyond its spans.
+    `unedited` (T, C), None: `motion`, so that an edit changes nothing beyond its spans. `parted` (T,) 0…1, None: 0,
+    says how far somebody's lips stay apart in pauses.
     """
     out = motion.copy()
     theirs = _edited_groups(key_times, edited)
@@ -290,10 +292,12 @@ def hold_contacts(
         spoken = freedom(times, _stretches(alignment, offset), alignment, offset, theirs, strength)
         apart = lips_apart(out, control_names)
         near = (1 - spoken) * (1 - smoothstep(apart / OPEN_MM))
-        together = np.maximum(RELAXED * (1 - relaxed), near)
+        shutting, together = 1 - shut, np.maximum(RELAXED * (1 - relaxed), near)
+        if parted is not None:
+            shutting, together = shutting * (1 - parted), together * (1 - parted)
         resting = resting_pose(out, control_names, lips or LipLine())
         out += together.astype(np.float32)[:, None] * (resting - out)
-        out += (1 - shut).astype(np.float32)[:, None] * (contact_pose(out, control_names, LIPS, lips) - out)
+        out += shutting.astype(np.float32)[:, None] * (contact_pose(out, control_names, LIPS, lips) - out)
     near = np.flatnonzero(
         (free := freedom(times, _purses(alignment, offset, ramp), alignment, offset, theirs, strength)) < 1
     )

@@ -18,7 +18,7 @@ from ..phones import PHONES, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
 from ..rig.mouth_measures import mouth_measures
 from ..styles import MOST_WEIGHT, Adaptation, Style
-from .manner import HIGHEST, circumstances, styled
+from .manner import AWAY, BESIDE, HIGHEST, circumstances, from_speech, styled
 
 # What people see of a face; the model's motion of the tongue says nothing about that.
 INPUTS = tuple(
@@ -125,7 +125,8 @@ def learn(examples: Sequence[Example], name: str, made_from: str, model: str = "
         model,
         {group: round(gain, 3) for group, gain in gains.items()},
         round(speed, 3),
-        _rest(examples),
+        _pause(examples, 0.0, BESIDE),
+        _pause(examples, AWAY, np.inf),
         adaptation,
     )
     worn = replace(style, speed=1.0, adaptation=None)
@@ -265,10 +266,13 @@ def _likeness(blocks: Sequence[_Block], motions: Sequence[np.ndarray]) -> Likene
     return Likeness(float(alike[0]), float(alike[1]), float(spread[0]), float(spread[1]), speed)
 
 
-def _rest(examples: Sequence[Example]) -> dict[str, float]:
-    """The pose in which the person is silent, where the model's face is at rest."""
-    silent = [e.goal[(e.weight > 0) & ~e.spoken] for e in examples]
-    frames = np.concatenate(silent) if silent else np.zeros((0, len(SPEECH_CONTROLS)))
+def _pause(examples: Sequence[Example], after: float, until: float) -> dict[str, float]:
+    """The pose in which the person is silent, so many s from speech."""
+    silent = []
+    for e in examples:
+        away = from_speech(e.times, e.alignment)
+        silent.append(e.goal[(e.weight > 0) & ~e.spoken & (away >= after) & (away <= until)])
+    frames = np.concatenate(silent)
     if len(frames) < RATE:
         return {}
     pose = np.percentile(frames, HABIT, axis=0)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from ..phones import PHONE_INDEX, PHONES, Alignment
+from ..easing import smoothstep
+from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
 from ..styles import GROUPS, Adaptation, Style
 from .smoothing import smoothed
 
 SLOW = 0.06  # s, standard deviation of the Gaussian that tells slow movement from fast
 BLUR = 0.05  # s, standard deviation over which a phone comes and goes
+BESIDE, AWAY = 0.5, 0.8  # s from speech up to which the face is `ready`, and from which on it rests
 HIGHEST = 1.2  # of a control: captured people pass its usual maximum by a little
 _COLUMN = {name: index for index, name in enumerate(SPEECH_CONTROLS)}
 
@@ -39,10 +43,24 @@ def gains_of(style: Style) -> np.ndarray:
     return out
 
 
-def rest_of(style: Style) -> np.ndarray:
-    """(S,) float32: the pose in which nothing is said."""
+def in_pauses(style: Style, times: np.ndarray, alignment: Alignment) -> np.ndarray:
+    """(T, S) float32: the pose of the face at `times` (T,) s if nothing is said there."""
+    away = smoothstep((from_speech(times, alignment) - BESIDE) / (AWAY - BESIDE))[:, None].astype(np.float32)
+    return _pose(style.ready) * (1 - away) + _pose(style.rest) * away
+
+
+def from_speech(times: np.ndarray, alignment: Alignment) -> np.ndarray:
+    """(T,) s from `times` (T,) to the nearest sound of speech; 0 where it is, or no phones were looked for."""
+    out = np.full(len(times), 0.0 if alignment.source == "uniform" else np.inf)
+    for phone in alignment.phones:
+        if phone.label != SILENCE:
+            out = np.minimum(out, np.maximum(np.maximum(phone.start - times, times - phone.end), 0.0))
+    return out
+
+
+def _pose(values: Mapping[str, float]) -> np.ndarray:
     out = np.zeros(len(SPEECH_CONTROLS), np.float32)
-    for name, value in style.rest.items():
+    for name, value in values.items():
         out[_COLUMN[name]] = value
     return out
 
