@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
 from .errors import InputError
-from .tongues import LANGUAGES
+from .tongues import LANGUAGES, from_tag
 
 T = TypeVar("T")
 Choices = Mapping[str, tuple[str, str]]  # value → what a menu calls it, and a sentence about it
@@ -69,7 +69,7 @@ class Setting:
 
     `label` is what a panel calls it and `noun` what a sentence does, "" for its name; `sentence` says what it does,
     without a full stop; `unit` is "" for a strength.
-    `usual`: the range that a panel's slider shows, None: all of it.
+    `usual`: the range that a panel's slider shows, None: all of it. `meant`: other writings of a choice → the choice.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Setting:
     choices: Choices | None = None
     ending: str = ""
     usual: tuple[float, float] | None = None
+    meant: Callable[[str], str] | None = None
 
     @property
     def whole(self) -> bool:
@@ -112,7 +113,7 @@ class Setting:
 
     def parse(self, text: str) -> float | int | str:
         """The value that a user has written; fractions (24000/1001) too. Raises ValueError, whose text says why."""
-        value: float | int | str = text
+        value: float | int | str = text if self.meant is None else self.meant(text)
         if self.choices is None:
             over, _, under = text.partition("/")
             try:
@@ -170,6 +171,7 @@ class LocalizerSettings(_Checked):
         "Language",
         "Language of the text; without one, English stands for the language that is heard",
         choices=LANGUAGE_CHOICES,
+        meant=from_tag,
     )
 
 

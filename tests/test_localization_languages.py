@@ -139,3 +139,12 @@ def test_an_unknown_voice_and_a_dead_child_are_told(monkeypatch, tmp_path):
 )  # fmt: skip
 def test_tones_become_numbers(marked, numbered):
     assert languages._with_numbers(marked) == numbered
+
+
+def test_clauses_without_spaces_between_them_are_apart():
+    assert languages._said("小男孩吃红苹果，妈妈做饭。再见！好").split() == [
+        "小男孩吃红苹果，",
+        "妈妈做饭。",
+        "再见！",
+        "好",
+    ]

@@ -116,3 +116,12 @@ def test_help_says_sentence_range_and_default():
         assert setting.option in text
         assert setting.sentence.split(";")[0][1:] in text.replace("- ", "-")
     assert "strength of the jaw by itself, 0 to 2 (1)" in text
+
+
+def test_languages_are_understood_as_tags():
+    """BCP 47, as files and systems write them."""
+    (language,) = (setting for setting in settings_of(Settings) if setting.name == "language")
+    written = {"pt-BR": "pt-br", "en-GB": "en", "zh-CN": "cmn", "zh_Hant_TW": "cmn", "de-AT": "de", "sv": "sv"}
+    assert {tag: language.parse(tag) for tag in written} == written
+    with pytest.raises(ValueError, match="is unknown"):
+        language.parse("xx-YY")

@@ -21,6 +21,7 @@ from .transcript import subtitles
 from .unspoken import speaker_labels, without_directions, without_lists, without_markup, without_names, without_times
 
 _FOREIGN = re.compile(r"\([a-z-]+\)")  # espeak-ng's mark that it reads on in another language
+_CLAUSE = re.compile("(?<=[、，。！？；：])(?=\\w)")  # Chinese and Japanese have no spaces after these
 # A vowel with the mark of its tone, and what follows in its syllable.
 _TONE = re.compile("([aeiouüAEIOUÜ])([\u0304\u0301\u030c\u0300])([aeiouü]*(?:ng(?![aeiouü])|[nr](?![aeiouü]))?)")
 WEAK = 2  # sounds; words that have no more are often hardly said
@@ -66,7 +67,8 @@ def _said(text: str) -> str:
         return " "
 
     plain = without_times(without_markup(text), drop)
-    return without_directions(without_names(without_lists(plain), speaker_labels(plain), drop), drop)
+    said = without_directions(without_names(without_lists(plain), speaker_labels(plain), drop), drop)
+    return _CLAUSE.sub(" ", said)
 
 
 def pronounced(words: list[str], language: str, leave_out: bool = False) -> list[tuple[str, ...]]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...settings import Setting, Settings, settings_of
-from ...tongues import from_tag
 from .line import FILES, Line
 from .naming import collisions, from_template, result_name
 from .profiles import Cells, Profiles
@@ -191,7 +190,6 @@ CONVERTERS: Mapping[str, Callable[[str, Path], object]] = {
     **dict.fromkeys(FILES, _path),
     **_SETTINGS,
     "alignment_fps": _SETTINGS["fps"],
-    "language": lambda cell, folder: _SETTINGS["language"](from_tag(cell), folder),
     "start": _seconds,
     "duration": _seconds,
     "as_strip": _truth,
