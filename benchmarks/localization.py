@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kmtalk_core.animator import Animator
+from kmtalk_core.animator import Animator, _ears
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.localization import localize, posterior, sphinx
 from kmtalk_core.localization.ipa import segments
+from kmtalk_core.localization.text import spoken_text
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone, Word
 
@@ -111,6 +112,7 @@ def localizers(listen: Listener) -> dict[str, Localizer]:
         "PocketSphinx, free": lambda c: localize(c.sound, None, "pocketsphinx"),
         "PocketSphinx, all-phone": all_phone,
         "posteriors, free": lambda c: localize(c.sound, None, "posterior", listen),
+        "recogniser": lambda c: localize(c.sound, None, "auto", listen, hear=_ears),
     }
 
 
@@ -155,15 +157,16 @@ def cpu_time() -> float:
 
 HEADER = [
     "clips", "localizer", "phone error", "viseme error", "p b m found", "f v found", "phone boundaries, ms",
-    "words by hand, ms", "CPU s per s",
+    "words wrong", "words by hand, ms", "CPU s per s",
 ]  # fmt: skip
 
 
 def measured(clips: Sequence[TimedClip], found: Sequence[Alignment]) -> list[str]:
     """Phone error: edit distance to the reference's phones; viseme error: share of time with another one; boundaries:
-    median and 90th percentile of the absolute error where phones or words agree.
+    median and 90th percentile of the absolute error where phones or words agree; words wrong: edit distance to the
+    transcript, both spoken out.
     """
-    edits = total = 0
+    edits = total = word_edits = word_total = 0
     wrong, hits, phone_errors, word_errors = [], {BILABIALS: [], LABIODENTALS: []}, [], []
     for clip, alignment in zip(clips, found, strict=True):
         ours, theirs = spoken(alignment.phones), spoken(clip.phones)
@@ -176,6 +179,10 @@ def measured(clips: Sequence[TimedClip], found: Sequence[Alignment]) -> list[str
                 near = (o for o in ours if o.start < phone.end + 1 / 30 and o.end > phone.start - 1 / 30)
                 found_there.append(any(o.label in group for o in near))
         phone_errors += [a.start - b.start for a, b in matched(ours, theirs)]
+        if alignment.words:
+            said = spoken_out(clip.text)
+            word_edits += edit_distance(spoken_out(" ".join(w.label for w in alignment.words)), said)
+            word_total += len(said)
         if clip.words:
             pairs = matched(alignment.words, clip.words)
             word_errors += [e for a, b in pairs for e in (a.start - b.start, a.end - b.end)]
@@ -184,8 +191,14 @@ def measured(clips: Sequence[TimedClip], found: Sequence[Alignment]) -> list[str
         f"{np.concatenate(wrong).mean():.3f}",
         *(f"{np.mean(there):.3f}" for there in hits.values()),
         spread(phone_errors),
+        f"{word_edits / word_total:.3f}" if word_total else "–",
         spread(word_errors),
     ]
+
+
+def spoken_out(text: str) -> list[str]:
+    """The words of a text in lower case, numbers and abbreviations in words."""
+    return [part for word in spoken_text(text).words for part in word.spoken]
 
 
 def spread(errors: Sequence[float]) -> str:
@@ -269,6 +282,11 @@ SENTENCES = {
     "cmn": "xiǎo nán hái chī hóng píng guǒ, mā ma zài chú fáng zuò fàn.",
     "hi": "छोटा लड़का लाल सेब खाता है और उसकी माँ रसोई में खाना बनाती है।",
     "ar": "يأكل الولد الصغير تفاحة حمراء بينما تطبخ أمه العشاء في المطبخ.",
+    "nl": "De kleine jongen eet een rode appel terwijl zijn moeder in de keuken kookt.",
+    "ru": "Маленький мальчик ест красное яблоко, пока его мама готовит ужин на кухне.",
+    "ko": "작은 소년이 빨간 사과를 먹는 동안 어머니는 부엌에서 요리를 합니다.",
+    "tr": "Küçük çocuk kırmızı elma yerken annesi mutfakta yemek pişiriyor.",
+    "sv": "Den lilla pojken äter ett rött äpple medan hans mamma lagar mat i köket.",
 }
 
 

@@ -36,7 +36,7 @@ from .posterior import ALIGNED, SPEECH, Script, fit_of, free_phones
 
 SOURCE = f"recogniser+{ALIGNED}"
 # Mean log-posterior of a word against the likeliest phones', from which on the sound alone decides. Measured with
-# `python -m benchmarks.hearing`.
+# `python -m benchmarks.localization backends`.
 DOUBTED = -3.5
 WRONG_PASSAGE = -1.6  # of all words of a passage: then none of them is said
 FOUND = 0.5  # share of its words that must be found, or none is said
