@@ -10,6 +10,7 @@ import bpy
 
 from . import casting, clips, compat, lipsync, removal, scenes, session
 from . import follow as following
+from . import idle as idling
 from . import takes as _takes
 from .lipsync import Options, Outcome
 from .operators import options_of
@@ -101,6 +102,12 @@ def remove(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene |
 def bake(obj: bpy.types.Object, scene: bpy.types.Scene | None = None) -> None:
     """Leave the lines of the mesh `obj` behind as plain Actions on the NLA, which KMTalk no longer knows."""
     removal.bake(scene or compat.sequencer_scene(bpy.context), obj)
+
+
+def idle(obj: bpy.types.Object, first: int, last: int, scene: bpy.types.Scene | None = None) -> int:
+    """Let the face of the mesh `obj` live on the frames `first` to `last`, wherever no line plays: blinks, and small
+    motion of gaze, brows and head. Returns how many clips it took."""
+    return idling.make(scene or compat.sequencer_scene(bpy.context), obj, first, last)
 
 
 def follow(scene: bpy.types.Scene | None = None) -> tuple[str, ...]:

@@ -108,7 +108,8 @@ def own_action(obj: bpy.types.Object | None) -> bpy.types.Action | None:
         return None
     if keys.animation_data.use_tweak_mode and take_of(keys.animation_data.action) is not None:
         return keys.animation_data.action
-    return next((a for a in actions if take_of(a).line_id == keys.kmtalk.line), actions[0])
+    lines = [a for a in actions if not take_of(a).idle]
+    return next((a for a in lines if take_of(a).line_id == keys.kmtalk.line), lines[0] if lines else None)
 
 
 def check_free(keys: bpy.types.Key | None) -> None:
@@ -163,7 +164,9 @@ def overlapping(keys: bpy.types.Key, action: bpy.types.Action) -> list[tuple[bpy
     found = []
     for other in playing(keys):
         lie = lie_of(take_of(other))
-        if other != action and lie is not None and own is not None and lie.at <= own.end and own.at <= lie.end:
+        if other == action or take_of(other).idle or lie is None or own is None:
+            continue
+        if lie.at <= own.end and own.at <= lie.end:
             found.append((other, max(lie.at, own.at), min(lie.end, own.end)))
     return found
 
@@ -535,10 +538,11 @@ def _strips_apart(keys: bpy.types.Key) -> list[tuple[bpy.types.NlaTrack, bpy.typ
 
 
 def _levels(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, int]:
-    """Which track each line belongs on, from below: above all that began before it and still play."""
+    """Which track each line belongs on, from below: above all that began before it and still play, and above idles."""
     levels: dict[bpy.types.Action, int] = {}
-    for action in sorted(lies, key=lambda a: lies[a].at):
-        below = [levels[other] for other in levels if lies[other].end + HELD > lies[action].at]
+    for action in sorted(lies, key=lambda a: (not take_of(a).idle, lies[a].at)):
+        own = lies[action]
+        below = [levels[o] for o in levels if lies[o].end + HELD > own.at and own.end + HELD > lies[o].at]
         levels[action] = 1 + max(below) if below else 0
     return levels
 
@@ -564,6 +568,26 @@ def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, _L
             after,
         )
     return laid
+
+
+def spans_of_lines(keys: bpy.types.Key, ease: float) -> list[tuple[float, float]]:
+    """The frames of the scene on which lines play or ease, and `ease` more in which something else may go out."""
+    found = []
+    for action in playing(keys):
+        take = take_of(action)
+        if not take.idle and (lie := lie_of(take)) is not None:
+            found.append((lie.at - take.ease - ease - 1, lie.end + take.ease + ease + 1))
+    return found
+
+
+def without(first: float, last: float, taken: Iterable[tuple[float, float]]) -> list[tuple[int, int]]:
+    """What is left of the frames `first` to `last`, in whole frames, without those that are `taken`."""
+    left, begin = [], first
+    for low, high in sorted(taken):
+        if low > begin:
+            left.append((math.ceil(begin), math.floor(min(low, last))))
+        begin = max(begin, high)
+    return [(a, b) for a, b in (*left, (math.ceil(begin), math.floor(last))) if b > a]
 
 
 def _half(frames: float) -> float:

@@ -58,6 +58,7 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
                 lies[clip.action] = lie
         if lies:
             clips.move(obj.data.shape_keys, lies)
+        give_way(obj.data.shape_keys)
         tell(scene, obj)
     _note(scene)
     return tuple(dict.fromkeys(told))
@@ -82,9 +83,27 @@ def settle(clip: Clip, tell_of_others: bool = True) -> None:
         clip.take.line = takes.as_json(line.moved_to(line.origin + shift))
         lie = Lie(lie.first + shift, lie.last + shift, lie.at)
     clips.lay(clip.keys, clip.action, lie)
+    give_way(clip.keys)
     if tell_of_others:
         tell(clip.scene, clip.obj)
     _note(clip.scene)
+
+
+def give_way(keys: bpy.types.Key) -> None:
+    """Let clips that live between lines (`idle`) lie on the longest stretch of their frames that lines leave free."""
+    lies = {}
+    for action in clips.playing(keys):
+        take = clips.take_of(action)
+        if not take.idle:
+            continue
+        made = takes.read_line(take)
+        free = clips.without(made.first_frame, made.last_frame, clips.spans_of_lines(keys, take.ease))
+        begin, end = max(free, key=lambda span: span[1] - span[0], default=(made.first_frame, made.first_frame + 1))
+        lie = Lie(float(begin), float(end), float(begin))
+        if lie != clips.lie_of(take):
+            lies[action] = lie
+    if lies:
+        clips.move(keys, lies)
 
 
 def standing(clip: Clip) -> list[str]:

@@ -3,11 +3,11 @@
 from typing import ClassVar
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 
-from . import clips, compat, follow, lipsync, live, removal, shape_keys, takes
+from . import clips, compat, follow, idle, lipsync, live, removal, shape_keys, takes
 from .job import Steps
 from .operators import OnTake, Working, can_work, chosen_mesh
 from .session import current
@@ -190,6 +190,48 @@ class KMTALK_OT_remove_all(OnHead, bpy.types.Operator):
         removal.remove_all(scene, obj)
 
 
+class KMTALK_OT_idle(bpy.types.Operator):
+    """Let the face live where no line plays: blinks, small motion of gaze, brows and head, as clips of their own"""
+
+    bl_idname = "kmtalk.idle"
+    bl_label = "Idle Motion"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    first: IntProperty(name="First Frame", default=1)
+    last: IntProperty(name="Last Frame", default=250)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: shape_keys.check_mesh(chosen_mesh(context)))
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        preview = scene.use_preview_range
+        self.first = scene.frame_preview_start if preview else scene.frame_start
+        self.last = scene.frame_preview_end if preview else scene.frame_end
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            count = idle.make(compat.sequencer_scene(context), chosen_mesh(context), self.first, self.last)
+        except KMTalkError as error:
+            self.report({"ERROR"}, current.explain(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"The face lives in {count} clip{'s' * (count > 1)} between lines")
+        live.redraw()
+        return {"FINISHED"}
+
+
+class KMTALK_OT_remove_idle(OnHead, bpy.types.Operator):
+    """Take all idle motion off this head"""
+
+    bl_idname = "kmtalk.remove_idle"
+    bl_label = "Remove Idle Motion"
+
+    def work(self, scene, obj):
+        idle.remove(scene, obj)
+
+
 class KMTALK_OT_bake(OnHead, bpy.types.Operator):
     """Leave all lines of this head behind as plain Actions in the NLA; KMTalk can no longer work on them"""
 
@@ -250,6 +292,9 @@ def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: com
         body.prop(strip.kmtalk, "blend")
         body.prop(strip.kmtalk, "ease")
     body.prop(context.scene.kmtalk, "follow")
+    row = body.row(align=True)
+    row.operator("kmtalk.idle", icon="HIDE_OFF")
+    row.operator("kmtalk.remove_idle", text="", icon="X")
     column = body.column(align=True)
     column.operator("kmtalk.remove_line", icon="X")
     column.operator("kmtalk.bake", icon="ACTION")
@@ -269,4 +314,6 @@ classes = (
     KMTALK_OT_remove_line,
     KMTALK_OT_remove_all,
     KMTALK_OT_bake,
+    KMTALK_OT_idle,
+    KMTALK_OT_remove_idle,
 )

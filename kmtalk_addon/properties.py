@@ -197,6 +197,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
 
     line_id: StringProperty(description="The id of the sound strip")
     title: StringProperty(name="Take", description="What you call this take of the line")
+    idle: BoolProperty(description="Whether it is no line, but a face that lives between them (see idle)")
     active: BoolProperty(description="Whether this take of the line is the one that plays")
     line: StringProperty(description="What the strip played (strip.Played as JSON), on the frames of the Action")
     lie: StringProperty(description="Where the line lies in the scene (clips.Lie as JSON)")

@@ -43,7 +43,7 @@ def delete_take(clip: Clip, action: bpy.types.Action) -> None:
             use_take(clip, others[-1])
         else:
             clips.take_off(clip.keys, [action])
-    _forget(clip.keys, [action])
+    forget_actions(clip.keys, [action])
     clips.hold_rest(clip.keys)
     live.show(clip.scene)
 
@@ -52,7 +52,7 @@ def remove_line(clip: Clip) -> None:
     """Take a line with all of its takes off the face."""
     actions = takes.takes_of(clip.keys, clip.take.line_id)
     clips.take_off(clip.keys, actions)
-    _forget(clip.keys, actions)
+    forget_actions(clip.keys, actions)
     if takes.own_actions(clip.keys):
         clips.hold_rest(clip.keys)
         live.show(clip.scene)
@@ -76,7 +76,7 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
         clips.leave_tweak(keys)
         actions = takes.own_actions(keys)
         clips.take_off(keys, actions)
-        _forget(keys, actions)
+        forget_actions(keys, actions)
         clips.remove_rest(keys)
         clips.move_back(keys)
         if data.action is None and not len(data.nla_tracks) and not len(data.drivers):
@@ -104,7 +104,7 @@ def bake(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     if not playing:
         raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
     clips.leave_tweak(keys)
-    _forget(keys, [action for action in takes.own_actions(keys) if action not in playing])
+    forget_actions(keys, [action for action in takes.own_actions(keys) if action not in playing])
     for action in playing:
         if not takes.is_only_here(keys, action):
             action = takes.only_here(Clip(scene, obj, action)).action
@@ -117,7 +117,7 @@ def _is_touched(keys: bpy.types.Key) -> bool:
     return bool(len(keys.kmtalk.actions) or keys.kmtalk.known or clips.playing(keys))
 
 
-def _forget(keys: bpy.types.Key, actions: list[bpy.types.Action]) -> None:
+def forget_actions(keys: bpy.types.Key, actions: list[bpy.types.Action]) -> None:
     """Let these shape keys no longer keep these Actions; those that nobody else has are deleted."""
     for index in reversed(range(len(keys.kmtalk.actions))):
         if keys.kmtalk.actions[index].action in (*actions, None):

@@ -131,6 +131,8 @@ def lines_on(keys: bpy.types.Key | None) -> Iterator[bpy.types.Action]:
     seen = set()
     on = clips.playing(keys)
     for action in [*on, *(a for a in own_actions(keys) if clips.take_of(a).active)]:
+        if clips.take_of(action).idle:
+            continue
         if (line_id := clips.take_of(action).line_id) not in seen:
             seen.add(line_id)
             yield action
