@@ -36,10 +36,11 @@ def story():
     curves = compat.channels(action).fcurves
     jaw = next(curve for curve in curves if "jawOpen" in curve.data_path)
     values = [point.co[1] for point in jaw.keyframe_points]
-    assert max(values) > 0.2 and len(values) > 100
+    assert max(values) > 0.2 and len(values) > 50
     bpy.context.scene.frame_set(int(jaw.keyframe_points[max(range(len(values)), key=values.__getitem__)].co[0]))
     yield 1.0
     picture("generated")
+    yield from curves_shown(window)
 
     current.stop()  # a cold worker is slow enough to be cancelled
     assert press(bpy.ops.kmtalk.generate) == {"RUNNING_MODAL"}
@@ -55,13 +56,28 @@ def story():
     assert current.job is None and not worker.alive, "Esc did not cancel"
     assert [point.co[1] for point in jaw.keyframe_points] == values, "cancelling changed the file"
 
-    keys = [index for index, point in enumerate(jaw.keyframe_points) if point.type == "KEYFRAME"]
-    jaw.keyframe_points[keys[len(keys) // 2]].co[1] = 0.625
+    keys = [point for point in jaw.keyframe_points if point.type == "KEYFRAME"]
+    frame = keys[len(keys) // 2].co[0]
+    keys[len(keys) // 2].co[1] = 0.625
     assert press(bpy.ops.kmtalk.complete) == {"RUNNING_MODAL"}
     yield from helpers.until_done()
-    curves = compat.channels(action).fcurves
-    jaw = next(curve for curve in curves if "jawOpen" in curve.data_path)
-    assert jaw.keyframe_points[keys[len(keys) // 2]].co[1] == 0.625
+    jaw = jaw_of(compat, action)
+    assert jaw.evaluate(frame) == 0.625
+
+    # By itself, where that is wanted.
+    compat.sequencer_scene(bpy.context).kmtalk.rerun = True
+    key = next(point for point in jaw.keyframe_points if point.co[0] == frame)
+    key.co[1] = 0.5
+    jaw.update()
+    action.update_tag()
+    count = helpers.module("takes").loaded(action.kmtalk_takes[0].result)
+    for _ in range(100):
+        yield 0.1
+        if helpers.module("takes").loaded(action.kmtalk_takes[0].result) is not count:
+            break
+    assert current.job is None and not current.error, current.error
+    assert abs(jaw_of(compat, action).evaluate(frame) - 0.5) < 1e-6, "it did not run by itself"
+    compat.sequencer_scene(bpy.context).kmtalk.rerun = False
 
     bpy.ops.screen.userpref_show()
     bpy.context.preferences.active_section = "ADDONS"
@@ -95,6 +111,28 @@ def story():
     assert "The packages could not be downloaded; check the connection" in current.environment_error
     yield 1.0
     picture("offline")
+
+
+def jaw_of(compat, action):
+    return next(curve for curve in compat.channels(action).fcurves if "jawOpen" in curve.data_path)
+
+
+def curves_shown(window):
+    """The dope sheet and the graph editor with the line, as it is opened for editing; then all as it was."""
+    area = max((a for a in window.screen.areas if a.type != "VIEW_3D"), key=lambda a: a.width * a.height)
+    kind = area.type
+    view = helpers.view3d()
+    for where, shown in ((area, "DOPESHEET_EDITOR"), (view, "GRAPH_EDITOR")):
+        where.type = shown
+    yield 1.0
+    for where in (area, view):
+        region = next(region for region in where.regions if region.type == "WINDOW")
+        with bpy.context.temp_override(window=window, area=where, region=region):
+            (bpy.ops.action if where == area else bpy.ops.graph).view_all()
+    yield 1.5
+    picture("curves")
+    area.type, view.type = kind, "VIEW_3D"
+    yield 1.0
 
 
 helpers.tell(story)

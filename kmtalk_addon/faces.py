@@ -94,7 +94,7 @@ def draw(
 
     `pinned`: frames of the Action of pinned key motions, None: those that are. `last`: what was drawn before.
     """
-    pins = keyframes.pinned(clip.action) if pinned is None else pinned
+    pins = keyframes.pinned(clip.action, clip.line) if pinned is None else pinned
     style = drawing.Style(look.curves, look.shown, tuple(pins))
     known = None
     if last is not None and clip.take.drawn and not clip.take.curves and look == takes.look_worn(clip.take):

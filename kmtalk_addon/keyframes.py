@@ -186,10 +186,11 @@ def _at(curve: bpy.types.FCurve, frame: float) -> list[bpy.types.Keyframe]:
     return [point for point in curve.keyframe_points if abs(point.co[0] - frame) <= SAME_FRAME]
 
 
-def pinned(action: bpy.types.Action) -> np.ndarray:
-    """(p,) frames of the Action on which key motions are pinned."""
+def pinned(action: bpy.types.Action, line: Played) -> np.ndarray:
+    """(p,) frames of a line's Action on which key motions are pinned."""
     found = [_points(curve) for curve in compat.channels(action).fcurves]
     frames = np.unique(np.concatenate([np.zeros(0), *(xy[types == EXTREME, 0] for xy, types in found)]))
+    frames = frames[is_inside(line, frames)]
     return frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
 
 

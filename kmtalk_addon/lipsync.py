@@ -301,7 +301,7 @@ def reset(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, frame:
     with temporary_folder() as folder:
         edited = _edited(clip)
         at = None if frame is None else live.second_at(clip.take, frame)
-        unpinned = [f for f in keyframes.pinned(clip.action) if frame is None or live.is_on(clip, f, frame)]
+        unpinned = [f for f in keyframes.pinned(clip.action, clip.line) if frame is None or live.is_on(clip, f, frame)]
         edited = replace(edited, keys=_taken_back(edited.before, edited.keys, at))
         yield from _completed(edited, folder)
         kept = edited.pins if at is None else without(edited.pins, at, edited.before.fps)
@@ -465,7 +465,7 @@ def is_edited(clip: Clip) -> bool:
     except InputError:  # all are gone
         return True
     changed = bool(live.edits(before, keys).any()) or len(keys.times) < len(before.keys.times)
-    return changed or bool(len(keyframes.pinned(clip.action)))
+    return changed or bool(len(keyframes.pinned(clip.action, clip.line)))
 
 
 @dataclass(frozen=True)

@@ -162,13 +162,13 @@ def _pinned(clip: Clip, keys: KeyMotions) -> np.ndarray:
     """(m,) bool which of the key motions on the curves are pinned."""
     line = clip.line
     frames = line.first_frame + keys.times * line.frames_per_second_of_sound
-    return nearest_keys(keyframes.pinned(clip.action), frames)[1] <= drawing.SAME_FRAME
+    return nearest_keys(keyframes.pinned(clip.action, clip.line), frames)[1] <= drawing.SAME_FRAME
 
 
 def toggle_pin(clip: Clip, frame: float) -> None:
     """Pin the pose on `frame` of the scene as a key motion, or let it go. Raises InputError beyond the line."""
     at = _frame_within(clip, frame)
-    if (np.abs(keyframes.pinned(clip.action) - at) <= drawing.SAME_FRAME).any():
+    if (np.abs(keyframes.pinned(clip.action, clip.line) - at) <= drawing.SAME_FRAME).any():
         keyframes.unpin(clip.action, at)
     else:
         keyframes.mark(clip.action, at, "EXTREME")

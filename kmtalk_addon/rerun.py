@@ -110,7 +110,8 @@ def _waiting() -> float | None:
             return POLL
         current.finish(job)
         live.bring_up_to_date(compat.sequencer_scene(bpy.context))
-        bpy.ops.ed.undo_push(message="Re-run Completion")
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+            bpy.ops.ed.undo_push(message="Re-run Completion")
     except Exception as error:
         current.finish(job)
         _say(error)
@@ -131,4 +132,4 @@ def _are_held() -> bool:
 def _modal() -> Iterator[bpy.types.Operator]:
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
-        yield from window.modal_operators
+        yield from getattr(window, "modal_operators", ())  # which the oldest versions do not tell

@@ -350,9 +350,9 @@ def test_a_pinned_key_stays_through_sliders_offset_density_and_completion(clip, 
     completes(clip)
     after = pose_at(clip, curves, keys[5])
     assert {n: after.get(n, 0.0) for n in before} == pytest.approx(before, abs=1e-6)
-    assert list(keyframes.pinned(clip.action)) == [keys[5]]
+    assert list(keyframes.pinned(clip.action, clip.line)) == [keys[5]]
     pin(clip, keys[5])
-    assert not len(keyframes.pinned(clip.action))
+    assert not len(keyframes.pinned(clip.action, clip.line))
 
 
 def test_a_pinned_key_stays_on_its_frame_when_the_line_is_made_anew(clip, curves, completes, result, animator):
@@ -373,7 +373,7 @@ def test_a_pinned_key_stays_on_its_frame_when_the_line_is_made_anew(clip, curves
         clip.scene, clip.obj, clip.strip, clip.line, takes.loaded(kept.result), kept.result, pinned=kept.pinned
     )
     new = keyframes.own_action(clip.obj)
-    assert new != clip.action and list(keyframes.pinned(new)) == [frame]
+    assert new != clip.action and list(keyframes.pinned(new, clip.line)) == [frame]
     assert point_at(curves(clip.obj, new)["jawOpen"].curve, frame).co[1] == pytest.approx(0.66)
 
 
@@ -390,11 +390,11 @@ def test_a_reset_key_is_pinned_no_more(clip, curves, completes):
     point_at(curves(clip.obj)["jawOpen"].curve, keys[5]).co[1] = 0.9
     with pytest.raises(StopIteration):
         next(lipsync.reset(clip.scene, "", clip.obj, keys[5]))
-    assert list(keyframes.pinned(clip.action)) == [keys[3]]
+    assert list(keyframes.pinned(clip.action, clip.line)) == [keys[3]]
     assert pose_at(clip, curves, keys[5])["jawOpen"] == pytest.approx(was, abs=1e-5)
     with pytest.raises(StopIteration):
         next(lipsync.reset(clip.scene, "", clip.obj))
-    assert not len(keyframes.pinned(clip.action))
+    assert not len(keyframes.pinned(clip.action, clip.line))
 
 
 def test_completion_runs_by_itself_where_something_was_edited(clip, curves, completes, monkeypatch):
