@@ -10,9 +10,9 @@ from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import Layers, Sliders, settings_of
 
 from . import compat, corrections, live, shape_keys, styles, takes
+from .head_box import draw_head
 from .hindrances import hindrances
 from .line_operators import draw_line, draw_more
-from .mapping import draw_head
 from .operators import chosen_mesh, what_is_missing
 from .scene_box import draw_scene
 from .session import current

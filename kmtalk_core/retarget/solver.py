@@ -8,7 +8,7 @@ width and, for what lips do not show, in the controls themselves. Then closures 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -233,11 +233,3 @@ def _closed(face: Face, mixed: np.ndarray, solved: np.ndarray, ours: np.ndarray,
 def fitted(face: Face, motion: np.ndarray, rest: float) -> Face:
     """The same face with what its shapes do to this head's lips."""
     return replace(face, motion=motion, rest=rest)
-
-
-def looks_by_name(face: Face) -> Mapping[str, Mapping[str, float]]:
-    """Target → control → weight, for tables."""
-    return {
-        target: {name: float(w) for name, w in zip(ALL_CONTROLS, row, strict=True) if w}
-        for target, row in zip(face.targets, face.looks, strict=True)
-    }
