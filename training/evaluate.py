@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not data.split(options.split):
             raise InputError(f"The split {options.split} of {data.name} is empty; choose another one.")
         extras = Extras(options.plots, options.films, options.save_predictions)
-        name, rows = options.name or "", []
+        name = options.name or ""
+        rows: list[dict[str, float]] = []
         for told, predictions in _judged(options, data):
             alone = options.checkpoint is None or len(options.checkpoint) == 1
             name = name or told

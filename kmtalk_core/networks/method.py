@@ -33,6 +33,7 @@ METHODS = {
     "codetalker": "kmtalk_core.networks.peers.codetalker:CodeTalker",
     "selftalk": "kmtalk_core.networks.peers.selftalk:SelfTalk",
     "ottalk": "kmtalk_core.networks.peers.ottalk:OTTalk",
+    "meshtalk": "kmtalk_core.networks.peers.meshtalk:MeshTalk",
     "voca": "kmtalk_core.networks.peers.voca:VOCA",
 }
 GEOMETRY_ARRAYS = ("lips", "upper_face", "faces")

@@ -171,7 +171,7 @@ def test_seeds_and_rows_of_others(tiny, brief, tmp_path, capsys, monkeypatch):
     assert run(brief, tmp_path, "main", "--predictions", "theirs") == 2
 
 
-def small_table():
+def small_table(with_faces):
     rows = (Row("voca", Training("voca", "voca"), "voca"), Row("kmtalk", KMTALK, "KMTalk"))
     return Plan("Main table", rows, (Comparison("KMTalk against voca", "kmtalk", "voca"),))
 
@@ -182,7 +182,9 @@ def test_plans_name_rows_that_exist():
         assert len(set(names)) == len(names)
         assert {c.better for c in plan.comparisons} | {c.worse for c in plan.comparisons} <= set(names)
     assert set(FIGURES["ablations"]["biwi"]) <= {row.name for row in ablations().rows}
-    assert {row.name for row in plugged().rows} == set(FIGURES["plugged"]["biwi"])
+    assert {row.name for row in plugged(False).rows} == set(FIGURES["plugged"]["biwi"])
+    assert {row.name for row in main_table(False).rows} == set(FIGURES["main"]["biwi"])
+    assert "ottalk" in {row.name for row in main_table().rows}
 
 
 def test_what_cannot_run_is_said(brief, tmp_path, capsys):

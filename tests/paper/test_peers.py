@@ -11,7 +11,13 @@ from tiny_recipes import SPEECH, TABLES, toml
 from kmtalk_core.errors import InputError
 from kmtalk_core.networks.method import Geometry, Keys, make_method
 from kmtalk_core.networks.peers.codetalker import Quantizer
-from kmtalk_core.networks.peers.ottalk import ChebyshevConvolution, chebyshev_laplacian, sliced_wasserstein
+from kmtalk_core.networks.peers.ottalk import (
+    ChebyshevConvolution,
+    chebyshev_laplacian,
+    drawing_chances,
+    sliced_wasserstein,
+    transport,
+)
 from kmtalk_core.networks.peers.parts import AlignedDecoder, Past, biased_causal_mask, periodic_encoding
 from training import evaluate
 from training.captured.dataset import DataSet, KeyChoice, collate
@@ -21,7 +27,7 @@ from training.captured.predictions import read_predictions
 from training.train import main as train_main
 
 WIDTHS = {"faceformer": (64, 128), "codetalker": (1024, 1024), "selftalk": (512, 1024), "ottalk": (256, 256),
-          "voca": (50, 50)}  # fmt: skip
+          "voca": (50, 50), "meshtalk": (128, 128)}  # fmt: skip
 STRIP = np.arange(88)[:, None] + np.arange(3)  # triangles
 GEOMETRY = Geometry(90, 30.0, np.arange(8), np.arange(20, 30), ("a", "b"), 0.002, STRIP)
 TINY = {"d_model": 16, "heads": 2, "dropout": 0.0}
@@ -42,6 +48,12 @@ PEERS = {
         "speech": {**SOUND, "architecture": {**SPEECH, "model_type": "hubert"}},
         "losses": {"points": 60, "directions": 8},
     },
+    "meshtalk": {
+        "network": {
+            "heads": 3, "classes": 4, "width": 8, "channels": 8, "layers": [16, 8], "motion": 16, "context": 4,
+        },
+        "losses": {"crossing": 0.0},
+    },
     "voca": {"network": {"features": 8, "filters": [8, 8], "hidden": 16, "basis": 8}, "speech": SOUND},
 }  # fmt: skip
 
@@ -52,6 +64,8 @@ def make(name, data):
     for layer in ("out", "to_code"):  # zero at first; as after some training
         if hasattr(method, layer):
             torch.nn.init.normal_(getattr(method, layer).weight, std=0.3)
+    if name == "meshtalk":
+        method.mean.zero_()  # so that the only subject's face is not zero in it
     if name == "ottalk":
         torch.nn.init.normal_(method.refine[2].mix.weight, std=0.3)
     return method
@@ -234,6 +248,51 @@ def test_sliced_wasserstein_measures_how_far_mass_moves():
     assert points.max() < 0.02 * (mirrored - surface).square().sum(-1).mean()
 
 
+def test_transport_on_a_line_is_exact_and_so_is_its_gradient():
+    """Against linear programming over all ways to move the mass, and finite differences of that."""
+    from scipy.optimize import linprog
+
+    rng = np.random.default_rng(0)
+
+    def solved(x, x_mass, y, y_mass):
+        n, m = len(x), len(y)
+        given = np.zeros((n + m, n * m))
+        for i in range(n):
+            given[i, i * m : (i + 1) * m] = 1
+        for j in range(m):
+            given[n + j, j::m] = 1
+        cost = np.square(x[:, None] - y).ravel()
+        return linprog(cost, A_eq=given[:-1], b_eq=np.concatenate([x_mass, y_mass])[:-1]).fun
+
+    x, y = rng.normal(size=5), rng.normal(size=7)
+    x_mass, y_mass = (m / m.sum() for m in (rng.uniform(0.1, 1, 5), rng.uniform(0.1, 1, 7)))
+    places = torch.tensor(x, requires_grad=True)
+    cost = transport(places, *(torch.tensor(v) for v in (x_mass, y, y_mass)))
+    assert cost.item() == pytest.approx(solved(x, x_mass, y, y_mass), rel=1e-6)
+    cost.backward()
+    for k in range(5):
+        step = 1e-4 * (np.arange(5) == k)
+        slope = (solved(x + step, x_mass, y, y_mass) - solved(x - step, x_mass, y, y_mass)) / 2e-4
+        assert places.grad[k].item() == pytest.approx(slope, abs=1e-4)
+
+
+def test_surfaces_weigh_by_their_own_area_and_lips_get_points_enough():
+    """One of two triangles grows to three times its area: three quarters of the mass are on it."""
+    surface = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [10, 0, 0], [11, 0, 0], [10, 1, 0]])[None, None]
+    faces = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    grown = surface.clone()
+    grown[0, 0, 4, 0] += 2
+    torch.manual_seed(0)
+    chances = torch.tensor([0.5, 0.5])
+    distance = float(sliced_wasserstein(grown, surface, faces, chances, 4000, 600))
+    # A quarter of the mass moves by 10 along x, whose share of a direction's square is a third.
+    assert distance == pytest.approx(0.25 * 100 / 3, rel=0.25)
+    template = np.random.default_rng(0).normal(size=(90, 3))
+    chances = drawing_chances(template, STRIP, np.array([40]))
+    at_lips = np.isin(STRIP, [40]).any(1)
+    assert float(chances.sum()) == pytest.approx(1.0) and float(chances[torch.from_numpy(at_lips)].sum()) > 0.5
+
+
 def test_ottalk_needs_the_faces():
     with pytest.raises(InputError, match="faces of the mesh"):
         make_method("ottalk", PEERS["ottalk"], replace(GEOMETRY, faces=None))
@@ -256,8 +315,8 @@ def test_presets_are_what_the_papers_say(name):
         assert (recipe.name, recipe.method) == (f"{name}-{data}", name)
         if data == "synthetic":
             continue
-        assert (recipe.training.batch, recipe.training.learning_rate) == (1, 1e-4)
-        width = recipe.tables["network"]["basis" if name == "voca" else "d_model"]
+        assert (recipe.training.batch, recipe.training.learning_rate) == (8 if name == "meshtalk" else 1, 1e-4)
+        width = recipe.tables["network"][{"voca": "basis", "meshtalk": "classes"}.get(name, "d_model")]
         assert width == WIDTHS[name][vertices > 6000]
     small = read_recipe(configs / f"{name}_synthetic.toml")
     assert sum(p.numel() for p in make_method(name, small.tables, GEOMETRY).parameters()) < 5e6

@@ -56,7 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _plan(name: str, data: DataSet) -> Plan:
     if name == "robustness":
         return robustness(tuple(data.localizations))
-    return {"main": main_table, "ablations": ablations, "key_count": key_count, "plugged": plugged}[name]()
+    if name in ("main", "plugged"):
+        return (main_table if name == "main" else plugged)(data.faces is not None)
+    return {"ablations": ablations, "key_count": key_count}[name]()
 
 
 def _others(told: list[str]) -> dict[str, Path]:

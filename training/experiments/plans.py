@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PEERS = ("faceformer", "codetalker", "selftalk")
+ON_MESHES = ("ottalk",)  # need the faces of the mesh
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ OF_PEER = {name: Training(name, name) for name in PEERS}
 FULL = Row("kmtalk", KMTALK, "KMTalk")
 
 
-def main_table() -> Plan:
-    """Table 1: the systems side by side (MeshTalk is not among ours)."""
-    systems = {"voca": Training("voca", "voca"), **OF_PEER}
-    rows = (*(Row(name, training, name) for name, training in systems.items()), FULL)
+def main_table(with_faces: bool = True) -> Plan:
+    """Table 1, and OT-Talk where the faces of the mesh are known: the systems side by side."""
+    names = ("voca", "meshtalk", *PEERS, *(ON_MESHES if with_faces else ()))
+    systems = {name: Training(name, name) for name in names}
+    told = {"voca": "VOCA's networks on wav2vec 2.0, a variant", "ottalk": "OT-Talk, after its public description"}
+    rows = (*(Row(name, training, told.get(name, name)) for name, training in systems.items()), FULL)
     against = tuple(Comparison(f"KMTalk against {name}", "kmtalk", name) for name in systems)
     return Plan("Main table (the paper's Table 1)", rows, against)
 
@@ -140,10 +143,12 @@ def key_count() -> Plan:
     return Plan("Number of key motions", (boundaries, *rows), tuple(comparisons))
 
 
-def plugged() -> Plan:
-    """Table 5: the motion of other systems at the key instants, completed by KMTalk without further training."""
+def plugged(with_faces: bool = True) -> Plan:
+    """Table 5, and OT-Talk: the motion of other systems at the key instants, completed by KMTalk without further
+    training."""
     rows, comparisons = [], []
-    for name, training in OF_PEER.items():
+    for name in (*PEERS, *(ON_MESHES if with_faces else ())):
+        training = Training(name, name)
         after = f"{name} + kmtalk"
         rows += [Row(name, training, name), Row(after, KMTALK, f"key motions of {name}, completed", {}, training)]
         comparisons.append(Comparison(f"{name} with KMTalk's completion against itself", after, name))

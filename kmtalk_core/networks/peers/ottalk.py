@@ -91,7 +91,8 @@ class OTTalk(FramewisePeer):
         self._encoder(options["speech"], geometry, c.d_model)
         laplacian = chebyshev_laplacian(geometry.faces, geometry.vertices)
         self.register_buffer("faces", torch.as_tensor(geometry.faces, dtype=torch.long), persistent=False)
-        self.register_buffer("areas", triangle_areas(geometry.template, geometry.faces), persistent=False)
+        chances = drawing_chances(geometry.template, geometry.faces, geometry.lips)
+        self.register_buffer("chances", chances, persistent=False)
         self.shape = nn.Sequential(
             ChebyshevConvolution(laplacian, 3, c.features, c.order),
             nn.ELU(),
@@ -114,7 +115,7 @@ class OTTalk(FramewisePeer):
         nn.init.zeros_(refined.mix.bias)
 
     faces: Tensor
-    areas: Tensor
+    chances: Tensor
 
     def trained(self, stage: str) -> Sequence[nn.Module]:
         return [self]
@@ -140,7 +141,7 @@ class OTTalk(FramewisePeer):
         template = (batch.template / self.unit)[:, None]
         surfaces = [(template + m).unflatten(-1, (-1, 3)) for m in (made, motion)]
         distance = sliced_wasserstein(
-            surfaces[0], surfaces[1], self.faces, self.areas, weights.points, weights.directions
+            surfaces[0], surfaces[1], self.faces, self.chances, weights.points, weights.directions
         )
         parts["wasserstein"] = per_clip(distance, mask)
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"] + weights.wasserstein * parts["wasserstein"]
@@ -165,31 +166,62 @@ def standardized(template: Tensor) -> Tensor:
     return x / x.square().sum(2).mean(1).sqrt()[:, None, None].clamp(min=1e-12)
 
 
-def triangle_areas(template: np.ndarray | None, faces: np.ndarray) -> Tensor:
-    """(F,), all 1 where no template is known."""
-    if template is None:
-        return torch.ones(len(faces))
-    a, b, c = (template[faces[:, k]].astype(np.float64) for k in range(3))
-    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    return torch.from_numpy(area / area.mean()).float() + 1e-6
+def drawing_chances(template: np.ndarray | None, faces: np.ndarray, lips: np.ndarray) -> Tensor:
+    """(F,), of sum 1: how often a triangle is drawn. Half of the points fall on triangles at the lips, which are a
+    small part of a head, half anywhere; in both by the area of the `template`, evenly where none is known."""
+    area = np.ones(len(faces))
+    if template is not None:
+        area = _areas(torch.from_numpy(template[faces].astype(np.float64))).numpy()
+        area = area + 1e-6 * area.mean()
+    at_lips = area * np.isin(faces, lips).any(1)
+    anywhere = area / area.sum()
+    return torch.from_numpy((anywhere + at_lips / at_lips.sum()) / 2 if at_lips.any() else anywhere).float()
+
+
+def _areas(corners: Tensor) -> Tensor:
+    """(…, 3 corners, 3) → (…,) areas of triangles."""
+    sides = corners[..., 1:, :] - corners[..., :1, :]
+    return torch.linalg.cross(sides[..., 0, :], sides[..., 1, :]).norm(dim=-1) / 2
 
 
 def sliced_wasserstein(
-    first: Tensor, second: Tensor, faces: Tensor, areas: Tensor, points: int, directions: int
+    first: Tensor, second: Tensor, faces: Tensor, chances: Tensor, points: int, directions: int
 ) -> Tensor:
-    """Squared sliced 2-Wasserstein distance (Bonneel et al., 2015) of surfaces (B, N, V, 3), uniform measures: (B, N).
+    """Squared sliced 2-Wasserstein distance (Bonneel et al., 2015) of surfaces (B, N, V, 3): (B, N).
 
-    Triangles are drawn by their `areas`; the draw is torch's, the same for all frames of the batch.
+    A surface is a probability measure, uniform on its own area as it is at that frame. Points are drawn by `chances`
+    (F,) and weigh what area they stand for; the draw is torch's, the same for all frames of the batch. In each
+    direction the transport is exact.
     """
-    drawn = faces[torch.multinomial(areas.cpu(), points, replacement=True).to(faces.device)]
+    index = torch.multinomial(chances.cpu(), points, replacement=True).to(faces.device)
+    drawn, chance = faces[index], chances[index]
     shares = torch.rand(points, 2).to(first)
     root = shares[:, :1].sqrt()
     weights = torch.cat([1 - root, root * (1 - shares[:, 1:]), root * shares[:, 1:]], dim=1)
     towards = torch.randn(3, directions).to(first)
     towards = towards / towards.norm(dim=0, keepdim=True)
 
-    def projected(surface: Tensor) -> Tensor:
-        on_surface = (surface[:, :, drawn] * weights[..., None]).sum(3)  # (B, N, points, 3)
-        return (on_surface @ towards).sort(dim=2).values
+    def measured(surface: Tensor) -> tuple[Tensor, Tensor]:
+        """Places (B, N, directions, points) and weights of the same shape."""
+        corners = surface[:, :, drawn]  # (B, N, points, 3, 3)
+        places = (corners * weights[..., None]).sum(3) @ towards
+        mass = _areas(corners) / chance
+        mass = mass / mass.sum(-1, keepdim=True)
+        return places.transpose(2, 3), mass[:, :, None].expand(-1, -1, directions, -1)
 
-    return (projected(first) - projected(second)).square().mean((2, 3))
+    return transport(*measured(first), *measured(second)).mean(-1)
+
+
+def transport(x: Tensor, x_mass: Tensor, y: Tensor, y_mass: Tensor) -> Tensor:
+    """Cost (…,) of moving mass from places `x` (…, n) to `y` (…, m) on a line, squared distances, exactly: the same
+    quantiles meet. Masses add up to 1; gradients reach places and masses."""
+    x, order = x.sort(-1)
+    x_reach = x_mass.gather(-1, order).cumsum(-1)
+    y, order = y.sort(-1)
+    y_reach = y_mass.gather(-1, order).cumsum(-1)
+    ends = torch.cat([x_reach, y_reach], -1).sort(-1).values
+    widths = torch.diff(ends, dim=-1, prepend=torch.zeros_like(ends[..., :1]))
+    middles = (ends - widths / 2).detach()
+    at_x = torch.searchsorted(x_reach.detach().contiguous(), middles).clamp(max=x.shape[-1] - 1)
+    at_y = torch.searchsorted(y_reach.detach().contiguous(), middles).clamp(max=y.shape[-1] - 1)
+    return (widths * (x.gather(-1, at_x) - y.gather(-1, at_y)).square()).sum(-1)
