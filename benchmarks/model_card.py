@@ -23,7 +23,7 @@ BEGIN, END = "<!-- figures: written by benchmarks.model_card -->", "<!-- end of 
 SETS = {
     "dev": "Nine clips of three speakers that development looked at (seven of the LJ speaker, whose other recordings"
     " were trained on); true transcripts",
-    "held-out": "Clips of as many LibriSpeech speakers that were never trained on, nor looked at; Whisper's"
+    "held-out": "Clips of as many LibriSpeech speakers that were never trained on; Whisper's"
     " transcripts, doubtful ones left out",
 }
 HEARD = ("with transcript", "without transcript")

@@ -200,7 +200,8 @@ def test_lively_opens_more_than_mumbling(animator, sound):
         controls = animator.animate(sound, Request(style=name)).controls
         return np.percentile(controls[:, CONTROL_INDEX["jawOpen"]] - controls[:, CONTROL_INDEX["mouthClose"]], 90)
 
-    assert opening("lively") > 1.1 * opening("neutral") > 1.3 * opening("mumbling")
+    lively, neutral, mumbling = (opening(name) for name in ("lively", "neutral", "mumbling"))
+    assert lively > 1.1 * neutral and mumbling < 0.9 * neutral
 
 
 def test_lips_stay_apart_in_pauses_for_who_keeps_them_so(animator, sound):
