@@ -2,7 +2,7 @@
 
 The networks learned their motion largely from one man, who lifts his upper lip in s, t, d, n and ee as far as in open
 vowels. Two other captured people are met nearly as well without most of it (docs/articulation.md has the figures), and
-the phonetics literature has these sounds narrower (Fromkin 1964; Keating et al. 1994). It acts on the key motions before
+phoneticians find these sounds narrower (Fromkin 1964; Keating et al. 1994). It acts on the key motions before
 completion, so that the way between them stays the networks' own.
 """
 
