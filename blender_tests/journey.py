@@ -42,6 +42,7 @@ class Journey:
             ("tests inside", self.tests_inside),
             ("command line", self.command_line),
             ("window", self.window),
+            ("lines and scenes in a window", self.lines),
             ("trouble in a window", self.trouble),
             ("uninstall", self.uninstall),
         ]
@@ -194,6 +195,14 @@ class Journey:
         return (
             f"generated, edited, cancelled, checked, made an environment; {len(list(self.logs.glob('*.png')))} pictures"
         )
+
+    def lines(self) -> str:
+        """Two lines, three takes, a scene, push-down, undo, files: by clicks and keys."""
+        script = self.tests / "blender_tests" / "in_window.sh"
+        story = self.tests / "blender_tests" / "in_window_lines.py"
+        said = self.start(["sh", script, story, str(3 * LIMIT)], limit=4 * LIMIT)
+        expect("The window works." in said and "Traceback" not in said, said[-800:])
+        return "moved, taken, generated as a scene, recorded again, pushed down, undone, saved, appended and linked"
 
     def trouble(self) -> str:
         """What users do in a window while KMTalk works."""

@@ -72,6 +72,95 @@ def until_done() -> Iterator[float]:
         assert waited < PATIENCE, f"still at work: {current.message}"
 
 
+def xdo(*words: object) -> None:
+    """Let xdotool do something with the mouse or the keyboard, as a user's hand."""
+    subprocess.run(["xdotool", *map(str, words)], check=True)
+
+
+def panel_region() -> bpy.types.Region:
+    """The sidebar of the 3-D view, with the panel."""
+    return next(region for region in view3d().regions if region.type == "UI")
+
+
+def hovered() -> str:
+    """What the button under the mouse in the sidebar would call, as Blender's own menu copies it; "" for none."""
+    manager = bpy.context.window_manager
+    manager.clipboard = ""
+    with bpy.context.temp_override(window=manager.windows[0], area=view3d(), region=panel_region()):
+        if bpy.ops.ui.copy_python_command_button.poll():
+            bpy.ops.ui.copy_python_command_button()
+        elif bpy.ops.ui.copy_data_path_button.poll():
+            bpy.ops.ui.copy_data_path_button(full_path=True)
+    return manager.clipboard
+
+
+def seek(call: str, column: float = 0.5, step: int = 9, between: tuple[int, int] | None = None) -> Iterator[float]:
+    """Move the mouse down the panel to a button whose call begins so; the generator's value is its place on the screen.
+
+    `column`: where the mouse goes down, as a share of the panel's width; `between`: from and to where on the screen.
+    """
+    region, height = panel_region(), bpy.context.window_manager.windows[0].height
+    x = round(region.x + column * region.width)
+    if call in _PLACES:
+        x, y = _PLACES[call]
+        xdo("mousemove", x, y - 1, "mousemove", x, y)
+        yield 0.1
+        if hovered().startswith(call):
+            return x, y
+    first, last = between or (height - region.y - region.height + 12, height - region.y - 8)
+    for y in range(first, min(last, height - region.y - 8), step):
+        xdo("mousemove", x, y)
+        yield 0.02
+        if hovered().startswith(call):
+            yield 0.1  # the button may have been the one before
+            if hovered().startswith(call):
+                _PLACES[call] = x, y
+                return x, y
+    picture("not_found")
+    raise AssertionError(f"there is no button {call} in the panel")
+
+
+def click(call: str, column: float = 0.5) -> Iterator[float]:
+    """Press the button with the left mouse button, and wait until nothing is at work."""
+    yield from seek(call, column)
+    xdo("click", 1)
+    yield 0.4
+    yield from until_done()
+    yield 0.3
+
+
+def open_subpanel(above: str, inside: str) -> Iterator[float]:
+    """Open the subpanel whose heading is somewhere below the button `above`, with the button `inside`; the generator's
+    value is how far below."""
+    x, y = yield from seek(above)
+    for down in range(26, 120, 10):
+        xdo("mousemove", x, y + down, "click", 1)
+        yield 0.3
+        xdo("mousemove", x, y + down + 1)
+        yield 0.2
+        try:
+            yield from seek(inside, step=12, between=(y + down + 12, y + down + 280))
+            return down
+        except AssertionError:
+            continue
+    raise AssertionError(f"no subpanel below {above} has {inside}")
+
+
+def keys(*names: str) -> Iterator[float]:
+    """Press keys with the mouse over the 3-D view, which has the focus."""
+    area, height = view3d(), bpy.context.window_manager.windows[0].height
+    # Without a window manager nobody gives the window the focus.
+    xdo("search", "--onlyvisible", "--class", "blender", "windowfocus", "--sync")
+    xdo("mousemove", area.x + 200, height - area.y - 200, "mousemove", area.x + 203, height - area.y - 203)
+    yield 0.1
+    for name in names:
+        xdo("key", name)
+        yield 0.4
+
+
+_PLACES: dict[str, tuple[int, int]] = {}  # where buttons were last
+
+
 def picture(name: str) -> None:
     subprocess.run(["import", "-window", "root", str(LOGS / f"{name}.png")], check=True)
 

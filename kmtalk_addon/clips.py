@@ -225,6 +225,12 @@ def is_edited(keys: bpy.types.Key | None, action: bpy.types.Action) -> bool:
     return data is not None and data.use_tweak_mode and data.action == action
 
 
+def own_is_edited(keys: bpy.types.Key) -> bool:
+    """Whether the keyframes of one of KMTalk's lines are shown for editing."""
+    data = keys.animation_data
+    return data is not None and data.use_tweak_mode and take_of(data.action) is not None
+
+
 def leave_tweak(keys: bpy.types.Key) -> None:
     """Let the line that is being edited be one among the others again."""
     if keys.animation_data is not None and keys.animation_data.use_tweak_mode:
@@ -232,9 +238,16 @@ def leave_tweak(keys: bpy.types.Key) -> None:
         _arrange(keys)
 
 
+def is_override(keys: bpy.types.Key) -> bool:
+    """Whether these are the shape keys of a library override."""
+    return keys.user is not None and keys.user.override_library is not None
+
+
 def hides_nothing(keys: bpy.types.Key) -> bool:
     """Whether editing a line hides nothing of the user's: Blender leaves out the active Action and upper tracks."""
     data = keys.animation_data
+    if is_override(keys):  # its file would not keep it right
+        return False
     if data.action is not None and take_of(data.action) is None:
         return False
     seen_own = False
@@ -385,10 +398,10 @@ def remove_rest(keys: bpy.types.Key) -> None:
     if rest is None:
         return
     for track in list(data.nla_tracks) if data is not None else ():
-        if any(strip.action == rest for strip in track.strips):
+        if any(strip.action == rest for strip in track.strips) and not compat.is_of_library(track):
             data.nla_tracks.remove(track)
     keys.kmtalk.rest = None
-    if not rest.users:
+    if not rest.users and rest.library is None:
         bpy.data.actions.remove(rest)
 
 
@@ -443,7 +456,8 @@ def _arrange(
     data = keys.animation_data or keys.animation_data_create()
     kept = {**_Kept.of(keys), **(kept or {})}
     for track, strip in [(t, s) for t, s in _strips_apart(keys) if s.action in (without or ())]:
-        track.strips.remove(strip)
+        if not compat.is_of_library(track):
+            track.strips.remove(strip)
     apart = {strip.action for _, strip in _strips_apart(keys)}
     actions = dict.fromkeys([*playing(keys), *also, *([bring] if bring is not None else [])])
     actions = [a for a in actions if a not in (without or ()) and a not in apart]
@@ -528,7 +542,9 @@ def _is_so(track: Any, actions: list[bpy.types.Action], wanted: Mapping[bpy.type
 
 
 def _is_own(track: bpy.types.NlaTrack) -> bool:
-    return len(track.strips) > 0 and all(take_of(strip.action) is not None for strip in track.strips)
+    """Whether a track holds lines alone, and is not that of a library, which an override cannot change."""
+    lines = len(track.strips) > 0 and all(take_of(strip.action) is not None for strip in track.strips)
+    return lines and not compat.is_of_library(track)
 
 
 def _strips_apart(keys: bpy.types.Key) -> list[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:

@@ -70,6 +70,15 @@ def online_access() -> bool:
     return bool(bpy.app.online_access)
 
 
+def is_of_library(track: bpy.types.NlaTrack) -> bool:
+    """Whether an NLA track of shape keys comes from the library that their mesh overrides: it cannot be changed.
+
+    Blender says so of appended ones too.
+    """
+    owner = track.id_data.user
+    return bool(owner is not None and owner.override_library is not None and track.is_override_data)
+
+
 def remove_scene(scene: bpy.types.Scene) -> None:
     """Remove a scene that no window shows; `scenes.remove` crashes 4.3 while it runs a command of an add-on."""
     bpy.data.batch_remove([scene])

@@ -218,6 +218,7 @@ def register() -> None:
     bpy.app.handlers.depsgraph_update_post.append(_after_update)
     bpy.app.handlers.render_init.append(_before_render)
     bpy.app.handlers.load_post.append(_after_load)
+    bpy.app.handlers.save_pre.append(_before_save)
 
 
 def unregister() -> None:
@@ -226,6 +227,7 @@ def unregister() -> None:
         (bpy.app.handlers.depsgraph_update_post, _after_update),
         (bpy.app.handlers.render_init, _before_render),
         (bpy.app.handlers.load_post, _after_load),
+        (bpy.app.handlers.save_pre, _before_save),
     ):
         if handler in handlers:
             handlers.remove(handler)
@@ -256,6 +258,14 @@ def _before_render(scene: bpy.types.Scene, *_: object) -> None:
 @persistent
 def _after_load(*_: object) -> None:
     current.followed.clear()
+
+
+@persistent
+def _before_save(*_: object) -> None:
+    """A file does not keep right which strip of an override is being edited: the line would not play after loading."""
+    for keys in bpy.data.shape_keys:
+        if clips.is_override(keys) and clips.own_is_edited(keys):
+            clips.leave_tweak(keys)
 
 
 def _soon() -> None:

@@ -31,6 +31,7 @@ from .mapped import KMTalkMapped
 from .strip import sound_strips
 
 PARTS = tuple((part.key, part.title, part.description, 2**n) for n, part in enumerate(keyframes.PARTS))
+OVERRIDE = {"LIBRARY_OVERRIDABLE"}  # of a linked character's override: kept with the file that has it
 BLENDS = (
     ("REPLACE", "Replace", "The line instead of what plays below"),
     ("COMBINE", "Combine", "The line on top of what plays below"),
@@ -232,7 +233,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
 class KMTalkOwnAction(bpy.types.PropertyGroup):
     """Of shape keys: an Action of KMTalk's, whether it plays or not."""
 
-    action: PointerProperty(type=bpy.types.Action)
+    action: PointerProperty(type=bpy.types.Action, override=OVERRIDE)
 
 
 class KMTalkPart(bpy.types.PropertyGroup):
@@ -249,19 +250,33 @@ class KMTalkBones(bpy.types.PropertyGroup):
 class KMTalkFace(bpy.types.PropertyGroup):
     """Of shape keys: what KMTalk has done with them, and how they were before."""
 
-    actions: CollectionProperty(type=KMTalkOwnAction)
-    line: StringProperty(description="The id of the line that was worked on last")
-    rest: PointerProperty(type=bpy.types.Action, description="Holds what only KMTalk moves, beside its lines")
-    stills: StringProperty(description="Values of shape keys before KMTalk moved them (JSON, by control)")
-    pushed: PointerProperty(type=bpy.types.Action, description="The user's Action that was active before")
-    pushed_as: StringProperty(description="How that Action played (JSON)")
-    mapping: StringProperty(description="What the shape keys look like, as the user has said (JSON, see families)")
-    inputs: StringProperty(description="Shape keys that a rig drives, and what moves in their stead (JSON, see inputs)")
-    follows: StringProperty(description="Of a part of a head: its shape keys that follow the head's (JSON, see parts)")
+    actions: CollectionProperty(type=KMTalkOwnAction, override=OVERRIDE | {"USE_INSERTION"})
+    line: StringProperty(description="The id of the line that was worked on last", override=OVERRIDE)
+    rest: PointerProperty(
+        type=bpy.types.Action, description="Holds what only KMTalk moves, beside its lines", override=OVERRIDE
+    )
+    stills: StringProperty(
+        description="Values of shape keys before KMTalk moved them (JSON, by control)", override=OVERRIDE
+    )
+    pushed: PointerProperty(
+        type=bpy.types.Action, description="The user's Action that was active before", override=OVERRIDE
+    )
+    pushed_as: StringProperty(description="How that Action played (JSON)", override=OVERRIDE)
+    mapping: StringProperty(
+        description="What the shape keys look like, as the user has said (JSON, see families)", override=OVERRIDE
+    )
+    inputs: StringProperty(
+        description="Shape keys that a rig drives, and what moves in their stead (JSON, see inputs)", override=OVERRIDE
+    )
+    follows: StringProperty(
+        description="Of a part of a head: its shape keys that follow the head's (JSON, see parts)", override=OVERRIDE
+    )
     mapped: CollectionProperty(type=KMTalkMapped)
     mapped_row: IntProperty(name="Shape", description="A row of the table")
-    face: StringProperty(description="What the shape keys do to the lips, as measured", subtype="BYTE_STRING")
-    known: StringProperty(description="Which shape key is which control (JSON, see shape_keys)")
+    face: StringProperty(
+        description="What the shape keys do to the lips, as measured", subtype="BYTE_STRING", override=OVERRIDE
+    )
+    known: StringProperty(description="Which shape key is which control (JSON, see shape_keys)", override=OVERRIDE)
 
 
 KMTalkBones.__annotations__.update(
@@ -302,7 +317,7 @@ def add() -> None:
     bpy.types.Scene.kmtalk = PointerProperty(type=KMTalkSettings)
     compat.StripType.kmtalk = PointerProperty(type=KMTalkLine)
     bpy.types.Action.kmtalk_takes = CollectionProperty(type=KMTalkTake)
-    bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace)
+    bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace, override=OVERRIDE)
     bpy.types.Object.kmtalk_parts = CollectionProperty(type=KMTalkPart)
     bpy.types.Object.kmtalk_bones = PointerProperty(type=KMTalkBones)
 

@@ -53,7 +53,7 @@ def remove_line(clip: Clip) -> None:
     actions = takes.takes_of(clip.keys, clip.take.line_id)
     clips.take_off(clip.keys, actions)
     forget_actions(clip.keys, actions)
-    if takes.own_actions(clip.keys):
+    if takes.own_actions(clip.keys) or clips.is_override(clip.keys):
         clips.hold_rest(clip.keys)
         live.show(clip.scene)
     else:
@@ -65,6 +65,9 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     keys = shape_keys.check_mesh(obj).data.shape_keys
     if keys is None or not _is_touched(keys):
         raise InputError(f"KMTalk has made nothing on {obj.name}.")
+    if clips.is_override(keys):
+        _remove_own(scene, obj)
+        return
     parts.detach(obj)
     bones.detach(obj)
     inputs.detach(obj)
@@ -97,10 +100,23 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     live.show(scene)
 
 
+def _remove_own(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
+    """Take off an override what was made in this file; what comes with its library stays."""
+    keys = obj.data.shape_keys
+    actions = [action for action in takes.own_actions(keys) if action.library is None]
+    if not actions:
+        raise InputError(f"All that KMTalk has made on {obj.name} comes from its library; remove it in that file.")
+    clips.leave_tweak(keys)
+    clips.take_off(keys, actions)
+    forget_actions(keys, actions)
+    clips.hold_rest(keys)
+    live.show(scene)
+
+
 def bake(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     """Leave all lines of the mesh `obj` behind as plain Actions on the NLA, which look the same and need no KMTalk."""
     keys = shape_keys.check_mesh(obj).data.shape_keys
-    playing = clips.playing(keys)
+    playing = [action for action in clips.playing(keys) if action.library is None]
     if not playing:
         raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
     clips.leave_tweak(keys)

@@ -13,7 +13,7 @@ from kmtalk_core.errors import InputError
 from . import casting, compat, scenes
 from .casting import Part
 from .operators import Working, can_work, options_of
-from .scenes import FAILED, LEFT_OUT, LineOutcome, SceneOutcome
+from .scenes import FAILED, LEFT_OUT, LineOutcome, SceneOutcome, count_of
 from .session import current
 from .strip import sound_strips
 from .wrapping import sentence
@@ -135,23 +135,22 @@ def outcome_of(scene: bpy.types.Scene, strip: compat.StripType) -> LineOutcome |
 
 
 class KMTALK_UL_scene(bpy.types.UIList):
-    """The sound strips of the scene: whether it is speech, its name, who says it and how that is known."""
+    """The sound strips of the scene: whether each is speech, its name, what became of it, and who says it."""
 
     def draw_item(self, context, layout, data, item, icon, active_data, active_property, index):
         scene, parts = compat.sequencer_scene(context), parts_shown(context)
         found = parts.get(item.name, ())
         outcome = outcome_of(scene, item)
         row = layout.row(align=True)
+        row.use_property_split = False
         row.prop(item.kmtalk, "speech", text="")
-        name = row.row()
-        name.active = item.kmtalk.speech and not item.mute
-        name.label(text=item.name, icon=ICONS[outcome.status] if outcome is not None else "BLANK1")
-        head = name.row()
-        head.alert = item.kmtalk.speech and not any(who for who, _ in found)
-        head.prop(item.kmtalk, "speaker", text="", placeholder=", ".join(who for who, _ in found if who) or "Who?")
-        how = name.row()
-        how.active, how.ui_units_x = False, 5.0
-        how.label(text=found[0][1] if found else "")
+        sides = row.split(factor=0.65, align=True)
+        sides.active = item.kmtalk.speech and not item.mute
+        sides.label(text=item.name, icon=ICONS[outcome.status] if outcome is not None else "BLANK1")
+        head = sides.row()
+        who = ", ".join(name for name, _ in found if name)
+        head.alert = item.kmtalk.speech and not who
+        head.label(text=who or "Who?" * item.kmtalk.speech)
 
     def filter_items(self, context, data, property):
         strips, text = getattr(data, property), self.filter_name.casefold()
@@ -183,18 +182,31 @@ def draw_scene(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     parts = parts_shown(context)
     speech = [name for name, found in parts.items() if any(who for who, _ in found)]
     who = {head for found in parts.values() for head, _ in found if head}
-    header.label(text=f"Scene: {len(speech)} of {len(strips)} strips, {len(who)} heads")
+    header.label(text=f"Scene: {len(speech)} of {len(strips)} strips, {count_of(len(who), 'head')}")
     if body is None:
         return
     editor, name = scene.sequence_editor, "strips_all" if compat.NEW_STRIP_NAMES else "sequences_all"
     row = body.row()
     row.template_list("KMTALK_UL_scene", "", editor, name, context.scene.kmtalk, "row", rows=ROWS)
     row.operator("kmtalk.read_cast", text="", icon="FILEBROWSER")
+    place, strips_there = context.scene.kmtalk.row, compat.all_strips(scene)
+    if 0 <= place < len(strips_there):
+        _draw_how(body, context, strips_there[place], parts)
     if current.job is not None and current.share.of:
         body.operator("kmtalk.enough", icon="PAUSE")
     else:
         body.operator("kmtalk.generate_scene", icon="PLAY")
     _draw_outcomes(body, context, scene, strips)
+
+
+def _draw_how(layout, context, strip: compat.StripType, parts: dict[str, tuple[tuple[str, str], ...]]) -> None:
+    """Who says the chosen strip, to be changed, and how that was found out."""
+    found = [(head, how) for head, how in parts.get(strip.name, ()) if head]
+    row = layout.row()
+    row.use_property_split, row.active = False, strip.kmtalk.speech
+    row.prop(strip.kmtalk, "speaker", text="", placeholder=found[0][0] if found else "Who says it")
+    if found:
+        sentence(layout, context, f"{strip.name}: {' and '.join(head for head, _ in found)} ({found[0][1]})")
 
 
 def _draw_outcomes(layout, context, scene: bpy.types.Scene, strips: list) -> None:

@@ -67,7 +67,7 @@ class SceneOutcome:
         counts = {"as before": len(same), "left out": len(left), "failed": len(failed)}
         told = [f"{count} {what}" for what, count in counts.items() if count]
         if done or not told:
-            told.insert(0, f"{_count(len(done), 'line')} on {_count(len({line.head for line in done}), 'head')}")
+            told.insert(0, f"{count_of(len(done), 'line')} on {count_of(len({line.head for line in done}), 'head')}")
         return ", ".join(told)
 
     @property
@@ -211,5 +211,6 @@ def _alike(a: np.ndarray, b: np.ndarray, apart: float = 1e-6) -> bool:
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=0, atol=apart))
 
 
-def _count(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """So many of something, in words."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
