@@ -184,7 +184,7 @@ def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
     column = section(layout, "Edit", "KEYFRAME_HLT")
     row = column.row(align=True)
     row.operator("kmtalk.complete", icon="FILE_REFRESH")
-    row.prop(context.scene.kmtalk, "rerun", text="", icon="AUTO")
+    row.prop(context.scene.kmtalk, "rerun", text="", icon="TIME")
     if clip is not None:
         column.label(text=f"{clip.take.key_count} key motions: {clip.take.name}")
         for warning in dict.fromkeys((*clip.take.warnings.splitlines(), *clip.take.standing.splitlines())):

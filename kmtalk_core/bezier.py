@@ -23,6 +23,7 @@ ATTEMPTS = 40  # to put back what was left out too many
 STRETCH = 48  # positions that a stretch is long, up to the next key that is asked for
 AT_ONCE = 500_000  # samples that are fitted together
 NEAR = 1e-6  # positions
+OUTER = 1.0  # positions that the handles before the first key and after the last one are long at most
 NEWTON, HALVINGS = 4, 40  # steps to where a curve reaches a position, and steps that always end there
 
 
@@ -58,7 +59,9 @@ def smooth_curve(positions: np.ndarray, values: np.ndarray, slopes: np.ndarray) 
     of position."""
     gaps = np.diff(positions) / 3 if len(positions) > 1 else np.full(1, 1 / 3)
     points, along = np.stack([positions, values], 1), np.stack([np.ones(len(positions)), slopes], 1)
-    before, after = (np.concatenate(some)[: len(positions), None] for some in ((gaps[:1], gaps), (gaps, gaps[-1:])))
+    outer = np.minimum(gaps[[0, -1]], OUTER)  # these change nothing
+    before, after = np.concatenate([outer[:1], gaps]), np.concatenate([gaps, outer[1:]])
+    before, after = before[: len(positions), None], after[: len(positions), None]
     return BezierCurve(points, points - before * along, points + after * along)
 
 

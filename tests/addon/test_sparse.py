@@ -1,12 +1,13 @@
 """Sparse curves as an animator meets them: near the motion, read back exactly, bent, switched, hidden."""
 
+import json
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, compat, drawing, faces, keyframes, lipsync, live, rerun, takes
+from kmtalk_addon import api, compat, drawing, faces, keyframes, legacy, lipsync, live, rerun, session, takes
 from kmtalk_addon.strip import read_line
 from kmtalk_addon.takes import Clip
 from kmtalk_core import assets
@@ -271,6 +272,20 @@ def test_a_line_of_before_keeps_its_key_on_every_frame(clip):
     clip.take.worn, clip.take.drawn = "", b""
     assert takes.look_worn(clip.take).curves == "frames" and not lipsync.is_edited(clip)
     assert same(snapshot(clip), dense)
+
+
+def test_a_file_of_before_opens_with_its_curves_as_they_were(clip):
+    clip.strip.kmtalk.curves, clip.strip.kmtalk.key_density = "frames", 0.5
+    before = snapshot(clip)
+    noted = json.loads(clip.take.worn)
+    clip.take.worn = json.dumps({name: noted[name] for name in noted if name not in ("curves", "shown", "density")})
+    with session.current.fill_in():
+        clip.strip.kmtalk.property_unset("curves")
+        clip.strip.kmtalk.property_unset("key_density")
+    legacy.note_looks()
+    assert (clip.strip.kmtalk.curves, clip.strip.kmtalk.key_density) == ("frames", 0.5)
+    live.bring_up_to_date(clip.scene)
+    assert same(snapshot(clip), before)
 
 
 def test_a_damaged_memory_is_told(clip):
