@@ -75,6 +75,13 @@ def is_edited(item: bpy.types.PropertyGroup) -> bool:
     return item.name != item.heard or _differ(item.start, item.heard_start) or _differ(item.end, item.heard_end)
 
 
+def said(take: bpy.types.PropertyGroup) -> str:
+    """What was heard, or where its words were edited, what the user says that they are."""
+    if not any(is_edited(word) for word in take.words):
+        return take.heard_text
+    return " ".join(word.name.strip() for word in take.words if word.name.strip())
+
+
 def revert(take: bpy.types.PropertyGroup) -> None:
     """Let all words and phones be as heard again."""
     for items in (take.words, take.phones):

@@ -213,6 +213,18 @@ class KMTALK_OT_remove_word(OnTake, bpy.types.Operator):
                 take.words.remove(take.word)
 
 
+class KMTALK_OT_use_heard(OnTake, bpy.types.Operator):
+    """Make what was heard, as corrected in the list below, the text of the sound"""
+
+    bl_idname = "kmtalk.use_heard"
+    bl_label = "Use as Text"
+
+    def work(self, context, clip):
+        strip = choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
+        strip.kmtalk.transcript = corrections.said(clip.take)
+        context.scene.kmtalk.language = clip.take.heard_language
+
+
 class KMTALK_OT_revert(OnTake, bpy.types.Operator):
     """Take back what was changed in words and phones and is not applied yet"""
 
@@ -424,6 +436,7 @@ classes = (
     KMTALK_OT_check_contacts,
     KMTALK_OT_add_word,
     KMTALK_OT_remove_word,
+    KMTALK_OT_use_heard,
     KMTALK_OT_revert,
     KMTALK_OT_time_here,
     KMTALK_OT_forget,

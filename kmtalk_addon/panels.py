@@ -8,6 +8,7 @@ import bpy
 
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import Layers, Sliders, settings_of
+from kmtalk_core.tongues import LANGUAGES
 
 from . import compat, corrections, live, shape_keys, styles, takes
 from .head_box import draw_head
@@ -227,6 +228,10 @@ def draw_words(
     header.label(text=f"Words and Phones: {doubtful} in doubt" if doubtful else "Words and Phones")
     if body is None:
         return
+    if take.heard_text:
+        row = body.row()
+        row.label(text=f"Heard, in {LANGUAGES.get(take.heard_language, take.heard_language)}", icon="SOUND")
+        row.operator("kmtalk.use_heard")
     if len(take.words):
         row = body.row()
         row.template_list("KMTALK_UL_words", "", take, "words", take, "word", rows=ROWS)

@@ -220,6 +220,8 @@ class KMTalkTake(bpy.types.PropertyGroup):
     drawn: StringProperty(description="The curves as they were drawn (drawing.pack)", subtype="BYTE_STRING")
     warnings: StringProperty(description="What was noticed on the way, a sentence a line")
     key_count: IntProperty(description="Number of key motions")
+    heard_text: StringProperty(description="What was heard; empty where the text was given")
+    heard_language: StringProperty(description="The language that it was heard in, a code")
     words: CollectionProperty(type=KMTalkSegment)
     phones: CollectionProperty(type=KMTalkSegment)
     contacts: StringProperty(description="How many lip contacts are held, in a sentence")

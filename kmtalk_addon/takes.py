@@ -370,6 +370,8 @@ def remember(
     take.key_count = len(animation.keys.times)
     take.worn = worn(animation.sliders, animation.layers, look)
     alignment = animation.alignment
+    heard = alignment.heard
+    take.heard_text, take.heard_language = ("", "") if heard is None else (heard.text, heard.language)
     with current.fill_in():
         if not _is_heard(take.words, alignment.words):
             _fill(take.words, alignment.words)

@@ -234,6 +234,7 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
         from .localization.within_words import placed
 
         found = placed(request.alignment, sound.duration, lambda: (heard.posteriors_from_start(), heard.rate))
+        found = replace(found, heard=request.alignment.heard)
     else:
         # Found among the very frames that were heard, so that silence before the sound changes nothing.
         led = replace(sound, stored=Preceded(round(heard.lead * SAMPLE_RATE), sound.stored))

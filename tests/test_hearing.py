@@ -16,6 +16,7 @@ from kmtalk_core.hearing.recogniser import Heard, HeardWord, Passage, Recogniser
 from kmtalk_core.hearing.search import repetition
 from kmtalk_core.hearing.spectrogram import log_mel
 from kmtalk_core.localization import heard as heard_module
+from kmtalk_core.localization.corrections import Correction
 from kmtalk_core.phones import HeardText
 from kmtalk_core.results import load_animation, save_animation
 
@@ -210,6 +211,16 @@ def test_what_is_heard_is_looked_for_in_the_sound(animator, sample, monkeypatch)
     hearing(monkeypatch, [(0.0, sample.duration, ["Thank", "you", "for", "watching", "this", "new", "video"])])
     wrong = animator.align(sample)
     assert wrong.words == () and wrong.phones == animator.align(sample, Request(localizer="posterior")).phones
+
+
+def test_a_corrected_word_is_read_in_the_language_that_was_heard(animator, sample, monkeypatch):
+    hearing(monkeypatch, [(0.0, sample.duration, TEXT)])
+    before = animator.animate(sample, Request())
+    word = before.alignment.words[3]
+    edit = Correction("word", (word.start + word.end) / 2, "sings")
+    after = animator.correct(before, sample, Request(corrections=(edit,)))
+    assert after.alignment.words[3].label == "sings"
+    assert after.alignment.heard == before.alignment.heard
 
 
 def test_speech_without_words_is_heard_again(animator, sample, monkeypatch):

@@ -69,6 +69,7 @@ def corrected(
     language: str = ENGLISH,
 ) -> Alignment:
     """Apply corrections in their order; `log_posteriors` (N, phones) at `rate` Hz are of the same sound."""
+    heard = alignment.heard
     for correction in corrections:
         if not correction.at < alignment.duration:
             raise InputError(
@@ -79,7 +80,7 @@ def corrected(
             alignment = _phone_edited(alignment, correction)
         else:
             alignment = realign(alignment, correction, log_posteriors, rate, language)
-    return alignment
+    return replace(alignment, heard=heard)
 
 
 def realign(

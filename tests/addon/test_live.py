@@ -11,6 +11,7 @@ import pytest
 from kmtalk_addon import api, compat, corrections, keyframes, lipsync, live, session, takes
 from kmtalk_addon.strip import Played, choose_strip
 from kmtalk_core import assets
+from kmtalk_core.assets import RECOGNISER
 from kmtalk_core.errors import InputError
 from kmtalk_core.localization.corrections import Correction
 from kmtalk_core.localization.importers import load_alignment
@@ -323,6 +324,24 @@ def test_words_are_listed_with_their_confidence_and_a_click_goes_there(shot):
     assert bpy.context.scene.frame_current == round(50 + take.words[5].start * 24)
     shown = [phone.name for phone, chosen in zip(take.phones, corrections.phones_of(take), strict=True) if chosen]
     assert words[5] == "itself" and shown == ["IH", "T", "S", "EH", "L", "F"]
+
+
+@pytest.mark.skipif(not RECOGNISER.is_file(), reason="this build has no recogniser")
+def test_what_was_heard_is_listed_as_words_and_becomes_the_text(shot, monkeypatch):
+    _, strip, take = shot
+    assert take.heard_text == ""
+    monkeypatch.setattr("kmtalk_addon.strip.text_beside", lambda path: None)
+    strip.kmtalk.transcript = ""
+    assert bpy.ops.kmtalk.generate() == {"FINISHED"}
+    words = [word.name for word in take.words]
+    assert "mouth" in words and "moves" in words and take.heard_language == "en"
+    assert bpy.ops.kmtalk.use_heard() == {"FINISHED"}
+    assert strip.kmtalk.transcript == take.heard_text
+    next(word for word in take.words if word.name == "moves").name = "sings"
+    assert bpy.ops.kmtalk.use_heard() == {"FINISHED"}
+    assert " sings " in strip.kmtalk.transcript and " moves " not in strip.kmtalk.transcript
+    assert bpy.ops.kmtalk.correct() == {"FINISHED"}
+    assert take.heard_text, "a correction leaves it heard"
 
 
 def test_a_text_that_does_not_fit_is_told_and_its_words_are_marked(shot):
