@@ -24,6 +24,7 @@ from .align import IMPORTED, add_alignments, align_clips
 from .checks import Checked, check
 from .faces import make_faces
 from .layouts import LAYOUTS, Layout
+from .raw_vocaset import is_raw, unpack
 from .synthetic import make_source
 
 
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--out", type=Path, required=True, help="folder for the prepared data set")
         one.add_argument("--localizer", choices=choices, default="auto", help="what finds the phones (auto)")
         one.add_argument("--leave-out-bad", action="store_true", help="go on without the clips that have problems")
-        one.set_defaults(run=lambda o, kind=kind: prepare(LAYOUTS[kind](o.source), o.out, o.localizer, o.leave_out_bad))
+        one.set_defaults(run=lambda o, kind=kind: _prepare(kind, o))
     made = kinds.add_parser("synthetic", help="a small data set from the rig and the articulation synthesizer")
     made.add_argument("--out", type=Path, required=True)
     made.add_argument("--subjects", type=int, default=4, help="the last one is for the test (4)")
@@ -75,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     more.add_argument("--label", help="name of these alignments (the localizer's)")
     more.set_defaults(run=_align)
     return parser
+
+
+def _prepare(kind: str, options: argparse.Namespace) -> int:
+    source = options.source
+    if kind == "vocaset" and is_raw(source):
+        with _bar("unpacking") as bar:
+            source = unpack(source, options.out / "source", lambda share: bar.update(share - bar.n))
+    return prepare(LAYOUTS[kind](source), options.out, options.localizer, options.leave_out_bad)
 
 
 def prepare(layout: Layout, out: Path, localizer: str = "auto", leave_out_bad: bool = False) -> int:

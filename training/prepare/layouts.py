@@ -222,6 +222,11 @@ class _Arrays(pickle.Unpickler):
 
 
 def _pickled(path: Path, remedy: str) -> dict[str, Any]:
+    return {str(k): np.asarray(v) for k, v in unpickled(path, remedy).items()}
+
+
+def unpickled(path: Path, remedy: str) -> dict[Any, Any]:
+    """A dictionary, perhaps of dictionaries, of arrays and numbers; nothing in the file can run. Raises InputError."""
     try:
         found = _Arrays(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except FileNotFoundError:
@@ -230,4 +235,4 @@ def _pickled(path: Path, remedy: str) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read as arrays by name ({error}); get it again.") from None
     if not isinstance(found, dict):
         raise InputError(f"{path} holds no arrays by name; get it again.")
-    return {str(k): np.asarray(v) for k, v in found.items()}
+    return found
