@@ -223,9 +223,10 @@ def test_sliders_follow_a_moved_strip(shot, curves):
     head, strip, _ = shot
     before = curves(head)["jawOpen"]
     strip.frame_start += 30
-    strip.kmtalk.lips = 1.1
-    np.testing.assert_array_equal(curves(head)["jawOpen"].frames, before.frames + 30)
+    strip.kmtalk.lips = 1.1  # lips that open further take longer to their contacts, and the jaw with them
+    np.testing.assert_array_equal(curves(head)["jawOpen"].frames[[0, -1]], before.frames[[0, -1]] + 30)
     strip.kmtalk.lips = 1.0
+    np.testing.assert_array_equal(curves(head)["jawOpen"].frames, before.frames + 30)
     np.testing.assert_array_equal(curves(head)["jawOpen"].values, before.values)
 
 
