@@ -20,7 +20,7 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import clips, compat, shape_keys, takes
+from . import clips, compat, parts, shape_keys, takes
 from .session import current
 from .strip import metas_around, sound_strips
 
@@ -97,10 +97,15 @@ def read_table(path: Path) -> Table:
 
 
 def heads(scene: bpy.types.Scene) -> list[Head]:
-    """The meshes of `scene` that can be told to be heads, one for each mesh: they have lines or shape keys for speech,
-    or known landmarks, or somebody has chosen them."""
+    """The meshes of `scene` that can be told to be heads, one for each mesh: they have lines, or something that speech
+    moves, or known landmarks, or somebody has chosen them. Parts of other heads (teeth, lashes, …) are none."""
     chosen = {scene.kmtalk.mesh, *(strip.kmtalk.speaker for strip in sound_strips(scene))}
-    return [obj for obj in _meshes(scene) if obj in chosen or _is_head(obj)]
+    found = [obj for obj in _meshes(scene) if obj in chosen or _is_head(obj)]
+    others: set[Head] = set()
+    for obj in sorted(found, key=lambda obj: len(obj.data.polygons), reverse=True) if len(found) > 1 else ():
+        if obj not in others:
+            others |= {part.obj for part in parts.parts_of(obj)} - chosen
+    return [obj for obj in found if obj not in others or _has_lines(obj)]
 
 
 def cast(scene: bpy.types.Scene, table: Table | None = None, everybody: Sequence[Head] = ()) -> list[Part]:
@@ -115,28 +120,28 @@ def cast(scene: bpy.types.Scene, table: Table | None = None, everybody: Sequence
         known, others = others, []
     named, also = _names(known), _names(others)
     lines = {obj: _lines_on(obj) for obj in known}
-    parts: dict[str, list[Part]] = {}
+    cast_of: dict[str, list[Part]] = {}
     open_ones = []
     for strip in strips:
         found = _said(scene, strip, table) or _animated(strip, lines) or _by_names(scene, strip, named, also)
         if found:
-            parts[strip.name] = found
+            cast_of[strip.name] = found
         else:
             open_ones.append(strip)
     on_channel = defaultdict(Counter)
     for strip in strips:
-        for part in parts.get(strip.name, ()):
+        for part in cast_of.get(strip.name, ()):
             if part.head is not None:
                 on_channel[_place(strip)][part.head] += 1
     for strip in open_ones:
         alone = list(on_channel[_place(strip)])
         if len(alone) == 1:
-            parts[strip.name] = [Part(strip, alone[0], "channel")]
+            cast_of[strip.name] = [Part(strip, alone[0], "channel")]
         elif len(known) == 1:
-            parts[strip.name] = [Part(strip, known[0], "only head")]
+            cast_of[strip.name] = [Part(strip, known[0], "only head")]
         else:
-            parts[strip.name] = [Part(strip, None, why=_why_nobody(strip, named))]
-    return [part for strip in strips for part in parts[strip.name]]
+            cast_of[strip.name] = [Part(strip, None, why=_why_nobody(strip, named))]
+    return [part for strip in strips for part in cast_of[strip.name]]
 
 
 def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -285,6 +290,9 @@ def _meshes(scene: bpy.types.Scene) -> Iterator[Head]:
 
 
 def _is_head(obj: Head) -> bool:
+    return _has_lines(obj) or not shape_keys.needs_rig(obj) or shape_keys.landmarks_known(obj.data)
+
+
+def _has_lines(obj: Head) -> bool:
     keys = obj.data.shape_keys
-    lines = keys is not None and len(keys.kmtalk.actions) > 0
-    return lines or shape_keys.LANDMARKS in obj.data or not shape_keys.needs_rig(obj)
+    return keys is not None and len(keys.kmtalk.actions) > 0

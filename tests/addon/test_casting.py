@@ -155,3 +155,13 @@ def test_a_head_that_is_gone_from_the_scene_is_told(add_head, add_strip):
     assert part.head is None and part.why.startswith("Anna is not in the scene")
     bpy.data.objects.remove(anna)
     assert said() == {"ben": ("Ben", "strip's name")}
+
+
+def test_teeth_and_lashes_with_shape_keys_are_no_heads(add_head, add_strip):
+    anna, teeth, lashes = add_head("Anna"), add_head("Teeth"), add_head("Anna's Fringe")
+    teeth.parent = lashes.parent = anna
+    for part in (teeth, lashes):
+        part.scale = (0.5, 0.5, 0.5)
+    bpy.context.view_layer.update()
+    add_strip(name="x")
+    assert casting.heads(bpy.context.scene) == [anna] and said() == {"x": ("Anna", "only head")}

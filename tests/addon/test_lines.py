@@ -6,12 +6,12 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, clips, compat, follow, keyframes, lipsync, live, removal, strip, takes
+from kmtalk_addon import api, casting, clips, compat, follow, keyframes, lipsync, live, removal, scenes, strip, takes
 from kmtalk_addon.clips import lie_of, take_of
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.results import load_animation, load_keys, save_animation
-from kmtalk_core.service.protocol import Animate, Complete
+from kmtalk_core.service.protocol import Animate, Complete, Ping
 
 
 @pytest.fixture
@@ -37,6 +37,14 @@ def move(sound, by) -> None:
 
 def trim(sound, start, end) -> None:
     sound.frame_offset_start, sound.frame_offset_end = start, end
+
+
+def slip(sound, by) -> None:
+    """Play another part of the sound on the same frames, as far as there is one."""
+    start, end = sound.frame_offset_start, sound.frame_offset_end
+    by = max(-start, min(by, end))
+    sound.frame_start -= by
+    sound.frame_offset_start, sound.frame_offset_end = start + by, end - by
 
 
 def split(sound, frame):
@@ -79,6 +87,8 @@ def answer(request, made) -> dict:
         line = strip.Played("?", "", 0.0, request.duration, 0, 0.0, request.fps, 1.0)
         save_animation(made(line, 7)[0], request.out)
         return {"warnings": [], "delay": 0.0}
+    if isinstance(request, Ping):
+        return {}
     assert isinstance(request, Complete)
     before = load_animation(request.animation)
     keys = load_keys(request.keys, before.control_names)
@@ -565,6 +575,12 @@ def test_a_walk_changes_no_other_line(head, speak, made, seed, steps):
     rng = np.random.default_rng(seed)
     scene, keys = bpy.context.scene, head.data.shape_keys
     names = iter(f"Line {n}" for n in range(1000))
+    wart = keys.key_blocks["Wart"]
+    for frame in (1, 40, 90):
+        wart.value = frame / 100
+        wart.keyframe_insert("value", frame=frame)
+    (own,) = compat.all_fcurves(keys.animation_data.action)
+    acting = [tuple(p.co) for p in own.keyframe_points]
     speak(next(names), 10)
     for step in range(steps):
         sounds = strip.sound_strips(scene)
@@ -573,8 +589,22 @@ def test_a_walk_changes_no_other_line(head, speak, made, seed, steps):
         before = {a: content(a) for a in actions}
         line_id = sound.kmtalk.id
         what = rng.choice(
-            ["move", "rename", "edit", "generate", "complete", "cut", "take", "add", "trim", "rename key"]
+            [
+                "move",
+                "rename",
+                "edit",
+                "generate",
+                "complete",
+                "cut",
+                "take",
+                "add",
+                "trim",
+                "rename key",
+                "slip",
+                "scene",
+            ]
         )
+        edited = {a for a in actions if what == "scene" and lipsync.is_edited(takes.Clip(scene, head, a))}
         if what == "move":
             move(sound, int(rng.integers(-60, 200)))
         elif what == "rename":
@@ -595,13 +625,19 @@ def test_a_walk_changes_no_other_line(head, speak, made, seed, steps):
             speak(next(names), int(rng.integers(1, 500)), channel=int(rng.integers(1, 20)), seed=step)
         elif what == "trim":
             trim(sound, int(rng.integers(0, 20)), int(rng.integers(0, 20)))
+        elif what == "slip":
+            slip(sound, int(rng.integers(-10, 10)))
+        elif what == "scene":
+            parts = casting.cast(scene)
+            run(scenes.generate_scene(scene, parts, lambda strip: lipsync.Options()), made)
         elif what == "rename key":
             block = keys.key_blocks[int(rng.integers(2, len(keys.key_blocks)))]
             block.name = f"Key {step}"
         follow.follow(scene)
         for action, old in before.items():
-            if take_of(action).line_id != line_id and what != "rename key":
+            if action in edited or (take_of(action).line_id != line_id and what not in ("rename key", "scene")):
                 assert same(content(action), old), (step, what)
+        assert [tuple(p.co) for p in own.keyframe_points] == acting, (step, what)
         playing = clips.playing(keys)
         assert len({take_of(a).line_id for a in playing}) == len(playing), (step, what)
         assert {take_of(a).line_id for a in playing} == {s.kmtalk.id for s in strip.sound_strips(scene)}, (step, what)
