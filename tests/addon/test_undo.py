@@ -101,3 +101,46 @@ speak(3)
 assert lie().at == 50
 """,
     )
+
+
+def test_a_walk_of_undo_and_redo_comes_back_to_every_step(sound):
+    """What undoing and redoing to a step shows is what was shown when it was done, whatever was done between."""
+    run(
+        sound,
+        """
+import random
+random.seed(5)
+def state():
+    follow.follow(bpy.context.scene)
+    keys = head().data.shape_keys
+    found = {}
+    for action in takes.own_actions(keys):
+        take = clips.take_of(action)
+        lie = clips.lie_of(take)
+        found[take.line_id, take.title] = (round(lie.at), round(lie.end), action in clips.playing(keys),
+            [p.co[1] for c in compat.all_fcurves(action) for p in c.keyframe_points])
+    return found
+def edit():
+    action = keyframes.own_action(head())
+    curve = next(c for c in compat.all_fcurves(action) if any(p.type == "KEYFRAME" for p in c.keyframe_points))
+    next(p for p in curve.keyframe_points if p.type == "KEYFRAME").co[1] = random.random()
+def take():
+    from kmtalk_addon import removal
+    removal.duplicate_take(takes.find_clip(bpy.context.scene, "A", head()))
+def shift():
+    sound().frame_start += random.randint(-20, 40)
+speak(); push()
+history, at = [state()], 0
+for step in range(60):
+    what = random.choice([edit, take, shift, "new", "undo", "undo", "redo"])
+    if what == "undo" and at > 0:
+        bpy.ops.ed.undo(); at -= 1
+    elif what == "redo" and at < len(history) - 1:
+        bpy.ops.ed.redo(); at += 1
+    elif what == "new" or callable(what):
+        speak(step) if what == "new" else what()
+        follow.follow(bpy.context.scene); push()
+        history, at = [*history[: at + 1], state()], at + 1
+    assert state() == history[at], (step, what)
+""",
+    )
