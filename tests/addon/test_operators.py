@@ -474,7 +474,8 @@ def test_registration_imports_nothing_heavy():
 
 
 def test_the_panel_names_only_operators_lists_and_properties_that_exist(blender):
-    parts = [ROOT / "kmtalk_addon" / f"{name}.py" for name in ("panels", "line_operators", "scene_box")]
+    boxes = ("panels", "line_operators", "scene_box", "mapping", "head_box")
+    parts = [ROOT / "kmtalk_addon" / f"{name}.py" for name in boxes]
     source = "\n".join(part.read_text(encoding="utf-8") for part in parts)
     named = set(re.findall(r'"kmtalk\.(\w+)"', source))
     assert len(named) > 8 and all(hasattr(bpy.types, f"KMTALK_OT_{name}") for name in named)
