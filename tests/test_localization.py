@@ -362,3 +362,13 @@ def test_the_localizers_read_a_text_alike(sound, monkeypatch):
     run = SimpleNamespace(_english=True)
     tokens = _Run._tokens(run, Utterance(TYPED, 0.0, 1.0))
     assert [token.spelling for token in tokens] == [word.rstrip(".") if word.islower() else word for word in said]
+
+
+def test_pocketsphinx_without_its_language_model_says_what_to_do(monkeypatch):
+    """As in the extension, whose own recogniser hears the words."""
+    from kmtalk_core.errors import KMTalkError
+    from kmtalk_core.localization import sphinx
+
+    monkeypatch.setattr(sphinx, "knows_words", lambda: False)
+    with pytest.raises(KMTalkError, match="choose the localizer auto"):
+        sphinx.recognise(Sound(np.full(16000, 0.1, np.float32), "", ""))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..audio import SAMPLE_RATE, Sound
+from ..errors import KMTalkError
 from ..phones import SILENCE, Alignment, Phone, Word
 from ..progress import Progress
 from .child import Children, patiently
@@ -38,6 +39,13 @@ _WORKER = Path(__file__).with_name("sphinx_worker.py")
 def available() -> bool:
     """Whether the pocketsphinx wheel is installed."""
     return importlib.util.find_spec("pocketsphinx") is not None
+
+
+def knows_words() -> bool:
+    """Whether it came with its language model, which the extension lacks."""
+    spec = importlib.util.find_spec("pocketsphinx")
+    places = (spec.submodule_search_locations or ()) if spec is not None else ()
+    return any(Path(place, "model", "en-us", "en-us.lm.bin").is_file() for place in places)
 
 
 @dataclass(frozen=True)
@@ -87,8 +95,13 @@ def align_transcript(sound: Sound, transcript: str, progress: Progress | None = 
 def recognise(sound: Sound, progress: Progress | None = None) -> Alignment:
     """Phones and words without a transcript: decoded with the wheel's language model, then aligned.
 
-    Words are often wrong but sound alike, so that the phones are of use.
+    Words are often wrong but sound alike, so that the phones are of use. Raises KMTalkError where there is no such
+    model.
     """
+    if not knows_words():
+        raise KMTalkError(
+            "PocketSphinx came without the model that it guesses words by; choose the localizer auto, which hears them."
+        )
     scored: list[_Scored] = []
     labels: list[tuple[str, int]] = []
     with _children() as children:
