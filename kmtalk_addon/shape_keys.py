@@ -19,7 +19,7 @@ from kmtalk_core.motion import Animation
 from kmtalk_core.retarget.recognition import Recognition
 from kmtalk_core.retarget.solver import Face
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
-from kmtalk_core.rig.mesh import Mesh, triangles_of
+from kmtalk_core.rig.mesh import Mesh, triangles_of, triangulate
 from kmtalk_core.rig.naming import match_controls
 
 from . import compat, families
@@ -243,7 +243,8 @@ def _triangles(mesh: bpy.types.Mesh) -> np.ndarray:
     sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
     mesh.polygons.foreach_get("loop_total", sizes)
     mesh.loops.foreach_get("vertex_index", corners)
-    return triangles_of(sizes, corners)
+    # Scripts make meshes whose corners name no vertex (-1), and Blender keeps them: such triangles are left out.
+    return triangulate(triangles_of(sizes, corners))
 
 
 def save_targets(obj: bpy.types.Object, face: Face, path: Path) -> None:

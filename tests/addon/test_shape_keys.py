@@ -98,6 +98,15 @@ def test_the_users_shape_keys_stay(bare_head, demo_mesh):
     np.testing.assert_allclose(shape_of(bare_head, "mouthPucker"), 0.01, atol=1e-6)
 
 
+def test_a_known_topology_is_known_although_some_corners_name_no_vertex(blender):
+    """As scripts make meshes of arrays whose triangles are padded to four corners; Blender keeps the corner."""
+    stored = np.load(DEMO_HEAD)
+    assert (stored["faces"] == -1).any()
+    mesh = bpy.data.meshes.new("Head")
+    mesh.from_pydata(stored["vertices"].tolist(), [], stored["faces"].tolist())
+    assert shape_keys.landmarks_known(mesh)
+
+
 def test_a_mesh_without_known_landmarks_gets_the_rigs_sentence(blender, tmp_path):
     bpy.ops.mesh.primitive_monkey_add()
     with pytest.raises(KMTalkError, match="landmarks"):
