@@ -19,6 +19,7 @@ def bare_head(blender):
     """A grid without shape keys, so that a rig is asked for first."""
     bpy.ops.mesh.primitive_grid_add(x_subdivisions=6, y_subdivisions=6)
     bpy.context.object.name = "Bare"
+    bpy.context.object.data["kmtalk_landmarks"] = [n % 36 for n in range(68)]  # else nothing could be built on it
     return bpy.context.object
 
 
