@@ -119,8 +119,8 @@ def rig() -> Iterator[Row]:
 
 def curves() -> Iterator[Row]:
     """52 controls × 1,800 frames into F-curves."""
-    from kmtalk_addon import keyframes, shape_keys
-    from kmtalk_addon.strip import Line
+    from kmtalk_addon import drawing, keyframes, shape_keys
+    from kmtalk_addon.strip import Played
 
     with speech(60) as (path, _):
         animation = Animator().animate(load_sound(path), Request(localizer="uniform"))
@@ -136,7 +136,7 @@ def curves() -> Iterator[Row]:
     head.shape_key_add(name="Basis")
     for name in animation.control_names:
         head.shape_key_add(name=name)
-    line = Line("line", str(SAMPLE), 0.0, animation.times[-1], 1, 1.0, 30.0, 1.0)
+    line = Played("line", str(SAMPLE), 0.0, animation.times[-1], 1, 1.0, 30.0, 1.0)
     names = shape_keys.controls_of(head)
 
     def write() -> None:
