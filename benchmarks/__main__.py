@@ -119,7 +119,7 @@ def rig() -> Iterator[Row]:
 
 def curves() -> Iterator[Row]:
     """52 controls × 1,800 frames into F-curves."""
-    from kmtalk_addon import drawing, keyframes, shape_keys
+    from kmtalk_addon import keyframes, shape_keys
     from kmtalk_addon.strip import Played
 
     with speech(60) as (path, _):

@@ -46,7 +46,7 @@ def main() -> int:
         from .compact.training import CONFIG, STAGES, train  # the rules are read when this is imported
 
         corpus, run = options.work / "corpus", options.work / "run"
-        stages = STAGES if options.encoder_from is None else STAGES[1:]
+        stages: tuple[str, ...] = STAGES if options.encoder_from is None else STAGES[1:]
         if options.start_from is not None:
             stages = STAGES[-1:]
         digest = train(CONFIG, corpus, run, options.out, stages, options.start_from, options.encoder_from)
