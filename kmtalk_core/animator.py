@@ -46,6 +46,7 @@ MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before i
 COMPLETING = "completing the motion"
 MIN_RATE = 5.0  # Hz of features
 UNUSABLE = "This checkpoint does not hold what its networks need; export it again."
+LONG = 300.0  # s of sound beyond which loading the recogniser anew takes little of the time, and room is scarce
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 
 
@@ -249,6 +250,8 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
             hear=_ears,
         )
         found = replace(found.from_time(heard.lead), duration=sound.duration)
+        if found.heard is not None and sound.duration > LONG:
+            _let_go_of_ears()
     if request.alignment is None or not request.corrections:  # what was corrected may be silent by intention
         in_heard_time = found.later(heard.lead)
         told = unheard_voice(in_heard_time, log_posteriors, heard.voiced, heard.rate)
@@ -267,6 +270,13 @@ def _ears() -> Hear | None:
 
     recogniser = shipped()
     return None if recogniser is None else recogniser.hear
+
+
+def _let_go_of_ears() -> None:
+    """Free the recogniser's memory, which the motion of a long sound has use for."""
+    from .hearing.recogniser import shipped
+
+    shipped.cache_clear()
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:
