@@ -6,7 +6,6 @@ weights lie in one array for each type, not compressed, and the graphs are optim
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -19,7 +18,7 @@ import numpy as np
 from .archives import parsed
 from .assets import COMPACT_CHECKPOINT
 from .errors import InputError, KMTalkError
-from .files import load_npz, save_npz
+from .files import load_npz, load_sealed, save_sealed
 
 FORMAT = 2
 MANY_ARRAYS = 1  # the format before: an array for each weight, graphs still to be optimised
@@ -89,9 +88,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> str
         "optimised": [name for name, graph in checkpoint.graphs.items() if graph.optimised],
     }
     arrays["config"] = np.array(json.dumps({**checkpoint.config, **about}, sort_keys=True))
-    digest = _digest(arrays)
-    save_npz({**arrays, "sha256": np.array(digest)}, path, compressed=False)
-    return digest
+    return save_sealed(arrays, path)
 
 
 def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
@@ -100,12 +97,7 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
     Raises InputError if the file is missing, damaged, of another format or not a checkpoint at all.
     """
     path = COMPACT_CHECKPOINT if path is None else path
-    arrays = load_npz(path)
-    if "config" not in arrays or "sha256" not in arrays:
-        raise InputError(f"{path} is not a KMTalk checkpoint; choose one that `python -m training.train` wrote.")
-    expected = str(arrays.pop("sha256"))
-    if _digest(arrays) != expected:
-        raise InputError(f"{path} is damaged (its checksum differs); copy or install it again.")
+    arrays, expected = load_sealed(path, "not a KMTalk checkpoint; choose one that `python -m training.train` wrote.")
     try:
         config = parsed(str(arrays.pop("config")))
         if config.pop("format") not in (FORMAT, MANY_ARRAYS):
@@ -148,12 +140,3 @@ def moves_vertices(path: str | os.PathLike[str]) -> bool:
         return "method" in parsed(str(load_npz(path, ("config",))["config"]))
     except (KMTalkError, KeyError, TypeError, ValueError):  # no checkpoint at all: `load_checkpoint` says so
         return False
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()

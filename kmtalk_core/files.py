@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import math
 import os
@@ -51,6 +52,37 @@ def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str], com
             info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             with archive.open(info, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def save_sealed(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> str:
+    """Write an .npz with the checksum of its arrays, uncompressed; returns the checksum (sha256, hex)."""
+    digest = digest_of(arrays)
+    save_npz({**arrays, "sha256": np.array(digest)}, path, compressed=False)
+    return digest
+
+
+def load_sealed(path: str | os.PathLike[str], otherwise: str) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays of what `save_sealed` wrote, one of which has to be `config`, and their checksum.
+
+    Raises InputError: for a file of another kind, that it is `otherwise`.
+    """
+    arrays = load_npz(path)
+    if "config" not in arrays or "sha256" not in arrays:
+        raise InputError(f"{path} is {otherwise}")
+    expected = str(arrays.pop("sha256"))
+    if digest_of(arrays) != expected:
+        raise InputError(f"{path} is damaged (its checksum differs); copy or install it again.")
+    return arrays, expected
+
+
+def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 (hex) of the names, types, shapes and values of arrays, in whatever order they are."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def save_text(text: str, path: str | os.PathLike[str], durable: bool = False) -> None:

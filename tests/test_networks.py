@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from kmtalk_core.checkpoint import _digest, load_checkpoint, save_checkpoint
+from kmtalk_core.checkpoint import load_checkpoint, save_checkpoint
 from kmtalk_core.errors import InputError
+from kmtalk_core.files import digest_of
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -137,7 +138,7 @@ def test_a_checkpoint_of_the_format_before_is_read(checkpoint, tmp_path):
     arrays |= {f"graphs/{name}": np.frombuffer(graph.model, np.uint8) for name, graph in now.graphs.items()}
     shared = {name: graph.shared for name, graph in now.graphs.items()}
     arrays["config"] = np.array(json.dumps({"format": 1, **now.config, "shared": shared}))
-    np.savez(tmp_path / "before.npz", **arrays, sha256=np.array(_digest(arrays)))
+    np.savez(tmp_path / "before.npz", **arrays, sha256=np.array(digest_of(arrays)))
     before = load_checkpoint(tmp_path / "before.npz")
     assert before.weights.keys() == now.weights.keys() and not any(g.optimised for g in before.graphs.values())
     assert all(np.array_equal(before.weights[name], weight) for name, weight in now.weights.items())
@@ -147,7 +148,7 @@ def test_weights_that_do_not_fit_their_list_are_refused(checkpoint, tmp_path):
     with np.load(checkpoint) as z:
         arrays = {name: z[name] for name in z.files if name != "sha256"}
     arrays["weights/float16"] = arrays["weights/float16"][:1000]
-    np.savez(tmp_path / "short.npz", **arrays, sha256=np.array(_digest(arrays)))
+    np.savez(tmp_path / "short.npz", **arrays, sha256=np.array(digest_of(arrays)))
     with pytest.raises(InputError, match="does not hold what a checkpoint must"):
         load_checkpoint(tmp_path / "short.npz")
 

@@ -7,7 +7,6 @@ kernels saturates on processors without dot-product instructions.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -20,7 +19,7 @@ import numpy as np
 
 from ..archives import parsed
 from ..errors import InputError
-from ..files import load_npz, save_npz
+from ..files import load_sealed, save_sealed
 
 FORMAT = 1
 LARGEST_STEP = 63
@@ -62,19 +61,12 @@ def save_recogniser(file: RecogniserFile, path: str | os.PathLike[str]) -> str:
         arrays[f"graphs/{name}"] = np.frombuffer(graph, np.uint8)
     about = {**file.config, "format": FORMAT, "places": places, "graphs": sorted(file.graphs)}
     arrays["config"] = np.array(json.dumps(about, sort_keys=True))
-    digest = _digest(arrays)
-    save_npz({**arrays, "sha256": np.array(digest)}, path, compressed=False)
-    return digest
+    return save_sealed(arrays, path)
 
 
 def load_recogniser(path: str | os.PathLike[str]) -> RecogniserFile:
     """Read a recogniser; raises InputError if the file is missing, damaged or something else."""
-    arrays = load_npz(path)
-    if "config" not in arrays or "sha256" not in arrays:
-        raise InputError(f"{path} is not a recogniser; make one with `python -m training.recogniser`.")
-    expected = str(arrays.pop("sha256"))
-    if _digest(arrays) != expected:
-        raise InputError(f"{path} is damaged (its checksum differs); copy or install it again.")
+    arrays, expected = load_sealed(path, "not a recogniser; make one with `python -m training.recogniser`.")
     try:
         config = parsed(str(arrays.pop("config")))
         if config.pop("format") != FORMAT:
@@ -109,12 +101,3 @@ def _coded(data: bytes) -> np.ndarray:
     """Entropy-coded: weights repeat nothing that a search for repetitions would find."""
     coder = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
     return np.frombuffer(coder.compress(data) + coder.flush(), np.uint8)
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
