@@ -17,6 +17,7 @@ from kmtalk_core.retarget.skeletons import person_axes, turns_of
 from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
 
 from . import families, shape_keys
+from .drivers import add_up
 from .skeleton import Bones, bones_of
 
 CONSTRAINT = "KMTalk"
@@ -165,17 +166,7 @@ def _turn(head: bpy.types.Object, found: Bones, role: str, bone: str) -> bool:
 
 
 def _drive(helper: bpy.types.Object, axis: int, keys: bpy.types.Key, parts: Mapping[str, float]) -> None:
-    driver = helper.driver_add("rotation_euler", axis).driver
-    driver.type = "SCRIPTED"  # so simple that Blender computes it without Python, whatever scripts are allowed
-    terms = []
-    for number, (name, factor) in enumerate(parts.items()):
-        variable = driver.variables.new()
-        variable.name = f"v{number}"
-        variable.targets[0].id_type = "KEY"
-        variable.targets[0].id = keys
-        variable.targets[0].data_path = keys.key_blocks[name].path_from_id("value")
-        terms.append(f"{factor:.6g}*v{number}")
-    driver.expression = " + ".join(terms)
+    add_up(helper.driver_add("rotation_euler", axis).driver, keys, parts.items())
 
 
 def _axes(found: Bones) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 
 from . import shape_keys
+from .drivers import add_up
 
 STAND_IN = "{} (KMTalk)"
 TRIED = (1.0, 0.1, 0.01, -1.0, -0.1, -0.01)  # how far an input is moved to see what it does
@@ -206,17 +207,8 @@ def _slope(keys: bpy.types.Key, name: str, found: Input, before: float) -> float
 
 
 def _hand_on(found: Input, before: float, keys: bpy.types.Key, stand_ins: list[tuple[str, float]]) -> None:
-    driver = found.driver().driver
-    driver.type = "SCRIPTED"  # so simple that Blender computes it without Python
-    terms = [f"{before:.6g}"]
-    for number, (name, slope) in enumerate(stand_ins):
-        variable = driver.variables.new()
-        variable.name = f"v{number}"
-        variable.targets[0].id_type = "KEY"
-        variable.targets[0].id = keys
-        variable.targets[0].data_path = keys.key_blocks[name].path_from_id("value")
-        terms.append(f"{1 / slope:.6g}*v{number}")
-    driver.expression = " + ".join(terms)
+    factors = [(name, 1 / slope) for name, slope in stand_ins]
+    add_up(found.driver().driver, keys, factors, f"{before:.6g}")
 
 
 def _handed_on(keys: bpy.types.Key) -> Iterator[tuple[Input, list[str]]]:
