@@ -11,7 +11,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="Blender as a module is not installed")
 
 import kmtalk_addon  # noqa: E402
-from kmtalk_addon import compat, keyframes, strip  # noqa: E402
+from kmtalk_addon import compat, keyframes, session, strip  # noqa: E402
 from kmtalk_core.motion import Animation, KeyMotions  # noqa: E402
 from kmtalk_core.phones import Alignment, Phone  # noqa: E402
 from kmtalk_core.results import save_animation  # noqa: E402
@@ -25,6 +25,15 @@ def blender() -> Iterator[object]:
     kmtalk_addon.register()
     yield bpy
     kmtalk_addon.unregister()
+
+
+@pytest.fixture(scope="module")
+def warm_worker() -> Iterator[None]:
+    """One worker for all tests of a file, as for all the lines of an afternoon."""
+    original, session.Session.stop = session.Session.stop, session.Session.cancel
+    yield
+    session.Session.stop = original
+    session.current.stop()
 
 
 @pytest.fixture

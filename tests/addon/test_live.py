@@ -21,13 +21,7 @@ TRANSCRIPT = "Hello! My mouth moves by itself now."  # its first seconds
 SECONDS = 3
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warm_worker():
-    """One worker for all of these tests."""
-    original, session.Session.stop = session.Session.stop, session.Session.cancel
-    yield
-    session.Session.stop = original
-    session.current.stop()
+pytestmark = pytest.mark.usefixtures("warm_worker")
 
 
 @pytest.fixture(scope="module")

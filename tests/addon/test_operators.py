@@ -45,13 +45,7 @@ ROOT = Path(kmtalk_addon.__file__).parents[1]
 TRANSCRIPT = "pop a bob"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warm_worker():
-    """One worker for all of these tests, as for all the lines of an afternoon."""
-    original, session.Session.stop = session.Session.stop, session.Session.cancel
-    yield
-    session.Session.stop = original
-    session.current.stop()
+pytestmark = pytest.mark.usefixtures("warm_worker")
 
 
 @pytest.fixture

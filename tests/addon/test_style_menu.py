@@ -16,13 +16,7 @@ from kmtalk_core.styles import Style, save_style
 SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def warm_worker():
-    """One worker for all of these tests."""
-    original, session.Session.stop = session.Session.stop, session.Session.cancel
-    yield
-    session.Session.stop = original
-    session.current.stop()
+pytestmark = pytest.mark.usefixtures("warm_worker")
 
 
 @pytest.fixture(scope="module")
