@@ -17,7 +17,26 @@ from training.compact.data import read_corpus  # noqa: E402
 from training.compact.motion import MotionSampler, encode_all, spread_of_keys, train_lkma  # noqa: E402
 from training.compact.training import train  # noqa: E402
 
-CONFIG = """
+STEPS = """
+steps = 6
+batch = 2
+crop = 1.0
+learning_rate = 1e-3
+warmup = 2
+weight_decay = 0.0
+"""
+OF_MOTION = f"""{STEPS}
+rec_weight = 1.0
+vel_weight = 1.0
+lip_weight = 1.0
+mouth_weight = 1.0
+contact_weight = 1.0
+captured_share = 0.4
+misheard = 0.5
+"""
+OF_PHONES = "withheld = 0.1\nconfused = 0.1\n"
+OF_KEYS = "key_noise = 0.02\nedits = 0.5\n"
+CONFIG = f"""
 name = "tiny"
 seed = 0
 [network]
@@ -28,12 +47,7 @@ key_layers = 1
 decoder_layers = 1
 flow_layers = 1
 [encoder]
-steps = 6
-batch = 2
-crop = 1.0
-learning_rate = 1e-3
-warmup = 2
-weight_decay = 0.0
+{STEPS}
 prosody_weight = 0.3
 real_share = 0.5
 mel_warp = 0.1
@@ -41,59 +55,15 @@ mel_tilt = 1.0
 mel_mask = 4
 time_mask = 0.05
 [lkma]
-steps = 6
-batch = 2
-crop = 1.0
-learning_rate = 1e-3
-warmup = 2
-weight_decay = 0.0
-rec_weight = 1.0
-vel_weight = 1.0
-lip_weight = 1.0
-mouth_weight = 1.0
-contact_weight = 1.0
-captured_share = 0.4
-withheld = 0.1
-confused = 0.1
-misheard = 0.5
+{OF_MOTION + OF_PHONES}
 [cmc]
-steps = 6
-batch = 2
-crop = 1.0
-learning_rate = 1e-3
-warmup = 2
-weight_decay = 0.0
-rec_weight = 1.0
-vel_weight = 1.0
-lip_weight = 1.0
-mouth_weight = 1.0
-contact_weight = 1.0
-captured_share = 0.4
-misheard = 0.5
-key_noise = 0.02
-edits = 0.5
+{OF_MOTION + OF_KEYS}
 [joint]
-steps = 6
-batch = 2
-crop = 1.0
-learning_rate = 1e-3
-warmup = 2
-weight_decay = 0.0
-rec_weight = 1.0
-vel_weight = 1.0
-lip_weight = 1.0
-mouth_weight = 1.0
-contact_weight = 1.0
-captured_share = 0.4
-misheard = 0.5
-key_noise = 0.02
-edits = 0.5
-withheld = 0.1
-confused = 0.1
+{OF_MOTION + OF_PHONES + OF_KEYS}
 own_keys = 0.5
 key_weight = 0.5
 [styles]
-neutral = { captured = 1.0 }
+neutral = {{ captured = 1.0 }}
 """
 LABELS = ("SIL", "HH", "AH", "M", "AA", "P", "UW", "SIL")
 

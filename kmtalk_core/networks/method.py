@@ -99,6 +99,39 @@ class Batch:
         return replace(self, **moved, keys=Keys(self.keys.times.to(device), self.keys.mask.to(device), motion))
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What `Method.infer` is asked for: motion at `times` (B, N), real where `mask` is True (None: everywhere)."""
+
+    speech: Speech
+    template: Tensor
+    style: Tensor
+    times: Tensor
+    keys: Keys | None = None
+    mask: Tensor | None = None
+
+    def positions(self, fps: float) -> tuple[Tensor, Tensor]:
+        """The times in frames at `fps` (B, N), 0 for padding, and how many frames reach to the last one (B,)."""
+        real = self.times if self.mask is None else torch.where(self.mask, self.times, 0.0)
+        at = real * fps
+        return at, torch.ceil(at.max(1).values - 1e-3).long() + 1
+
+    def alone(self) -> list[Wanted]:
+        """Each clip by itself, its sound without padding; for methods that take no keys."""
+        ones = [slice(row, row + 1) for row in range(len(self.times))]
+        return [
+            Wanted(
+                Speech(self.speech.samples[one, : int(self.speech.lengths[one])], self.speech.lengths[one]),
+                self.template[one],
+                self.style[one],
+                self.times[one],
+                None,
+                None if self.mask is None else self.mask[one],
+            )
+            for one in ones
+        ]
+
+
 class Method(nn.Module, ABC):
     """A system; made from its part of the configuration and a geometry."""
 
@@ -126,7 +159,6 @@ class Method(nn.Module, ABC):
         So a batch is the mean of its clips one by one, and several processes agree with one.
         """
 
-    @abstractmethod
     def infer(
         self,
         speech: Speech,
@@ -138,6 +170,11 @@ class Method(nn.Module, ABC):
     ) -> Tensor:
         """Motion (B, N, C) at `times` (B, N), real where `mask` is True (None: everywhere). `keys`: instants or whole
         key motions, for methods that take them."""
+        return self.predicted(Wanted(speech, template, style, times, keys, mask))
+
+    @abstractmethod
+    def predicted(self, wanted: Wanted) -> Tensor:
+        """Motion (B, N, C) at the times that are wanted."""
 
     def key_motions(self, speech: Speech, template: Tensor, style: Tensor, keys: Keys) -> Tensor:
         """K (B, m, C) at the key instants: by default what `infer` gives there (the paper's Table 3 and Table 5)."""

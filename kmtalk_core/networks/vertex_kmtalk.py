@@ -18,7 +18,7 @@ from ..errors import InputError
 from .kmtalk import MotionCompletion
 from .layers import CrossAttentionLayer, EncoderLayer, TimeEncoding
 from .lip_reader import CHARACTERS, LipReader, LipReadingConfig, lip_losses
-from .method import Batch, Geometry, Keys, Method, Stage, options_of
+from .method import Batch, Geometry, Keys, Method, Stage, Wanted, options_of
 from .sequence_losses import reconstruction, velocity
 from .speech import IN_TIME, Recogniser, Speech, SpeechConfig, SpeechEncoder, sampled
 
@@ -218,19 +218,12 @@ class VertexKMTalk(Method):
         unit = self.geometry.unit
         return self.cmc(audio, keys.motion / unit, keys.times, times, key_of, mask, keys.mask).float() * unit
 
-    def infer(
-        self,
-        speech: Speech,
-        template: Tensor,
-        style: Tensor,
-        times: Tensor,
-        keys: Keys | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        """Y at `times` (B, N); key instants between two of them count as positions of their own (arrangement)."""
+    def predicted(self, wanted: Wanted) -> Tensor:
+        """Y; key instants between two of the wanted times count as positions of their own (arrangement)."""
+        times, keys, mask = wanted.times, wanted.keys, wanted.mask
         if keys is None:
             raise InputError("KMTalk needs key instants; localize the speech first.")
-        features, counts = self.heard(speech)
+        features, counts = self.heard(wanted.speech)
         if keys.motion is None:
             keys = Keys(keys.times, keys.mask, self._posed(features, counts, keys))
         everywhere, key_of, where = arranged(times, keys, mask)

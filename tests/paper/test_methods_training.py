@@ -183,8 +183,8 @@ class TwoStages(Method):
         loss = (self._walk(batch.times) - batch.motion).square().mean() / self.geometry.unit**2
         return loss, {"rec": loss}
 
-    def infer(self, speech, template, style, times, keys=None, mask=None):
-        return self._walk(times)
+    def predicted(self, wanted):
+        return self._walk(wanted.times)
 
     def _walk(self, times):
         state, out = torch.zeros_like(times[:, 0]), []

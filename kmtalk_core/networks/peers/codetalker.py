@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from ..method import Batch, Geometry, Keys, Stage
+from ..method import Batch, Geometry, Stage, Wanted
 from ..sequence_losses import reconstruction
 from ..speech import Speech, SpeechConfig
 from .parts import AlignedDecoder, FramewisePeer, Past, periodic_encoding
@@ -199,23 +199,9 @@ class CodeTalker(FramewisePeer):
                 return motion, heard.counts
             token = self.past(motion) + speaker
 
-    def infer(
-        self,
-        speech: Speech,
-        template: Tensor,
-        style: Tensor,
-        times: Tensor,
-        keys: Keys | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+    def predicted(self, wanted: Wanted) -> Tensor:
         """Each clip by itself: the decoder of the codes looks at the whole sequence."""
-        rows = []
-        for row in range(len(times)):
-            one = slice(row, row + 1)
-            sound = Speech(speech.samples[one, : int(speech.lengths[row])], speech.lengths[one])
-            own = None if mask is None else mask[one]
-            rows.append(super().infer(sound, template[one], style[one], times[one], None, own))
-        return torch.cat(rows)
+        return torch.cat([super(CodeTalker, self).predicted(one) for one in wanted.alone()])
 
     def _codes(self, tokens: Tensor) -> Tensor:
         return self.to_code(tokens).unflatten(-1, (self.autoencoder.faces, -1))

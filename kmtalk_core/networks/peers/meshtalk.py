@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..method import Batch, Geometry, Keys, Method, Stage, options_of
+from ..method import Batch, Geometry, Method, Stage, Wanted, options_of
 from ..sequence_losses import per_clip
 from ..speech import SAMPLE_RATE, Speech, sampled
 
@@ -258,25 +258,13 @@ class MeshTalk(Method):
         made = self.unet((template - self.mean) / self.geometry.unit, codes).float()
         return made * self.geometry.unit + (self.mean - template)[:, None]
 
-    def infer(
-        self,
-        speech: Speech,
-        template: Tensor,
-        style: Tensor,
-        times: Tensor,
-        keys: Keys | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
+    def predicted(self, wanted: Wanted) -> Tensor:
         """Codes are drawn, as published; the same ones for the same sound."""
-        real = times if mask is None else torch.where(mask, times, 0.0)
-        positions = real * self.geometry.fps
-        frames = torch.ceil(positions.max(1).values - 1e-3).long() + 1
         rows = []
-        for row, count in enumerate(frames.tolist()):
-            one = slice(row, row + 1)
-            sound = Speech(speech.samples[one, : int(speech.lengths[row])], speech.lengths[one])
-            codes = self.context.drawn(self.heard(sound, count), seed=0)
-            rows.append(sampled(self.moved(template[one], codes), positions[one], frames[one]))
+        for one in wanted.alone():
+            positions, frames = one.positions(self.geometry.fps)
+            codes = self.context.drawn(self.heard(one.speech, int(frames)), seed=0)
+            rows.append(sampled(self.moved(one.template, codes), positions, frames))
         return torch.cat(rows)
 
     def loss(self, stage: str, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import InputError
-from ..method import Batch, Geometry, Keys, Method, options_of
+from ..method import Batch, Geometry, Method, Wanted, options_of
 from ..speech import IN_TIME, Speech, SpeechConfig, SpeechEncoder, sampled
 
 UNITS = ("data", "rms")
@@ -173,19 +173,9 @@ class FramewisePeer(Method):
         """Displacement (B, N, C) in the networks' `unit`, of which `frames` (B,) are wanted of each clip, and how many
         there are (B,); `fitted` as in `heard`."""
 
-    def infer(
-        self,
-        speech: Speech,
-        template: Tensor,
-        style: Tensor,
-        times: Tensor,
-        keys: Keys | None = None,
-        mask: Tensor | None = None,
-    ) -> Tensor:
-        real = times if mask is None else torch.where(mask, times, 0.0)
-        positions = real * self.geometry.fps
-        frames = torch.ceil(positions.max(1).values - 1e-3).long() + 1
-        motion, counts = self.generated(speech, template, style, frames)
+    def predicted(self, wanted: Wanted) -> Tensor:
+        positions, frames = wanted.positions(self.geometry.fps)
+        motion, counts = self.generated(wanted.speech, wanted.template, wanted.style, frames)
         return sampled(motion.float() * self.unit, positions, counts)
 
     def _learned(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
