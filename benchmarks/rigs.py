@@ -26,7 +26,7 @@ from kmtalk_core.retarget.measure import measured
 from kmtalk_core.retarget.recognition import target_face
 from kmtalk_core.retarget.solver import Face, meant, worn
 from kmtalk_core.rig.articulation import Rig, build_rig
-from kmtalk_core.rig.controls import ALL_CONTROLS
+from kmtalk_core.rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from kmtalk_core.rig.mesh import load_mesh
 from training.captured.raster import Painter, View, material_colours
 
@@ -54,7 +54,7 @@ def performed(clip: JudgedClip, family: str, head: Path) -> tuple[Observed, floa
     animation = spoken(clip, family if face.direct else ANY, head)
     weights = worn(face, animation.controls, animation.control_names, FPS)
     moving = landmarks_of(Motion(meant(face, weights).astype(np.float32), ALL_CONTROLS), head)
-    speech = [not t.lower().startswith("eye") and "blink" not in t.lower() for t in face.targets]
+    speech = (face.looks[:, [name in SPEECH_CONTROLS for name in ALL_CONTROLS]] > 0).any(1)
     jump = float(np.abs(np.diff(weights[:, speech], axis=0)).max())
     return observe(moving, landmark_rig(head)[0], FPS, clip.phones, clip.duration), jump
 

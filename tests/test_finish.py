@@ -181,6 +181,19 @@ def test_lips_are_shut_for_two_frames_of_film_and_no_control_of_a_closure_flashe
     assert np.abs(np.diff(animation.controls[:, pressing], axis=0)).max() < 0.3
 
 
+@pytest.mark.parametrize("fps", [24.0, 30.0, 60.0])
+def test_nothing_flashes_from_one_contact_to_the_next(fps):
+    """A lip on its way from the teeth into a closure rolls on into it, rather than at once."""
+    animation = result(spoken("SIL AA V P AA M UW V B AA F R AA B F AE M SIL", 0.07), fps, wild=True)
+    assert not contact_report(animation).violations
+    speech = [CONTROL_INDEX[name] for name in SPEECH_CONTROLS]
+    assert np.abs(np.diff(animation.controls[:, speech], axis=0)).max() < 0.3
+    jump = np.zeros((len(animation.times), len(ALL_CONTROLS)), np.float32)
+    jump[len(jump) // 2 :, CONTROL_INDEX["eyeBlinkLeft"]] = 1.0
+    again = with_contacts(animation, animation.unfinished.free + jump, animation.keys, animation.unfinished.edited)
+    assert np.diff(again.controls[:, CONTROL_INDEX["eyeBlinkLeft"]]).max() == 1.0, "lids are as quick as they are"
+
+
 def test_contacts_ease_in_and_out():
     animation = result(spoken("AA AA AA P AA AA AA"), 240.0)
     apart = lips_apart(animation.controls, ALL_CONTROLS)

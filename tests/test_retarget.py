@@ -173,6 +173,21 @@ def test_weights_change_no_faster_than_the_controls_do(spoken):
         assert np.abs(np.diff(weights, axis=0)).max() <= np.abs(np.diff(spoken.controls, axis=0)).max() + 0.1
 
 
+def test_no_shape_flashes_and_closures_stay_shut(family, spoken):
+    """Whichever shapes the solver takes in turn: from one frame to the next none goes further than .3."""
+    controls = spoken.controls.copy()
+    column = {name: ALL_CONTROLS.index(name) for name in ALL_CONTROLS}
+    controls[14:17, column["mouthRollLower"]] = 0.75
+    controls[14:17, [column["jawOpen"], column["mouthClose"]]] = 0.13
+    controls[10:14, [column["mouthPressLeft"], column["mouthPressRight"]]] = 0.3
+    controls[17:, column["mouthUpperUpLeft"]] = controls[17:, column["mouthUpperUpRight"]] = 0.6
+    face = target_face(family)
+    weights = worn(face, controls, ALL_CONTROLS, 25.0)
+    speech = (face.looks[:, [column[name] for name in SPEECH_CONTROLS]] > 0).any(1)
+    assert np.abs(np.diff(weights[:, speech], axis=0)).max() < 0.3
+    assert lip_gap(face, weights)[11:14].max() < NEAR_MM
+
+
 def demo_shapes(family):
     from kmtalk_core.assets import DEMO_HEAD
     from kmtalk_core.rig.articulation import build_rig

@@ -21,6 +21,7 @@ from ..phones import BILABIALS, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
 from ..rig.lip_line import PRESSING, RIG_OPENING, LipLine
 from ..settings import Sliders
+from .pace import paced_within
 
 LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
 REST = "rest"  # and of lips that lie together while nothing is said
@@ -66,6 +67,8 @@ TUCK = 0.75  # mouthRollLower at which the lower lip touches the upper incisors
 ROLL_MM = 10.0  # that mouthRollLower takes the lower lip back at 1
 PUCKER_MM, JAW_MM = 7.0, 7.0  # that mouthPucker and jawForward take it forward
 AJAR = 0.02  # jawOpen that mouthClose leaves, for the teeth to be seen
+# What a contact bears to be on its way still, or already, where another kind of contact is beside it.
+YIELDING = {LIPS: ("mouthRollLower", "mouthPucker"), TEETH: ("mouthPucker",)}
 
 
 RIG_PARTING = {
@@ -284,8 +287,66 @@ def hold_contacts(
     `unedited` (T, C), None: `motion`, so that an edit changes nothing beyond its spans. `parted` (T,) 0…1, None: 0,
     says how far somebody's lips stay apart in pauses.
     """
-    out = motion.copy()
     theirs = _edited_groups(key_times, edited)
+
+    def held(motion: np.ndarray, theirs: Sequence[tuple[float, float, float, float]], slowed: bool) -> np.ndarray:
+        return _held(
+            times, motion, control_names, alignment, offset, theirs, strength, ramp, lips, unedited, parted, slowed
+        )
+
+    if not theirs:
+        return held(motion, (), True)
+    # What is slowed is what was generated, and nothing where the user's keys govern.
+    plain = motion if unedited is None else unedited
+    slower = held(plain, (), True) - held(plain, (), False)
+    return held(motion, theirs, False) + _free_of(times, theirs)[:, None] * slower
+
+
+def _slowed(
+    times: np.ndarray, motion: np.ndarray, held: Mapping[str, np.ndarray], control_names: Sequence[str]
+) -> np.ndarray:
+    """`motion` (T, C) without what of speech flashes beside contacts; `held`: kind → (T,) bool, where they are held."""
+    if len(times) < 2:
+        return motion
+    speech = [c for c, name in enumerate(control_names) if name in SPEECH_CONTROLS]
+    at_first, fps = motion[:, speech], 1 / float(times[1] - times[0])
+    moving, exact = at_first, np.zeros(at_first.shape, bool)
+    for kind, at in held.items():
+        kept = at[:, None] & ~np.isin([control_names[c] for c in speech], YIELDING[kind])
+        moving = paced_within(moving, fps, np.where(kept, at_first, -np.inf), np.where(kept, at_first, np.inf))
+        exact |= kept
+    out = motion.copy()
+    out[:, speech] = np.where(exact, at_first, moving)  # contacts that are too close to each other are both made
+    return out
+
+
+def _free_of(times: np.ndarray, theirs: Sequence[tuple[float, float, float, float]]) -> np.ndarray:
+    """(T,) float32: 0 among the user's keys, 1 from the untouched ones beside them on."""
+    free = np.ones(len(times), np.float32)
+    for before, first, last, after in theirs:
+        free[(times >= first) & (times <= last)] = 0.0
+        for near, far, way in ((first, before, first - times), (last, after, times - last)):
+            beside = (way > 0) & ((times > far) if far < near else (times < far))
+            free[beside] *= _ease(way[beside] / abs(far - near)) if np.isfinite(far) else 0.0
+    return free
+
+
+def _held(
+    times: np.ndarray,
+    motion: np.ndarray,
+    control_names: Sequence[str],
+    alignment: Alignment,
+    offset: float,
+    theirs: Sequence[tuple[float, float, float, float]],
+    strength: float,
+    ramp: float,
+    lips: LipLine | None,
+    unedited: np.ndarray | None,
+    parted: np.ndarray | None,
+    slowed: bool,
+) -> np.ndarray:
+    """As `hold_contacts`; however fast, if not `slowed`."""
+    out, held = motion.copy(), {}
     press = (lips or LipLine()).resting_press
     if press:
         shut, relaxed = (freedom(times, c, alignment, offset, theirs, strength) for c in _meetings(alignment, offset))
@@ -312,6 +373,9 @@ def hold_contacts(
         near = np.flatnonzero((free < 1) | (untucked < 1))
         pose = contact_pose(out[near], control_names, kind, lips)
         out[near] = _approached(out[near], pose, free[near], untucked[near], control_names)
+        held[kind] = free <= 0
+        if slowed:  # so that lips begin to close where those that were at the teeth can be
+            out = _slowed(times, out, held, control_names)
     return out
 
 

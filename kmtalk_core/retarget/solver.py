@@ -16,7 +16,8 @@ import numpy as np
 from ..easing import smoothstep
 from ..errors import InputError
 from ..finish.contacts import lips_apart
-from ..rig.controls import ALL_CONTROLS, CONTROLS, HEAD_CONTROLS
+from ..finish.pace import paced_within
+from ..rig.controls import ALL_CONTROLS, CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
 from ..rig.lip_line import LipLine
 from .families import Shape
 from .lips import SEAM_MM, gap_of
@@ -31,8 +32,11 @@ SWEEPS = 120
 PARTING_MM = 0.05  # shapes that part the lips less do not count for closures
 SEALED_MM = 0.25  # lips that are so near count as together
 NEAR_MM = 2.5  # lips that are to be nearer than this are held
+HELD_MM = 1.0  # lips that our controls bring so near touch each other, or the teeth
+TUCKS = 0.3  # mouthRollLower that a shape which takes the lip to the teeth looks like
 GAIN = (0.5, 2.0)  # how much larger or smaller the mouth's motion of a head may be
 _COLUMN = {name: index for index, name in enumerate(ALL_CONTROLS)}
+_SPEECH = [_COLUMN[name] for name in SPEECH_CONTROLS]
 _LIPS = np.linalg.norm(lip_motion().reshape(len(CONTROLS), -1), axis=1) > SHOWN
 
 
@@ -106,7 +110,7 @@ class Face:
 def worn(face: Face, controls: np.ndarray, control_names: Sequence[str], fps: float = 0.0) -> np.ndarray:
     """`controls` (T, C) → weights (T, n) float32 of the face's targets: 0…1, those that turn the head from -1 on.
 
-    With the `fps` of a motion they change smoothly; 0: each pose by itself.
+    With the `fps` of a motion they change smoothly and no faster than `pace` lets controls; 0: each pose by itself.
     """
     ours = _ours(controls, control_names)
     if not (face.looks[:, _COLUMN["mouthClose"]] > 0).any():  # then the jaw must close
@@ -118,7 +122,8 @@ def worn(face: Face, controls: np.ndarray, control_names: Sequence[str], fps: fl
         solved = _solved(face, mixed, ours, CALM * (fps / 30.0) ** 2)
         out[:, mixed] = _closed(face, mixed, solved, ours, out)
     turning = (face.looks[:, [_COLUMN[name] for name in HEAD_CONTROLS]] > 0).any(1)
-    return np.clip(out, np.where(turning, -1.0, 0.0), 1.0).astype(np.float32)
+    out = np.clip(out, np.where(turning, -1.0, 0.0), 1.0)
+    return (_slowed(face, out, ours, fps) if fps else out).astype(np.float32)
 
 
 def meant(face: Face, weights: np.ndarray) -> np.ndarray:
@@ -227,6 +232,20 @@ def _closed(face: Face, mixed: np.ndarray, solved: np.ndarray, ours: np.ndarray,
         room = -((1 - out[:, shuts]) @ opening[shuts])
         share = held * np.clip(left / np.maximum(room, 1e-9), 0.0, 1.0)
         out[:, shuts] += share[:, None] * (1 - out[:, shuts])
+    return out
+
+
+def _slowed(face: Face, weights: np.ndarray, ours: np.ndarray, fps: float) -> np.ndarray:
+    """The weights of shapes of speech (T, n) without flashes: what opens lips waits for closures to end, and what
+    closes them or takes the lip to the teeth is there from their beginning to their end."""
+    speech = (face.looks[:, _SPEECH] > 0).any(1)
+    near = (lips_apart(ours, ALL_CONTROLS) <= HELD_MM)[:, None]
+    parts = _openings(face) > PARTING_MM
+    tucks = face.looks[:, _COLUMN["mouthRollLower"]] > TUCKS
+    most = np.where(near & parts, weights, np.inf)
+    least = np.where(near & ((_openings(face) < -PARTING_MM) | (tucks & ~parts)), weights, -np.inf)
+    out = weights.copy()
+    out[:, speech] = paced_within(weights, fps, least, most)[:, speech]
     return out
 
 
