@@ -60,7 +60,8 @@ class KeyChoice:
 
 class DataSet:
     """The folder opened. `unit` names the unit of the vertices, `rms` is the root mean square displacement of the
-    training clips in it, `opening` (k, 2) pairs of upper and lower lip vertices, or None."""
+    training clips in it, `opening` (k, 2) pairs of upper and lower lip vertices, `landmarks` (68,) the vertices of
+    iBUG's, or None."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -86,6 +87,7 @@ class DataSet:
         self.templates = {k.removeprefix("template/"): v for k, v in arrays.items() if k.startswith("template/")}
         self.lips, self.upper_face = arrays["lips"], arrays["upper_face"]
         self.faces, self.opening = arrays.get("faces"), arrays.get("opening")
+        self.landmarks = arrays.get("landmarks")
 
     @property
     def training_subjects(self) -> tuple[str, ...]:
@@ -111,6 +113,12 @@ class DataSet:
     def samples(self, clip: CapturedClip) -> np.ndarray:
         """(n,) float32 at 16 kHz."""
         return load_sound(self.source / "wav" / f"{clip.name}.wav").samples
+
+    def person(self, clip: CapturedClip) -> np.ndarray | None:
+        """Opening and width of the mouth and the jaw (T, 3) of the tracked person whom the clip's head repeats, where
+        they were kept (`training.captured.likeness`)."""
+        path = self.source / "person" / f"{clip.name}.npy"
+        return np.load(path, allow_pickle=False)[: clip.frames] if path.is_file() else None
 
     def alignment(self, clip: CapturedClip, localization: str = "") -> Alignment:
         """The phones of a clip from the cache, by the first localization where none is named, fitted to its frames."""

@@ -23,7 +23,9 @@ from tqdm import tqdm
 from kmtalk_core.files import save_npz, written_whole
 from kmtalk_core.networks.method import Batch, Keys, Method, styles_of
 
+from . import likeness as real_faces
 from .dataset import CapturedClip, DataSet, KeyChoice, collate
+from .likeness import Likeness, curves_of_head, likeness, summarized, voiced
 from .metrics import Sentence, diversity, intensity_correlation, measure, mouth_opening, summary, table
 from .predictions import Prediction
 
@@ -31,6 +33,7 @@ COLUMNS = (
     "sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r", "mtm",
     "slcc", "slcc_true", "diversity",
 )  # fmt: skip
+VERTEX_ERRORS = "vertex_errors.npz"  # `mean` (V,): of every vertex over all frames, in the data's unit
 MEANING = (
     "lve_code, fdd_code: squared distances, as CodeTalker's evaluation code (fdd signed: true minus predicted); lve,"
     " fdd: distances, as the papers word it; closure: mean share of closed frames that are open and of open frames that"
@@ -87,6 +90,35 @@ def judge(data: DataSet, prediction: Prediction) -> Sentence:
     return measure(vertices, true[:n], template, data.lips, data.upper_face, data.opening, data.fps)
 
 
+def compare_with_person(data: DataSet, prediction: Prediction) -> Likeness | None:
+    """The prediction against the tracked person, or where none was kept, the captured head; None without landmarks."""
+    if data.landmarks is None:
+        return None
+    clip = prediction.clip
+    template = data.templates[clip.subject]
+    person = data.person(clip)
+    if person is None:
+        person = curves_of_head(data.vertices(clip), template, data.landmarks)
+    spoken = voiced(data.alignment(clip).phones, clip.frames, data.fps)
+    return likeness(person, curves_of_head(prediction.vertices, template, data.landmarks), spoken, data.fps)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A prediction without its vertices, and what was found of it."""
+
+    prediction: Prediction
+    sentence: Sentence
+    likeness: Likeness | None
+
+    @property
+    def row(self) -> dict[str, object]:
+        """A row of sentences.csv."""
+        clip = self.prediction.clip
+        who = {"clip": clip.name, "subject": clip.subject, "condition": self.prediction.condition}
+        return {**who, **asdict(self.sentence), **({} if self.likeness is None else asdict(self.likeness))}
+
+
 @dataclass(frozen=True)
 class Extras:
     """What a report has besides its tables: curves and the error on the mesh, how many films, the vertices."""
@@ -106,7 +138,7 @@ class Pictures:
             from .film import Stage
 
             self._stage = Stage.of(data)
-        self._filmed, self._errors, self._frames = 0, np.zeros(0), 0
+        self._filmed = 0
 
     def add(self, prediction: Prediction) -> None:
         clip, true = prediction.clip, self._data.vertices(prediction.clip)
@@ -118,9 +150,6 @@ class Pictures:
             _plot(self._data, prediction, self._out / "plots" / f"{prediction.name}.png")
         if self._stage is None:
             return
-        n = min(len(true), len(prediction.vertices))
-        errors = np.linalg.norm(prediction.vertices[:n] - true[:n], axis=2).sum(0, dtype=np.float64)
-        self._errors, self._frames = errors if not self._frames else self._errors + errors, self._frames + n
         if self._filmed < self._extras.films:
             from .film import write_film
 
@@ -130,19 +159,14 @@ class Pictures:
             write_film(path, self._stage, prediction.vertices, true, *told)
             self._filmed += 1
 
-    def finish(self) -> None:
-        """The mean error of every vertex over all frames, as heat on a template: error_map.png."""
-        if self._stage is None or not self._extras.plots or not self._frames:
+    def finish(self, errors: np.ndarray) -> None:
+        """The mean error of every vertex (V,) over all frames, as heat on a template: error_map.png."""
+        if self._stage is None or not self._extras.plots:
             return
         from PIL import Image
 
-        from .film import heat_colours
-
-        mean = self._errors / self._frames
-        template = next(iter(self._data.templates.values())).astype(np.float64)
-        picture = self._stage.picture(template, heat_colours(mean / self._stage.hottest))
         with written_whole(self._out / "error_map.png") as partial:
-            Image.fromarray(picture).save(partial)
+            Image.fromarray(self._stage.error_map(errors)).save(partial)
 
 
 def evaluate(
@@ -156,51 +180,57 @@ def evaluate(
     """Judge `predictions`, write the report to `out`, and return the summary."""
     pictures = Pictures(data, name, out, extras)
     out.mkdir(parents=True, exist_ok=True)
-    judged: list[tuple[Prediction, Sentence]] = []
+    judged: list[Judged] = []
     spreads: list[float] = []
+    errors, frames = np.zeros(len(next(iter(data.templates.values())))), 0
     total = len(data.split(split))
     bar = tqdm(total=total, desc=split, disable=not sys.stderr.isatty())
     for _, of_clip in itertools.groupby(predictions, key=lambda prediction: prediction.clip.name):
         conditions: list[np.ndarray] = []
         for prediction in of_clip:
-            judged.append((replace(prediction, vertices=np.zeros(0)), judge(data, prediction)))
+            found = judge(data, prediction), compare_with_person(data, prediction)
+            judged.append(Judged(replace(prediction, vertices=np.zeros(0)), *found))
             pictures.add(prediction)
+            true = data.vertices(prediction.clip)[: len(prediction.vertices)]
+            errors += np.linalg.norm(prediction.vertices[: len(true)] - true, axis=2).sum(0, dtype=np.float64)
+            frames += len(true)
             conditions.append(prediction.vertices)
         spreads.append(diversity(conditions))
         bar.update()
     bar.close()
-    pictures.finish()
+    pictures.finish(errors / frames)
     figures = _figures(data, judged, spreads)
     with written_whole(out / "sentences.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["clip", "subject", "condition", *asdict(judged[0][1])])
+        writer = csv.DictWriter(file, list(judged[0].row))
         writer.writeheader()
-        for prediction, sentence in judged:
-            who = {"clip": prediction.clip.name, "subject": prediction.clip.subject, "condition": prediction.condition}
-            writer.writerow({**who, **asdict(sentence)})
+        writer.writerows(one.row for one in judged)
     masks = {"lips": _mask(data.lips), "upper_face": _mask(data.upper_face), "opening": _mask(data.opening)}
     about = {"method": name, "data": data.name, "split": split, "unit": data.unit, "figures": figures, "masks": masks}
     with written_whole(out / "summary.json") as partial:
         partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     save_npz({"lips": data.lips, "upper_face": data.upper_face}, out / "masks.npz")
+    save_npz({"mean": (errors / frames).astype(np.float32)}, out / VERTEX_ERRORS)
     with written_whole(out / "table.md") as partial:
         partial.write_text(report(data, split, {name: figures}), encoding="utf-8")
     return figures
 
 
-def _figures(data: DataSet, judged: list[tuple[Prediction, Sentence]], spreads: list[float]) -> dict[str, float]:
+def _figures(data: DataSet, judged: list[Judged], spreads: list[float]) -> dict[str, float]:
     """The summary, with what needs more than one sentence or the sound."""
-    sentences = [sentence for _, sentence in judged]
+    sentences = [one.sentence for one in judged]
     figures = summary(sentences)
-    names = [prediction.clip.name for prediction, _ in judged]
+    if alike := [one.likeness for one in judged if one.likeness is not None]:
+        figures |= summarized(alike)
+    names = [one.prediction.clip.name for one in judged]
     figures["sentences"] = len(set(names))
-    subjects = [prediction.clip.subject for prediction, _ in judged]
+    subjects = [one.prediction.clip.subject for one in judged]
     loudness = {name: float(np.sqrt(np.mean(np.square(data.samples(data.clips[name]))))) for name in set(names)}
     heard = [loudness[name] for name in names]
     figures["slcc"] = intensity_correlation([s.intensity for s in sentences], heard, subjects)
     figures["slcc_true"] = intensity_correlation([s.true_intensity for s in sentences], heard, subjects)
     known = [spread for spread in spreads if spread == spread]
     figures["diversity"] = sum(known) / len(known) if known else float("nan")
-    seconds = sum(prediction.seconds for prediction, _ in judged)
+    seconds = sum(one.prediction.seconds for one in judged)
     figures["times_real_time"] = figures["frames"] / data.fps / seconds if seconds else float("nan")
     return figures
 
@@ -210,8 +240,14 @@ def report(data: DataSet, split: str, rows: Mapping[str, Mapping[str, float | st
     lips, upper = len(data.lips), len(data.upper_face)
     return (
         f"{data.name}, split {split}, {data.fps:g} fps, vertices in {data.unit}; {lips} lip and {upper} upper-face"
-        " vertices.\n\n" + table(rows, COLUMNS) + f"\n{MEANING}\n"
+        " vertices.\n\n" + table(rows, COLUMNS) + f"\n{MEANING}\n" + likeness_table(rows)
     )
+
+
+def likeness_table(rows: Mapping[str, Mapping[str, float | str]]) -> str:
+    """A second table, against the persons, with what its columns mean; "" where no row has these figures."""
+    known = {name: row for name, row in rows.items() if real_faces.FIGURES[0] in row}
+    return f"\n{table(known, real_faces.FIGURES)}\n{real_faces.MEANING}\n" if known else ""
 
 
 def _mask(indices: np.ndarray | None) -> dict[str, object] | None:

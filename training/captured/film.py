@@ -39,6 +39,7 @@ class Stage:
     height: float
     hottest: float
     unit: str
+    template: np.ndarray
 
     @classmethod
     def of(cls, data: DataSet) -> Stage:
@@ -60,7 +61,14 @@ class Stage:
         colours[data.lips] = LIPS
         middle = 0.4 * lips + 0.6 * upper if height > 3.5 * reach else np.append((low + high) / 2, lips[2])
         return cls(
-            Painter(Mesh(stood, data.faces), None, colours), colours, turn, middle, height, HOTTEST * reach, data.unit
+            Painter(Mesh(stood, data.faces), None, colours),
+            colours,
+            turn,
+            middle,
+            height,
+            HOTTEST * reach,
+            data.unit,
+            template,
         )
 
     def panels(self, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -68,6 +76,10 @@ class Stage:
         heat = heat_colours(np.linalg.norm(predicted - true, axis=1) / self.hottest)
         pictures = [self.picture(predicted), self.picture(true), self.picture(true, heat)]
         return np.concatenate(pictures, axis=1)
+
+    def error_map(self, errors: np.ndarray) -> np.ndarray:
+        """Mean errors (V,) as heat on the first template → (PANEL, PANEL, 3) uint8."""
+        return self.picture(self.template, heat_colours(errors / self.hottest))
 
     def picture(self, vertices: np.ndarray, colours: np.ndarray | None = None) -> np.ndarray:
         """(V, 3) → (PANEL, PANEL, 3) uint8, seen from the front."""

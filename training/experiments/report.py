@@ -13,6 +13,8 @@ import numpy as np
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import written_whole
 from training.captured.dataset import DataSet
+from training.captured.evaluation import likeness_table
+from training.captured.likeness import FIGURES
 from training.captured.metrics import spread, table, with_deviation
 
 from .plans import Plan
@@ -61,6 +63,7 @@ def write_report(
     lines = [f"# {plan.title}", "", f"{data.name}, split {split}, {data.fps:g} fps, vertices in {data.unit}.", ""]
     lines += [table(rows, columns), *(f"- {row.name}: {row.text}" for row in plan.rows), ""]
     lines += [MEANING.format(slcc=f"{slcc:.2f}" if isfinite(slcc) else "unknown"), ""]
+    lines += [likeness_table(rows)] if likeness_table(rows) else []
     lines += [SEVERAL.format(seeds=seeds) if seeds > 1 else ONE, ""]
     if not known:
         lines += ["The published figures are of other data, so none stand beside these.", ""]
@@ -111,11 +114,11 @@ def read_reported(path: Path) -> dict[str, dict[str, float]]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); it is a TOML file with a table for each row.") from None
     for name, row in rows.items():
-        unknown = [key for key in row if key not in COLUMNS] if isinstance(row, dict) else ["no table"]
+        unknown = [key for key in row if key not in (*COLUMNS, *FIGURES)] if isinstance(row, dict) else ["no table"]
         if unknown or not all(isinstance(value, int | float) for value in row.values()):
             raise InputError(
                 f"{path}: the row {name} has {unknown[0] if unknown else 'a figure that is no number'}; figures are"
-                f" {', '.join(COLUMNS)}."
+                f" {', '.join((*COLUMNS, *FIGURES))}."
             )
     return {name: {key: float(value) for key, value in row.items()} for name, row in rows.items()}
 

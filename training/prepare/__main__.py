@@ -116,7 +116,7 @@ def _write(layout: Layout, checked: Checked, out: Path, localizer: str) -> None:
     used = {clip.subject for clip in checked.clips}
     arrays: dict[str, np.ndarray] = {f"template/{s}": t for s, t in sorted(layout.templates.items()) if s in used}
     arrays |= {"lips": layout.lips, "upper_face": layout.upper_face}
-    for name, array in (("faces", layout.faces), ("opening", checked.opening)):
+    for name, array in (("faces", layout.faces), ("opening", checked.opening), ("landmarks", layout.landmarks)):
         if array is not None:
             arrays[name] = array.astype(np.int64)
     about = {

@@ -45,7 +45,8 @@ def check(layout: Layout, progress: Callable[[float], None] = lambda share: None
             problems.append(f"The template of {subject} has {len(template)} vertices instead of {count}; get it again.")
         elif not np.isfinite(template).all():
             problems.append(f"The template of {subject} has NaN or infinite vertices; get it again.")
-    for name, mask in (("lips", layout.lips), ("upper face", layout.upper_face)):
+    marks = np.zeros(0, np.int64) if layout.landmarks is None else layout.landmarks
+    for name, mask in (("lips", layout.lips), ("upper face", layout.upper_face), ("landmarks", marks)):
         if len(mask) and (mask.min() < 0 or mask.max() >= count):
             problems.append(
                 f"The vertex list of the {name} names vertices outside 0…{count - 1}; it is another mesh's."

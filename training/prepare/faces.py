@@ -24,9 +24,9 @@ from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS,
 from kmtalk_core.rig.mesh import load_mesh
 from kmtalk_core.rig.profiles import find_landmarks
 from training.capture.command import write_wav
-from training.capture.points import Points, stilled
+from training.capture.points import BRIDGE, CHIN, CORNERS, Points, stilled
 from training.capture.solve import solve
-from training.capture.tracks import ENDING
+from training.capture.tracks import ENDING, load_track
 from training.capture.upper import upper_face
 from training.corpus.captured import clips_of
 
@@ -36,12 +36,14 @@ TEST, VALIDATION = 8, 4  # every 8th clip of a person is for the test, every 8th
 UNSEEN = "test_unseen"
 _SPEECH = [CONTROL_INDEX[name] for name in SPEECH_CONTROLS]
 _UPPER = [CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS]
+_ENDS = (CORNERS, (CHIN, BRIDGE))
 _HEAD = [CONTROL_INDEX[name] for name in HEAD_CONTROLS]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """`controls` (T, C) over ALL_CONTROLS at `fps` Hz, all frames usable; `samples` (n,) at 16 kHz; `text` or ""."""
+    """`controls` (T, C) over ALL_CONTROLS at `fps` Hz, all frames usable; `samples` (n,) at 16 kHz; `text` or "".
+    `person` (T, 3): opening, width and jaw of the tracked face (`training.captured.likeness`), or None."""
 
     subject: str
     name: str
@@ -49,6 +51,7 @@ class Clip:
     fps: float
     samples: np.ndarray
     text: str
+    person: np.ndarray | None = None
 
 
 def make_faces(
@@ -60,7 +63,7 @@ def make_faces(
     mesh_file: Path | None = None,
     progress: Callable[[str], None] = lambda clip: None,
 ) -> None:
-    """Write wav, vertices_npy, text, templates.npz, mesh.npz, the vertex lists and dataset.toml to `folder`.
+    """Write wav, vertices_npy, person, text, templates.npz, mesh.npz, the vertex lists and dataset.toml to `folder`.
 
     Of each of `people` every 8th clip is for the test and another 8th for validation; all of those `unseen` are in the
     split `test_unseen`. `every`: take every N-th clip of `people`; `vertices`: a patch of so many around the face
@@ -73,7 +76,7 @@ def make_faces(
     rig = build_rig(replace(mesh, landmarks=marks))
     kept, faces = (np.arange(len(mesh.vertices)), mesh.faces) if vertices is None else face_patch(mesh, marks, vertices)
     patch = replace(rig, neutral=rig.neutral[kept], shapes=rig.shapes[:, kept])
-    for name in ("wav", "vertices_npy", "text"):
+    for name in ("wav", "vertices_npy", "person", "text"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     splits: dict[str, list[str]] = {"train": [], "val": [], "test": [], UNSEEN: []}
     templates: dict[str, np.ndarray] = {}
@@ -99,11 +102,12 @@ def make_faces(
     lips, upper = regions(rig=patch, neutral=patch.neutral, marks=on_patch)
     for name, mask in (("lips", lips), ("upper_face", upper)):
         save_text(", ".join(map(str, mask)) + "\n", folder / f"{name}.txt")
+    save_text(" ".join(map(str, on_patch)) + "\n", folder / "landmarks.txt")
     opening = [[int(on_patch[a]), int(on_patch[b])] for a, b in ((61, 67), (62, 66), (63, 65))]
     tables = "".join(f"{split} = {json.dumps(names)}\n" for split, names in splits.items() if names)
     save_text(
         f'name = "faces"\nfps = {next(iter(rates.values()))!r}\nunit = "m"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
-        f'upper_face = "upper_face.txt"\nopening = {opening}\n[splits]\n{tables}',
+        f'upper_face = "upper_face.txt"\nopening = {opening}\nlandmarks = "landmarks.txt"\n[splits]\n{tables}',
         folder / "dataset.toml",
     )
 
@@ -116,6 +120,8 @@ def _write(folder: Path, name: str, patch: Rig, clip: Clip) -> None:
     write_wav(folder / "wav" / f"{name}.wav", clip.samples)
     motion = patch.vertices(clip.controls, ALL_CONTROLS).astype(np.float32)
     np.save(folder / "vertices_npy" / f"{name}.npy", motion.reshape(len(motion), -1))
+    if clip.person is not None:
+        np.save(folder / "person" / f"{name}.npy", clip.person.astype(np.float32))
     if clip.text:
         save_text(clip.text + "\n", folder / "text" / f"{name}.txt")
 
@@ -132,8 +138,8 @@ def _clips(where: Path, every: int) -> Iterator[Clip]:
         controls[:, _SPEECH] = np.clip(solution.controls, 0.0, 1.0)
         found = upper_face(stilled(Points(points, ids), about["fps"]), about["fps"])
         controls[:, _UPPER] = found.controls[:, : len(_UPPER)]
-        who = str(about.get("who", where.name))
-        yield Clip(who, about["clip"], controls, about["fps"], load_sound(sound).samples, about.get("text", ""))
+        who, person = str(about.get("who", where.name)), person_curves(Points(points, ids))
+        yield Clip(who, about["clip"], controls, about["fps"], load_sound(sound).samples, about.get("text", ""), person)
 
 
 def _of_results(folder: Path, every: int) -> Iterator[Clip]:
@@ -145,4 +151,16 @@ def _of_results(folder: Path, every: int) -> Iterator[Clip]:
         controls = result.controls.copy()
         controls[:, _HEAD] = 0.0
         words = " ".join(word.label for word in result.alignment.words)
-        yield Clip(folder.name, path.stem, controls, result.fps, load_sound(path.with_suffix(".wav")).samples, words)
+        tracked, person = path.with_name(f"{path.stem}{ENDING}"), None
+        if tracked.is_file():
+            track = load_track(tracked)
+            person = person_curves(Points(track.points, track.ids))
+        sound = load_sound(path.with_suffix(".wav")).samples
+        yield Clip(folder.name, path.stem, controls, result.fps, sound, words, person)
+
+
+def person_curves(points: Points) -> np.ndarray:
+    """Opening and width of the mouth and the jaw of a tracked face (T, 3), in units of the distance between the outer
+    corners of the eyes."""
+    width, jaw = (np.linalg.norm(np.subtract(*np.moveaxis(points.of(*two), 1, 0)), axis=1) for two in _ENDS)
+    return np.stack([points.opening(), width, jaw], 1) / points.eye_distance()

@@ -20,7 +20,8 @@ import numpy as np
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import load_npz
-from kmtalk_core.rig.mesh import load_mesh
+from kmtalk_core.rig.mesh import Mesh, load_mesh
+from kmtalk_core.rig.profiles import find_landmarks
 
 FLAME_VERTICES = 5023
 # Upper and lower inner-lip vertices in FLAME topology: landmarks 61, 62, 63 and 67, 66, 65 of iBUG-68.
@@ -43,7 +44,8 @@ PUBLISHED_COUNTS = {"biwi": {"train": 190, "val": 24, "test_a": 24, "test_b": 32
 @dataclass(frozen=True)
 class Layout:
     """A data set on disk. `rates`: frame rates that its files may have, all multiples of `fps`, the usual one first;
-    `split_of(subject, clip)` names the splits that a clip belongs to."""
+    `split_of(subject, clip)` names the splits that a clip belongs to. `landmarks` (68,): the vertices of iBUG's,
+    None where they are not known."""
 
     name: str
     source: Path
@@ -58,6 +60,7 @@ class Layout:
     split_of: Callable[[str, str], tuple[str, ...]]
     opening: np.ndarray | None = None
     faces: np.ndarray | None = None
+    landmarks: np.ndarray | None = None
 
 
 def vocaset(source: Path) -> Layout:
@@ -74,6 +77,7 @@ def vocaset(source: Path) -> Layout:
         number = sentence_number(clip)
         return tuple(s for s in subjects if subject in subjects[s] and number in VOCASET_SENTENCES[s])
 
+    templates, faces = read_templates(source), _template_faces(source)
     return Layout(
         "vocaset",
         source,
@@ -81,13 +85,14 @@ def vocaset(source: Path) -> Layout:
         (60.0, 30.0),
         "m",
         FLAME_VERTICES,
-        read_templates(source),
+        templates,
         np.unique(masks["lips"]),
         np.unique(np.concatenate([masks["eye_region"], masks["forehead"]])),
         tuple(VOCASET_SUBJECTS),
         split_of,
         np.array(FLAME_OPENING),
-        _template_faces(source),
+        faces,
+        _known_landmarks(templates, faces),
     )
 
 
@@ -121,8 +126,9 @@ def biwi(source: Path) -> Layout:
 
 def folder(source: Path) -> Layout:
     """Data of one's own. dataset.toml: `name`, `fps`, `unit`, `lips` and `upper_face` (files with vertex numbers),
-    optional `mesh` (a file with the faces), `opening` (pairs of upper and lower lip vertices) and the table [splits]:
-    name → list of patterns of clip names (`*` allowed)."""
+    optional `mesh` (a file with the faces), `opening` (pairs of upper and lower lip vertices), `landmarks` (a file with
+    the vertex numbers of iBUG's 68 landmarks in their order) and the table [splits]: name → list of patterns of clip
+    names (`*` allowed)."""
     _folder(source)
     path = source / "dataset.toml"
     try:
@@ -155,6 +161,7 @@ def folder(source: Path) -> Layout:
         split_of,
         np.array(about["opening"], np.int64).reshape(-1, 2) if "opening" in about else None,
         load_mesh(source / about["mesh"]).faces if "mesh" in about else None,
+        read_landmarks(source / about["landmarks"]) if "landmarks" in about else None,
     )
 
 
@@ -181,7 +188,19 @@ def read_templates(source: Path) -> dict[str, np.ndarray]:
 
 
 def read_indices(path: Path) -> np.ndarray:
-    """Vertex numbers from a text file, between commas or blanks."""
+    """A set of vertex numbers from a text file, between commas or blanks."""
+    return np.unique(_numbers(path))
+
+
+def read_landmarks(path: Path) -> np.ndarray:
+    """(68,) vertex numbers of iBUG's landmarks, in their order."""
+    marks = _numbers(path)
+    if len(marks) != 68:
+        raise InputError(f"{path} lists {len(marks)} vertices; iBUG's landmarks are 68, in their order.")
+    return marks
+
+
+def _numbers(path: Path) -> np.ndarray:
     try:
         numbers = [int(word) for word in path.read_text(encoding="utf-8").replace(",", " ").split()]
     except FileNotFoundError:
@@ -190,7 +209,17 @@ def read_indices(path: Path) -> np.ndarray:
         raise InputError(f"{path} is no list of vertex numbers; get it again.") from None
     if not numbers:
         raise InputError(f"{path} is empty; it should list vertex numbers.")
-    return np.unique(np.array(numbers, np.int64))
+    return np.array(numbers, np.int64)
+
+
+def _known_landmarks(templates: Mapping[str, np.ndarray], faces: np.ndarray | None) -> np.ndarray | None:
+    """The landmarks of a topology that the project knows."""
+    if faces is None or not templates:
+        return None
+    try:
+        return find_landmarks(Mesh(next(iter(templates.values())).astype(np.float64), faces))
+    except InputError:
+        return None
 
 
 def _folder(source: Path) -> None:

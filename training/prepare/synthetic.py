@@ -103,12 +103,15 @@ def make_source(
     lips, upper = regions(rig=patch, neutral=patch.neutral, marks=np.array([place[int(m)] for m in marks]))
     for name, mask in (("lips", lips), ("upper_face", upper)):
         (folder / f"{name}.txt").write_text(", ".join(map(str, mask)) + "\n", encoding="utf-8")
+    on_patch = [place[int(mark)] for mark in marks]
+    (folder / "landmarks.txt").write_text(" ".join(map(str, on_patch)) + "\n", encoding="utf-8")
     last = f"sentence{sentences:02d}"
     seen = [f"S{s + 1:02d}" for s in range(subjects - 1)]
     train = [f"{s}_sentence{k + 1:02d}" for s in seen for k in range(sentences - 1)]
     (folder / "dataset.toml").write_text(
         f'name = "synthetic"\nfps = {fps!r}\nunit = "m"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
-        f'upper_face = "upper_face.txt"\nopening = {pairs}\n[splits]\ntrain = {_quoted(train)}\n'
+        f'upper_face = "upper_face.txt"\nopening = {pairs}\nlandmarks = "landmarks.txt"\n'
+        f"[splits]\ntrain = {_quoted(train)}\n"
         f"val = {_quoted([f'{s}_{last}' for s in seen])}\ntest = {_quoted([f'S{subjects:02d}_*'])}\n",
         encoding="utf-8",
     )
