@@ -12,10 +12,7 @@ import argparse
 import gc
 import os
 import platform
-import statistics
-import time
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from kmtalk_core.networks.method import Batch, Geometry, Keys, Method, make_method
+from kmtalk_core.networks.method import Batch, Geometry, Keys, make_method
 from kmtalk_core.networks.speech import SAMPLE_RATE, Speech
+from training.captured.architectures import unfetched
+from training.captured.config import PRECISIONS
+from training.captured.speed import inference, median, training_step, used_parameters
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
-METHODS = ("kmtalk", "faceformer", "codetalker", "selftalk")
-BASE: dict[str, Any] = {"model_type": "wav2vec2"}  # transformers' defaults are wav2vec 2.0 base
-LARGE: dict[str, Any] = {  # wav2vec2-large-xlsr-53
-    **BASE, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096,
-    "feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True,
-}  # fmt: skip
+METHODS = ("kmtalk", "voca", "meshtalk", "faceformer", "codetalker", "selftalk")  # OT-Talk needs a mesh
 FPS, SUBJECTS, LIPS = 30.0, 8, 254
 CLIP = 4.0  # s of a training clip, as long as VOCASET's sentences are
 
@@ -54,6 +49,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="the median counts (3)")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--no-training", action="store_true", help="inference only; SelfTalk's training takes 7 GB")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of training steps (float32)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -63,12 +59,13 @@ def main() -> None:
         f"{where} ({os.cpu_count()} cores, {platform.system()} {platform.machine()}), torch {torch.__version__}; ",
         end="",
     )
-    print(f"{options.seconds:g} s of speech, {options.vertices:,} vertices, float32\n")
+    print(f"{options.seconds:g} s of speech, {options.vertices:,} vertices, steps in {options.precision}\n")
     print("| method | parameters | inference | × real time | against KMTalk | training step (4-s clip) |")
     print("|---|---|---|---|---|---|", flush=True)
     first: float | None = None
     for name in options.methods:
-        speed = measure(name, options.vertices, options.seconds, device, options.repeats, not options.no_training)
+        train = not options.no_training
+        speed = measure(name, options.vertices, options.seconds, device, options.repeats, train, options.precision)
         first = speed.inference if first is None and name == "kmtalk" else first
         ratio = "–" if first is None else f"{speed.inference / first:.2f} × as long"
         steps = ", ".join(f"{stage} {s:.2f} s" for stage, s in speed.steps.items()) or "–"
@@ -80,42 +77,32 @@ def main() -> None:
         gc.collect()
 
 
-def measure(name: str, vertices: int, seconds: float, device: torch.device, repeats: int, training: bool) -> Speed:
+def measure(
+    name: str, vertices: int, seconds: float, device: torch.device, repeats: int, training: bool, precision: str
+) -> Speed:
     """One method, alone in memory."""
     torch.manual_seed(0)
     geometry = Geometry(
         vertices, FPS, np.arange(min(LIPS, vertices)), np.arange(min(LIPS, vertices)), ("s",) * SUBJECTS, 0.002
     )
     method = make_method(name, published_sizes(name, training), geometry).to(device)
-    left_out = method.training_only
-    used = sum(p.numel() for key, p in method.named_parameters() if not left_out or not key.startswith(left_out))
-    sound = batch_of(geometry, seconds, device)
-    method.eval()
-
-    @torch.inference_mode()
-    def infer() -> None:
-        method.infer(sound.speech, sound.template, sound.style, sound.times, sound.keys)
-
-    inference = median(infer, repeats, device)
+    inferred = median(inference(method, batch_of(geometry, seconds, device)), repeats, device)
     steps = {}
     if training:
         clip = batch_of(geometry, CLIP, device)
         for stage in method.stages:
-            steps[stage.name] = median(training_step(method, stage.name, clip), repeats, device)
-    return Speed(used / 1e6, inference, steps)
+            steps[stage.name] = median(training_step(method, stage.name, clip, precision), repeats, device)
+    return Speed(used_parameters(method), inferred, steps)
 
 
 def published_sizes(name: str, with_lip_reading: bool) -> dict[str, Any]:
     """The tables of the preset for VOCASET with random encoders of the same architecture."""
     content = tomllib.loads((CONFIGS / f"{name}_vocaset.toml").read_text(encoding="utf-8"))
-    tables = {key: content[key] for key in ("network", "codebook", "speech", "losses", "lip_reading") if key in content}
-    large = "large" in tables["speech"]["source"]
-    tables["speech"] |= {"source": "", "architecture": LARGE if large else BASE}
-    if "lip_reading" in tables:
-        tables["lip_reading"] |= {"recogniser": "", "architecture": {**LARGE, "vocab_size": 33}}
-        if not with_lip_reading:
-            del tables["lip_reading"]
-    return tables
+    known = ("network", "codebook", "speech", "losses", "lip_reading")
+    tables: dict[str, Any] = {key: content[key] for key in known if key in content}
+    if not with_lip_reading:
+        tables.pop("lip_reading", None)
+    return unfetched(name, tables)
 
 
 def batch_of(geometry: Geometry, seconds: float, device: torch.device) -> Batch:
@@ -138,38 +125,6 @@ def batch_of(geometry: Geometry, seconds: float, device: torch.device) -> Batch:
         text_lengths=torch.tensor([20]),
     )
     return batch.to(device)
-
-
-def training_step(method: Method, stage: str, clip: Batch) -> Callable[[], None]:
-    method.eval()
-    for module in method.trained(stage):
-        module.train()
-    parameters = [p for m in method.trained(stage) for p in m.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, 1e-4)
-
-    def step() -> None:
-        loss, _ = method.loss(stage, clip)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
-def median(work: Callable[[], None], repeats: int, device: torch.device) -> float:
-    """Seconds, after one run that is not counted."""
-
-    def timed() -> float:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        begin = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - begin
-
-    timed()
-    return statistics.median(timed() for _ in range(repeats))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from training import evaluate
 from training.captured.dataset import DataSet
 from training.captured.metrics import spread, with_deviation
 from training.experiments import __main__ as experiments
-from training.experiments import runs
+from training.experiments import plans, runs
 from training.experiments.plans import (
     KMTALK,
     Comparison,
@@ -71,9 +71,14 @@ def test_ablations_train_what_is_missing_and_compare(tiny, brief, tmp_path, caps
 
     # Another experiment in the same folder trains nothing that is there.
     def never(*_):
-        raise AssertionError("trained again")
+        raise AssertionError("done again")
 
     monkeypatch.setattr(runs, "train", never)
+    again = (tmp_path / "run" / "ablations" / "table.md").read_text()
+    with monkeypatch.context() as patch:  # nor is what was judged judged again
+        patch.setattr(runs, "evaluate", never)
+        assert run(brief, tmp_path, "ablations") == 0
+    assert (tmp_path / "run" / "ablations" / "table.md").read_text() == again
     assert run(brief, tmp_path, "robustness", "--localizers", "posterior") == 0
     robust = capsys.readouterr().out
     assert "| posterior | " in robust and "imported, offset 1" in robust and "1 frame later" in robust
@@ -145,7 +150,7 @@ def test_spread_is_over_trainings():
 
 def test_seeds_and_rows_of_others(tiny, brief, tmp_path, capsys, monkeypatch):
     """Two trainings of each system, predictions of another program, and figures that others report, in one table."""
-    monkeypatch.setattr(experiments, "main_table", small_table)
+    monkeypatch.setattr(plans, "main_table", small_table)
     data = DataSet(brief)
     theirs = tmp_path / "theirs"
     theirs.mkdir()

@@ -73,17 +73,21 @@ class Stage:
 
     def panels(self, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
         """One frame, (V, 3) each → (PANEL, 3 · PANEL, 3) uint8: predicted, captured, and the error on the captured."""
-        heat = heat_colours(np.linalg.norm(predicted - true, axis=1) / self.hottest)
+        heat = self.heat(np.linalg.norm(predicted - true, axis=1))
         pictures = [self.picture(predicted), self.picture(true), self.picture(true, heat)]
         return np.concatenate(pictures, axis=1)
 
-    def error_map(self, errors: np.ndarray) -> np.ndarray:
-        """Mean errors (V,) as heat on the first template → (PANEL, PANEL, 3) uint8."""
-        return self.picture(self.template, heat_colours(errors / self.hottest))
+    def error_map(self, errors: np.ndarray, size: int = PANEL) -> np.ndarray:
+        """Mean errors (V,) as heat on the first template → (size, size, 3) uint8."""
+        return self.picture(self.template, self.heat(errors), size)
 
-    def picture(self, vertices: np.ndarray, colours: np.ndarray | None = None) -> np.ndarray:
-        """(V, 3) → (PANEL, PANEL, 3) uint8, seen from the front."""
-        return self.painter.paint(vertices @ self.turn.T, View(0.0, self.centre, self.height), PANEL, colours)
+    def heat(self, errors: np.ndarray) -> np.ndarray:
+        """Errors (V,) in the data's unit → colours (V, 3)."""
+        return heat_colours(errors / self.hottest)
+
+    def picture(self, vertices: np.ndarray, colours: np.ndarray | None = None, size: int = PANEL) -> np.ndarray:
+        """(V, 3) → (size, size, 3) uint8, seen from the front."""
+        return self.painter.paint(vertices @ self.turn.T, View(0.0, self.centre, self.height), size, colours)
 
 
 def upright(template: np.ndarray, faces: np.ndarray, lips: np.ndarray, upper_face: np.ndarray) -> np.ndarray:

@@ -71,18 +71,20 @@ def likeness(person: np.ndarray, head: np.ndarray, spoken: np.ndarray, fps: floa
     """Compare curves (T, 3) over the shorter of the two; `spoken` (T,) bool."""
     n = min(len(person), len(head))
     person, head, spoken = person[:n], head[:n], spoken[:n]
-    found = [_best(person[:, k], head[:, k]) for k in range(3)]
-    delay = found[0][1]
+    (opening_r, delay), (width_r, _), (jaw_r, _) = (_best(person[:, k], head[:, k]) for k in range(3))
     shut = head[np.clip(np.arange(n) - delay, 0, n - 1), 0] < CLOSED
     closures = [(a, b) for a, b in _runs((person[:, 0] < CLOSED) & spoken) if b - a < LONGEST_CLOSURE * fps]
     return Likeness(
-        *(r for r, _ in found),
-        *(_ratio(head[:, k].std(), person[:, k].std()) for k in (0, 1)),
-        _ratio(_speed(head[:, 0]), _speed(person[:, 0])),
-        len(closures),
-        sum(bool(shut[max(a - NEAR, 0) : b + NEAR].any()) for a, b in closures),
-        int((shut & (person[:, 0] > APART) & spoken).sum()),
-        int(spoken.sum()),
+        opening_r=opening_r,
+        width_r=width_r,
+        jaw_r=jaw_r,
+        opening_sd=_ratio(head[:, 0].std(), person[:, 0].std()),
+        width_sd=_ratio(head[:, 1].std(), person[:, 1].std()),
+        speed=_ratio(_speed(head[:, 0]), _speed(person[:, 0])),
+        closures=len(closures),
+        held=sum(bool(shut[max(a - NEAR, 0) : b + NEAR].any()) for a, b in closures),
+        false=int((shut & (person[:, 0] > APART) & spoken).sum()),
+        spoken=int(spoken.sum()),
     )
 
 

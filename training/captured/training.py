@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method, make_method, save_method
 from training.captured.dataset import DataSet
 
+from .architectures import unfetched
 from .config import Recipe, read_recipe
 from .loop import dry_run, restore, stage_file, train_stage
 from .processes import Processes, joined
@@ -81,8 +82,9 @@ def train(order: Order) -> Path | None:
 
 
 def rehearse(order: Order) -> list[str]:
-    """One step of each stage: its size and time, a line each; nothing is written."""
+    """One step of each stage: its size and time, a line each; nothing is written or fetched: encoders are random."""
     recipe = read_recipe(order.config)
+    recipe = replace(recipe, tables=unfetched(recipe.method, recipe.tables))
     with joined(order.device) as processes:
         data, method, stages = _prepared(order, recipe, processes)
         return [dry_run(method, name, data, recipe.stage(name), recipe.keys, processes) for name in stages]

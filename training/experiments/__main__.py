@@ -19,13 +19,10 @@ from training.captured.dataset import DataSet
 from training.captured.evaluation import Extras
 from training.prepare.align import add_alignments
 
-from .plans import Plan, ablations, key_count, main_table, plugged, robustness, with_others
+from .plans import EXPERIMENTS, plan_of, with_others
 from .published import TEST_SPLITS
 from .report import read_reported, write_report
-from .runs import Bench, run_plan
-
-EXPERIMENTS = ("main", "ablations", "robustness", "key-count", "plugged")
-SCALES = ("vocaset", "biwi", "synthetic")
+from .runs import SCALES, Bench, run_plan, scale_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,16 +31,24 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     try:
         data = DataSet(options.data)
-        scale = options.scale or (data.name if data.name in SCALES else "vocaset")
         split = options.split or TEST_SPLITS.get(data.name, "test")
         if options.experiment == "robustness":
             data = _localized(data, options.localizers)
         extras = Extras(options.plots, options.films)
         if options.seeds < 1:
             raise InputError(f"--seeds {options.seeds} is too few; it must be 1 or more.")
-        bench = Bench(data, options.run, split, scale, options.device, options.epochs, extras, options.seeds)
+        bench = Bench(
+            data,
+            options.run,
+            split,
+            scale_of(data, options.scale),
+            options.device,
+            options.epochs,
+            extras,
+            options.seeds,
+        )
         name = options.experiment.replace("-", "_")
-        plan = with_others(_plan(name, data), _others(options.predictions))
+        plan = with_others(plan_of(name, data), _others(options.predictions))
         reported = {} if options.reported is None else read_reported(options.reported)
         figures = run_plan(bench, plan, name)
         print(write_report(options.run / name, name, plan, data, split, figures, reported))
@@ -51,14 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"experiments: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     return 0
-
-
-def _plan(name: str, data: DataSet) -> Plan:
-    if name == "robustness":
-        return robustness(tuple(data.localizations))
-    if name in ("main", "plugged"):
-        return (main_table if name == "main" else plugged)(data.faces is not None)
-    return {"ablations": ablations, "key_count": key_count}[name]()
 
 
 def _others(told: list[str]) -> dict[str, Path]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kmtalk_core.errors import InputError
+
+if TYPE_CHECKING:
+    from training.captured.dataset import DataSet
+
+EXPERIMENTS = ("main", "ablations", "robustness", "key-count", "plugged")
 PEERS = ("faceformer", "codetalker", "selftalk")
 ON_MESHES = ("ottalk",)  # need the faces of the mesh
 
@@ -51,6 +57,7 @@ class Plan:
     comparisons: tuple[Comparison, ...]
 
 
+TOLD = {"voca": "VOCA's networks on wav2vec 2.0, a variant", "ottalk": "OT-Talk, after its public description"}
 KMTALK = Training("kmtalk", "kmtalk")
 OF_PEER = {name: Training(name, name) for name in PEERS}
 FULL = Row("kmtalk", KMTALK, "KMTalk")
@@ -60,8 +67,7 @@ def main_table(with_faces: bool = True) -> Plan:
     """Table 1, and OT-Talk where the faces of the mesh are known: the systems side by side."""
     names = ("voca", "meshtalk", *PEERS, *(ON_MESHES if with_faces else ()))
     systems = {name: Training(name, name) for name in names}
-    told = {"voca": "VOCA's networks on wav2vec 2.0, a variant", "ottalk": "OT-Talk, after its public description"}
-    rows = (*(Row(name, training, told.get(name, name)) for name, training in systems.items()), FULL)
+    rows = (*(Row(name, training, TOLD.get(name, name)) for name, training in systems.items()), FULL)
     against = tuple(Comparison(f"KMTalk against {name}", "kmtalk", name) for name in systems)
     return Plan("Main table (the paper's Table 1)", rows, against)
 
@@ -72,6 +78,25 @@ def with_others(plan: Plan, others: Mapping[str, Path]) -> Plan:
     rows = [Row(name, None, f"predictions in {path.name}", predictions=path) for name, path in others.items()]
     against = [Comparison(f"KMTalk against {name}", FULL.name, name) for name in others if FULL.name in names]
     return replace(plan, rows=(*plan.rows, *rows), comparisons=(*plan.comparisons, *against))
+
+
+def beside(plan: Plan, ours: str, with_faces: bool) -> Plan:
+    """The plan with OT-Talk as a row, where the faces of the mesh are known; the row `ours` is held against it."""
+    rows = [Row(name, Training(name, name), TOLD[name]) for name in (ON_MESHES if with_faces else ())]
+    against = [Comparison(f"KMTalk against {row.name}", ours, row.name) for row in rows]
+    return replace(plan, rows=(*plan.rows, *rows), comparisons=(*plan.comparisons, *against))
+
+
+def only(plan: Plan, names: Sequence[str]) -> Plan:
+    """The plan with these rows alone. Raises InputError for one that it lacks."""
+    known = [row.name for row in plan.rows]
+    if strange := [name for name in names if name not in known]:
+        raise InputError(f"{plan.title} has no row {strange[0]!r}; choose from {', '.join(known)}.")
+    return replace(
+        plan,
+        rows=tuple(row for row in plan.rows if row.name in names),
+        comparisons=tuple(c for c in plan.comparisons if c.better in names and c.worse in names),
+    )
 
 
 def ablations() -> Plan:
@@ -153,3 +178,13 @@ def plugged(with_faces: bool = True) -> Plan:
         rows += [Row(name, training, name), Row(after, KMTALK, f"key motions of {name}, completed", {}, training)]
         comparisons.append(Comparison(f"{name} with KMTalk's completion against itself", after, name))
     return Plan("Key motions of other systems (the paper's Table 5)", tuple(rows), tuple(comparisons))
+
+
+def plan_of(experiment: str, data: DataSet) -> Plan:
+    """The plan of one of EXPERIMENTS on a data set; OT-Talk is a row of all where the faces of the mesh are known."""
+    name, faces = experiment.replace("-", "_"), data.faces is not None
+    if name in ("main", "plugged"):
+        return (main_table if name == "main" else plugged)(faces)
+    if name == "robustness":
+        return beside(robustness(tuple(data.localizations)), data.localizations[0], faces)
+    return beside(ablations(), FULL.name, faces) if name == "ablations" else beside(key_count(), "boundaries", faces)

@@ -1,23 +1,30 @@
-"""Trainings and evaluations of an experiment. What has been trained with the same recipe already is taken as it is."""
+"""Trainings and evaluations of an experiment.
+
+What was trained with the same recipe, or judged of the same checkpoint, is taken as it is, so that an experiment that
+was killed goes on where it stopped.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from kmtalk_core.checkpoint import load_checkpoint
+from kmtalk_core.checkpoint import Checkpoint, load_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import save_text
 from kmtalk_core.networks.method import load_method
+from training.captured import evaluation, likeness, metrics
 from training.captured.config import recipe_of
 from training.captured.dataset import DataSet, KeyChoice
 from training.captured.evaluation import Extras, evaluate, predict
@@ -29,6 +36,9 @@ from .plans import Plan, Row, Training
 
 JUDGED = ("lve_code", "fdd_abs", "mve")  # figures whose differences are tested
 CONFIGS = Path(__file__).parents[1] / "configs"
+SCALES = ("vocaset", "biwi", "synthetic")
+JUDGES = (evaluation, likeness, metrics)  # what these modules say of a checkpoint is kept until they change
+KEPT = "figures.json"
 
 
 @dataclass(frozen=True)
@@ -107,8 +117,12 @@ class Bench:
             return self._of_others(row.name, row.predictions, out)
         assert row.training is not None
         checkpoint = load_checkpoint(self.trained(row.training, seed))
-        other = None if row.keys_from is None else load_method(self.trained(row.keys_from, seed))
+        giver = None if row.keys_from is None else load_checkpoint(self.trained(row.keys_from, seed))
         choice = replace(KeyChoice(**checkpoint.config["keys"]), **row.keys)
+        mark = self._mark(checkpoint, giver, choice)
+        if (kept := _kept(out / KEPT, mark)) is not None:
+            return kept
+        other = None if giver is None else load_method(giver)
         clips = self.data.split(self.split)
         predictions = predict(load_method(checkpoint), self.data, clips, choice, torch.device(self.device), other)
         figures = evaluate(self.data, self.split, predictions, row.name, out, self.extras)
@@ -117,7 +131,18 @@ class Bench:
         keys = {"keys": _mean(len(k) / clip.frames for k, clip in zip(chosen, clips, strict=True))}
         near = (np.abs(a[:, None] - b).min(1) <= 1 for a, b in zip(chosen, trained, strict=True))
         keys["found"] = _mean(float(n.mean()) for n in near)
-        return Figures({**figures, **keys}, _by_sentence(out / "sentences.csv", [clip.name for clip in clips]))
+        found = Figures({**figures, **keys}, _by_sentence(out / "sentences.csv", [clip.name for clip in clips]))
+        save_text(json.dumps({"of": mark, **asdict(found)}) + "\n", out / KEPT)
+        return found
+
+    def _mark(self, checkpoint: Checkpoint, giver: Checkpoint | None, choice: KeyChoice) -> str:
+        """A checksum over all that a row's figures come from."""
+        parts = [checkpoint.sha256, "" if giver is None else giver.sha256, repr(choice), self.split, repr(self.extras)]
+        digest = hashlib.sha256("\n".join(parts).encode())
+        digest.update((self.data.folder / "dataset.json").read_bytes())
+        for module in JUDGES:
+            digest.update(Path(str(module.__file__)).read_bytes())
+        return digest.hexdigest()
 
     def _of_others(self, name: str, folder: Path, out: Path) -> Figures:
         clips = self.data.split(self.split)
@@ -127,18 +152,40 @@ class Bench:
         return Figures(figures, _by_sentence(out / "sentences.csv", [clip.name for clip in clips]))
 
 
-def run_plan(bench: Bench, plan: Plan, experiment: str) -> dict[str, list[Figures]]:
-    """All rows of a plan by name, with every seed; predictions of others have none."""
+def scale_of(data: DataSet, told: str | None) -> str:
+    """Whose configurations: those that are told, else the data's own, else VOCASET's."""
+    return told or (data.name if data.name in SCALES else "vocaset")
+
+
+def run_plan(
+    bench: Bench,
+    plan: Plan,
+    experiment: str,
+    told: Callable[[Mapping[str, Sequence[Figures]]], None] = lambda found: None,
+) -> dict[str, list[Figures]]:
+    """All rows of a plan by name, with every seed, one seed after the other; predictions of others have none. `told` is
+    called with what there is after each row."""
     if not bench.data.split(bench.split):
         raise InputError(f"The split {bench.split} of {bench.data.name} is empty; choose another one.")
     for row in plan.rows:
         if row.training is not None:  # raises InputError before hours of training
             recipe_of(tomllib.loads(bench.recipe(row.training)), "", row.name)
-    seeds = range(bench.seeds)
-    return {
-        row.name: [bench.evaluated(row, experiment, seed) for seed in (seeds if row.predictions is None else seeds[:1])]
-        for row in plan.rows
-    }
+    found: dict[str, list[Figures]] = {}
+    for seed in range(bench.seeds):
+        for row in plan.rows:
+            if row.predictions is None or not seed:
+                found.setdefault(row.name, []).append(bench.evaluated(row, experiment, seed))
+                told(found)
+    return found
+
+
+def _kept(path: Path, mark: str) -> Figures | None:
+    """The figures of an evaluation, where they are of the same things."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Figures(content["summary"], content["sentences"]) if content["of"] == mark else None
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _named(training: Training, seed: int) -> str:

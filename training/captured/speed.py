@@ -1,0 +1,78 @@
+"""What a method costs: parameters, seconds for a training step and for inference, memory. One run at a time counts."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from kmtalk_core.networks.method import Batch, Method
+
+
+def used_parameters(method: Method) -> float:
+    """Those that inference uses, in millions."""
+    left_out = method.training_only
+    own = (p for name, p in method.named_parameters() if not left_out or not name.startswith(left_out))
+    return sum(p.numel() for p in own) / 1e6
+
+
+def inference(method: Method, sound: Batch) -> Callable[[], None]:
+    """What `infer` does with a batch, key instants given."""
+    method.eval()
+
+    @torch.inference_mode()
+    def work() -> None:
+        method.infer(sound.speech, sound.template, sound.style, sound.times, sound.keys)
+
+    return work
+
+
+def training_step(method: Method, stage: str, clips: Batch, precision: str = "float32") -> Callable[[], None]:
+    """Loss, backward pass and Adam; networks in `precision`, weights in float32."""
+    method.eval()
+    for module in method.trained(stage):
+        module.train()
+    parameters = [p for m in method.trained(stage) for p in m.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(parameters, 1e-4)
+    device = clips.times.device
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float16
+
+    def work() -> None:
+        with torch.autocast(device.type, kind, enabled=precision != "float32"):
+            loss, _ = method.loss(stage, clips)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return work
+
+
+def median(work: Callable[[], None], repeats: int, device: torch.device) -> float:
+    """Seconds, after one run that is not counted."""
+
+    def timed() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        begin = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - begin
+
+    timed()
+    return statistics.median(timed() for _ in range(repeats))
+
+
+def peak_memory(device: torch.device) -> float:
+    """The most memory so far, MiB: of a CUDA device, else of this process; NaN where it cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
