@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .raster import Samples, rasterise, resolve
+from kmtalk_core.delivery.raster import Samples, rasterise, resolve
 
 GREY, STOPS_BELOW, STOPS_ABOVE = 0.18, 10.0, 6.0  # what the table of tones spans around middle grey
 

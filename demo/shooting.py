@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 
 from kmtalk_addon import example as stage
+from kmtalk_core.delivery.raster import OVER
 
 from . import bake, capture, film, light
 from .blend import Shot
@@ -17,7 +18,6 @@ from .edit import Edit
 from .film import Played
 from .picture import Camera, Studio
 from .pictures import Shoot
-from .raster import OVER
 
 CLOSE_UP = 2.1  # how much nearer than for the film
 CLOSE_UP_SIZE = 300  # pixels

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import struct
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,23 @@ from .files import written_whole
 from .motion import Animation, VertexAnimation
 from .rig.controls import EYE_LOOK_DEG, HEAD_DEG
 
+if TYPE_CHECKING:
+    from .audio import Sound
+
 Result = Animation | VertexAnimation
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What some formats show besides the result: the head in the file `mesh` (None: the demo head), the `sound` of a
+    film, and the `name` of the line."""
+
+    mesh: Path | None = None
+    sound: Sound | None = None
+    name: str = "KMTalk"
+
+
+Writer = Callable[[Result, Path, Stage], None]
 
 # The columns of Epic's Live Link Face recordings, in their order: ARKit's names, then head and eye rotations.
 LIVE_LINK_CONTROLS = (
@@ -35,17 +52,27 @@ LIVE_LINK_ROTATIONS = tuple(
 )
 
 
-def export_animation(animation: Result, path: Path) -> None:
-    """Write `animation` to `path`, whole or not at all.
+def export_animation(animation: Result, path: Path, stage: Stage | None = None) -> None:
+    """Write `animation` to `path`, whole or not at all; `stage`: what it is shown on, where the format shows it.
 
     Raises InputError for an unknown suffix, and where the result lacks the controls or vertices that the format holds.
     """
     write = exporter_for(path)
     with written_whole(path) as partial:
-        write(animation, partial)
+        write(animation, partial, stage or Stage(name=path.stem))
 
 
-def exporter_for(path: Path) -> Callable[[Result, Path], None]:
+def export_clips(results: Sequence[Result], names: Sequence[str], path: Path, mesh: Path | None = None) -> None:
+    """Write several results as the clips `names` of one head, into a .glb. Raises InputError as `export_animation`."""
+    from .delivery.gltf import clips_of, write_glb
+    from .delivery.heads import head_at
+
+    clips = clips_of(results, names)
+    with written_whole(path) as partial:
+        write_glb(clips, head_at(mesh), partial)
+
+
+def exporter_for(path: Path) -> Writer:
     """Return the writer for the suffix of `path`; raises InputError for a suffix that has none."""
     name = path.name.lower()
     for suffix in sorted(EXPORTERS, key=len, reverse=True):
@@ -198,17 +225,50 @@ def with_controls(name: str) -> Callable[[Result, Path], None]:
     return write
 
 
-EXPORTERS: dict[str, Callable[[Result, Path], None]] = {
-    ".csv": write_csv,
-    ".livelink.csv": write_live_link_csv,
-    ".json": write_json,
-    ".TextGrid": write_alignment,
-    ".srt": write_alignment,
-    ".mdd": write_mdd,
-    ".pc2": write_pc2,
-    ".anim": with_controls("write_unity"),
-    ".vrma": with_controls("write_vrma"),
-    ".dat": with_controls("write_moho"),
-    ".tsv": with_controls("write_rhubarb_tsv"),
-    ".rhubarb.json": with_controls("write_rhubarb_json"),
+def write_glb_clip(result: Result, path: Path, stage: Stage) -> None:
+    """A head with the line as a clip of its morph targets; see delivery.gltf."""
+    from .delivery.gltf import clips_of, write_glb
+    from .delivery.heads import head_at
+
+    write_glb(clips_of([result], [stage.name]), head_at(stage.mesh), path)
+
+
+def write_preview(result: Result, path: Path, stage: Stage) -> None:
+    """A film of a head that says the line, with the words burnt in; see delivery.film."""
+    if not isinstance(result, Animation):
+        raise InputError("The result moves vertices and has no controls; export it as .mdd or .pc2.")
+    from .delivery.film import write_film
+    from .delivery.heads import head_at
+
+    write_film(result, head_at(stage.mesh), stage.name, stage.sound, path)
+
+
+def write_curves(result: Result, path: Path) -> None:
+    """Few Bézier keys as JSON; see delivery.curves."""
+    from .delivery import curves
+
+    curves.write_curves(result, path)
+
+
+def alone(write: Callable[[Result, Path], None]) -> Writer:
+    """A writer of what the result itself holds."""
+    return lambda result, path, stage: write(result, path)
+
+
+EXPORTERS: dict[str, Writer] = {
+    ".csv": alone(write_csv),
+    ".livelink.csv": alone(write_live_link_csv),
+    ".json": alone(write_json),
+    ".curves.json": alone(write_curves),
+    ".TextGrid": alone(write_alignment),
+    ".srt": alone(write_alignment),
+    ".mdd": alone(write_mdd),
+    ".pc2": alone(write_pc2),
+    ".anim": alone(with_controls("write_unity")),
+    ".vrma": alone(with_controls("write_vrma")),
+    ".glb": write_glb_clip,
+    ".mp4": write_preview,
+    ".dat": alone(with_controls("write_moho")),
+    ".tsv": alone(with_controls("write_rhubarb_tsv")),
+    ".rhubarb.json": alone(with_controls("write_rhubarb_json")),
 }

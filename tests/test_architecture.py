@@ -19,11 +19,12 @@ ROOMS = {
     "localization": set(),
     "networks": set(),
     "rig": {"assets"},
+    "delivery": {"assets", "finish", "rig"},
     "finish": {"localization", "rig"},
     "retarget": {"assets", "finish", "rig"},
     "runtime": {"localization", "networks"},
     "service": {"assets", "command", "finish", "localization", "retarget", "rig", "runtime"},
-    "command": {"assets", "finish", "hearing", "localization", "retarget", "rig", "runtime"},
+    "command": {"assets", "delivery", "finish", "hearing", "localization", "retarget", "rig", "runtime"},
 }
 APPLICATIONS = {"command", "service"}
 HEAVY = {"torch", "bpy", "onnxruntime", "pocketsphinx", "scipy", "av"}

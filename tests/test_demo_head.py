@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from demo.raster import rasterise
+from kmtalk_core.delivery.raster import rasterise
 from kmtalk_core.files import load_npz
 from tools.demo_head.assemble import demo_head
 

@@ -11,7 +11,7 @@ from demo.lanes import subtitles
 from demo.light import components, fit, telling_poses
 from demo.picture import Camera, Studio, Surface, ToneCurve
 from demo.pictures import Shoot, take_all
-from demo.raster import rasterise, resolve
+from kmtalk_core.delivery.raster import rasterise, resolve
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.phones import Word
 

@@ -7,6 +7,7 @@ COMPACT_CHECKPOINT = ASSETS / "kmtalk_compact.npz"
 DEMO_HEAD = ASSETS / "demo_head.npz"
 FAMILIES = ASSETS / "families"  # of shape keys, see retarget.families
 BONES = ASSETS / "bones.json"  # of heads in the skeletons that characters have, see retarget.skeletons
+GLYPHS = ASSETS / "glyphs.npz"  # of all characters, for words in pictures; see delivery.lettering
 LIP_MOTION = ASSETS / "lip_motion.npz"  # of the demo head, see retarget.reference
 SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt beside it
 RECOGNISER = ASSETS / "recogniser.npz"  # not in a lean build

@@ -118,9 +118,13 @@ def build_parser() -> Parser:
     sub.add_argument("--out", type=Path, metavar="F.json", help="write the report there too")
 
     sub = command("export", "convert a result to another format", export)
-    sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
+    sub.add_argument(
+        "results", type=Path, nargs="+", metavar="OUT.npz", help="what animate or complete wrote; several for a .glb"
+    )
     add_target(sub)
-    add_out(sub, "F.(csv|livelink.csv|json|TextGrid|srt|mdd|pc2|anim|vrma|dat|tsv|rhubarb.json)")
+    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of a .glb or .mp4 (the demo head)")
+    sub.add_argument("--audio", type=Path, metavar="AUDIO", help="sound of a .mp4")
+    add_out(sub, "F.(csv|livelink.csv|json|curves.json|TextGrid|srt|mdd|pc2|anim|vrma|glb|mp4|dat|tsv|rhubarb.json)")
 
     add_batch_options(command("batch", "animate every line of a manifest", batch))
 
@@ -303,21 +307,48 @@ def check(options: argparse.Namespace, progress: Display) -> int:
 
 
 def export(options: argparse.Namespace, progress: Display) -> int:
-    from ..export import export_animation, exporter_for
+    from ..export import Stage, export_animation, export_clips, exporter_for
     from ..results import load_result
 
     exporter_for(options.out)
-    result, family = load_result(options.result), read_target(options)
-    if family is not None:
-        from ..motion import Animation
-        from ..retarget.wear import in_family
-
-        if not isinstance(result, Animation):
-            raise InputError(f"{options.result} moves vertices and has no controls; leave out --target.")
-        result = in_family(result, family)
-    export_animation(result, options.out)
-    progress.done(options.out, "written")
+    check_output(options.out, options.out.suffix.lower())
+    is_film, several = options.out.suffix.lower() == ".mp4", len(options.results) > 1
+    if several and options.out.suffix.lower() != ".glb":
+        raise InputError("Only a .glb takes several results, as clips; export one at a time.")
+    if options.audio is not None and not is_film:
+        raise InputError("--audio is for .mp4 alone; leave it out.")
+    family = read_target(options)
+    results = [load_result(path) if family is None else worn_as(path, family) for path in options.results]
+    if several:
+        export_clips(results, [path.stem for path in options.results], options.out, options.mesh)
+    else:
+        sound = sound_of(options.audio, results[0]) if options.audio is not None else None
+        export_animation(results[0], options.out, Stage(options.mesh, sound, options.results[0].stem))
+    progress.done(options.out, f"{len(results)} clips" if several else "written")
     return 0
+
+
+def worn_as(path: Path, family: Family) -> Animation:
+    """A result as the shapes of `family` move."""
+    from ..motion import Animation
+    from ..results import load_result
+    from ..retarget.wear import in_family
+
+    result = load_result(path)
+    if not isinstance(result, Animation):
+        raise InputError(f"{path} moves vertices and has no controls; leave out --target.")
+    return in_family(result, family)
+
+
+def sound_of(path: Path, result: Animation | VertexAnimation) -> Sound:
+    """The sound of a result, or the part of it that it is of; raises InputError for another one."""
+    from ..audio import load_sound
+
+    part = result.origin.part if result.origin is not None else ()
+    sound = load_sound(path, part[0], part[1], part[2] != 0.0) if len(part) == 3 else load_sound(path)
+    if result.audio_sha256 and sound.sha256 != result.audio_sha256:
+        raise InputError(f"{path} is not the sound that this result was made from; name that one.")
+    return sound
 
 
 def batch(options: argparse.Namespace, progress: Display) -> int:

@@ -41,16 +41,16 @@ class Sampled(Samples):
     key: np.ndarray
 
 
-def reduced_curves(animation: Animation, controls: Sequence[str]) -> list[BezierCurve]:
+def reduced_curves(animation: Animation, controls: Sequence[str], tolerance: float = TOLERANCE) -> list[BezierCurve]:
     """A curve over frames after the first one for each of `controls`, those of `animation`.
 
-    None is farther than TOLERANCE from the motion on any frame; key motions and contacts are exact.
+    None is farther than `tolerance` from the motion on any frame; key motions and contacts are exact.
     """
-    return fit_curves(sample_motion(animation, controls))
+    return fit_curves(sample_motion(animation, controls, tolerance))
 
 
-def sample_motion(animation: Animation, controls: Sequence[str]) -> Sampled:
-    """What curves of `controls` have to go through, and how near. Key motions beyond the frames are left out."""
+def sample_motion(animation: Animation, controls: Sequence[str], near: float = TOLERANCE) -> Sampled:
+    """What curves of `controls` have to go through, and how `near`. Key motions beyond the frames are left out."""
     columns = [animation.control_names.index(name) for name in controls]
     frames, last = np.arange(len(animation.times), dtype=np.float64), len(animation.times) - 1
     at_keys = animation.keys.times * animation.fps
@@ -62,7 +62,7 @@ def sample_motion(animation: Animation, controls: Sequence[str]) -> Sampled:
     samples = np.concatenate([animation.controls[free], animation.keys.controls[inside]])[order][:, columns]
     key = np.concatenate([np.full(free.sum(), -1), inside])[order]
     reach = np.ptp(samples, axis=0)
-    tolerance = np.repeat(np.minimum(TOLERANCE, OF_REACH * reach)[None], len(positions), axis=0)
+    tolerance = np.repeat(np.minimum(near, OF_REACH * reach)[None], len(positions), axis=0)
     keyed = _keyed(samples, key, controls)
     if animation.unfinished is not None:
         keyed[(key >= 0) & animation.unfinished.edited[key]] = True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import struct
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from ..glb import write_glb
 from ..motion import Animation, Targets
 from ..rig.controls import HEAD_CONTROLS, HEAD_DEG
 from .charts import cues_of, mouths_of
@@ -111,13 +111,7 @@ def write_vrma(animation: Animation, path: Path) -> None:
         "bufferViews": views,
         "buffers": [{"byteLength": len(binary)}],
     }
-    text = json.dumps(data, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    binary.extend(b"\0" * (-len(binary) % 4))
-    with path.open("wb") as file:
-        file.write(struct.pack("<4sII", b"glTF", 2, 12 + 8 + len(text) + 8 + len(binary)))
-        file.write(struct.pack("<I4s", len(text), b"JSON") + text)
-        file.write(struct.pack("<I4s", len(binary), b"BIN\0") + bytes(binary))
+    write_glb(data, binary, path)
 
 
 def write_moho(animation: Animation, path: Path) -> None:

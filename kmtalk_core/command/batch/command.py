@@ -38,7 +38,10 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--profiles", type=Path, metavar="TOML", help="settings for characters, and by name")
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of lines that name none")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
-    sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, livelink.csv, json, …")
+    sub.add_argument(
+        "--target", metavar="FAMILY", help="curves for the shapes of arkit, oculus, … or a mapping.json, too"
+    )
+    sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, glb, curves.json, mp4, …")
     sub.add_argument("--max-doubt", type=share, metavar="D", help="exit status 1 if a line's doubt is above D, 0 to 1")
     for setting in settings_of(Settings):
         add_setting(sub, setting, with_default=False)
@@ -164,7 +167,7 @@ def doubtful(outcome: Outcome, limit: float | None, progress: Display) -> int:
 
 def defaults_of(options: argparse.Namespace) -> dict[str, str]:
     """The cells that the options are the default of."""
-    names = [*(setting.name for setting in settings_of(Settings)), "mesh", "formats"]
+    names = [*(setting.name for setting in settings_of(Settings)), "mesh", "target", "formats"]
     given = {name: str(value) for name in names if (value := getattr(options, name)) is not None}
     return given | ({"vertices": "true"} if options.vertices else {})
 

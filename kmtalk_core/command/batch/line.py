@@ -18,9 +18,10 @@ class Line(Settings):
 
     `start` (s from its beginning) and `duration` (s, None: to its end): the part of the sound that is heard; times of
     other files count from the sound's beginning all the same; `as_strip`: as a sound strip of Blender plays it (see
-    audio.load_sound). `out`: a name in the output folder, which ends in .npz; `formats`: endings of further files to
-    export beside it; `line` (a number or name of one's own), `character`, `scene`, `version` and `own` (columns of
-    one's own, name and text) go into the report; `where`: the row, for messages.
+    audio.load_sound). `out`: a name in the output folder, which ends in .npz; `target`: a family of shapes, or the file
+    of a mapping, whose curves it has too; `formats`: endings of further files to export beside it; `line` (a number or
+    name of one's own), `character`, `scene`, `version` and `own` (columns of one's own, name and text) go into the
+    report; `where`: the row, for messages.
     """
 
     audio: Path
@@ -34,6 +35,7 @@ class Line(Settings):
     alignment_fps: float | None = None
     corrections: Path | None = None
     mesh: Path | None = None
+    target: str = ""
     vertices: bool = False
     formats: tuple[str, ...] = ()
     line: str = ""
@@ -53,6 +55,8 @@ class Line(Settings):
     def files(self) -> dict[str, Path]:
         """The files that the line names, by field; settings may name some, too."""
         named = {name: path for name in FILES if (path := getattr(self, name)) is not None}
+        if self.target.lower().endswith(".json"):
+            named["target"] = Path(self.target)
         return named | {s.name: Path(value) for s in OF_FILES if s.names_file(value := getattr(self, s.name))}
 
     def absolute(self) -> Line:

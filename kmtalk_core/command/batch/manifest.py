@@ -176,6 +176,14 @@ def _setting(setting: Setting) -> Callable[[str, Path], object]:
     return convert
 
 
+def _target(cell: str, folder: Path) -> str:
+    from ...retarget.families import find_family
+
+    if cell.lower().endswith(".json"):
+        return str(folder.joinpath(cell))
+    return find_family(cell).name
+
+
 def _text(cell: str, _: Path) -> str:
     return cell
 
@@ -195,4 +203,5 @@ CONVERTERS: Mapping[str, Callable[[str, Path], object]] = {
     "as_strip": _truth,
     "vertices": _truth,
     "formats": _formats,
+    "target": _target,
 }

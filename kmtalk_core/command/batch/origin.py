@@ -38,6 +38,8 @@ def origin_of(line: Line, model: str) -> str:
     made_from |= {name: getattr(line, name) for name in ("transcript", "alignment_fps", "vertices", "formats")}
     if line.is_part:
         made_from |= {name: getattr(line, name) for name in ("start", "duration", "as_strip")}
+    if line.target:
+        made_from["target"] = line.target
     made_from |= {name: sha256_of(path) for name, path in line.files.items()}
     made_from |= {"model": model, "program": __version__}
     if line.localizer.startswith("whisper"):

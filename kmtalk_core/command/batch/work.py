@@ -120,11 +120,13 @@ def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> R
 
     Where the one that is there was `edited`, its edits are carried over, and it is kept under another name.
     """
-    from ...export import export_animation
+    from ...export import Stage, export_animation
     from ...finish.carry import carry
     from ...finish.report import contact_report
     from ...request import Request
     from ...results import load_animation, save_animation
+    from ...retarget.families import find_family
+    from ...retarget.wear import in_family
     from ..heads import load_head, with_vertices
     from .hearing import alignment_of, corrections_of, fitted, sound_of, text_of, with_part_noted
 
@@ -148,13 +150,16 @@ def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> R
         animation = animator.complete(animation, carried.keys)
     if head:
         animation = with_vertices(animation, head, lambda fraction, message: None)
+    if line.target:
+        animation = in_family(animation, find_family(line.target))
     if stamps_of(line) != before:
         raise InputError("Its files were changed while they were read; run the batch again with --resume.")
     out.parent.mkdir(parents=True, exist_ok=True)
     former = keep_former(out) if edited else None
     save_animation(animation, out)
+    stage = Stage(line.mesh, sound, out.stem)
     for name in line.outputs[1:]:
-        export_animation(animation, job.folder / name)
+        export_animation(animation, job.folder / name, stage)
     contacts = contact_report(animation)
     words = animation.alignment.words
     told = [*sound.warnings, *animation.alignment.warnings]

@@ -1,0 +1,1 @@
+"""Results in the forms that others take them in: animated heads, few keys, films."""
