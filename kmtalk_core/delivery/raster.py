@@ -102,6 +102,11 @@ def resolve(colours: np.ndarray, place: np.ndarray, background: np.ndarray) -> n
     picture = background.reshape(-1, 3).copy()
     picture[place] = colours
     picture = picture.reshape(background.shape)
-    height, width = (length // OVER for length in background.shape[:2])
-    out: np.ndarray = picture.reshape(height, OVER, width, OVER, 3).sum(axis=(1, 3)) * np.float32(1 / OVER**2)
+    rows = picture[::OVER].copy()
+    for k in range(1, OVER):
+        rows += picture[k::OVER]
+    out = rows[:, ::OVER].copy()
+    for k in range(1, OVER):
+        out += rows[:, k::OVER]
+    out *= np.float32(1 / OVER**2)
     return out
