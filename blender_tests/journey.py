@@ -24,6 +24,29 @@ class Failed(Exception):
     """A step did not do what it should; the message says what it did."""
 
 
+FORMATS = {"fbx": "import_scene.fbx", "usdc": "wm.usd_import", "abc": "wm.alembic_import", "glb": "import_scene.gltf"}
+COMES_BACK = """
+import bpy, pathlib
+bpy.ops.wm.read_homefile(use_empty=True)
+settings = dict(as_background_job=False) if "{importer}" == "wm.alembic_import" else dict()
+bpy.ops.{importer}(filepath=str(next(pathlib.Path("given").glob("*.{name}")).resolve()), **settings)
+obj = next(o for o in bpy.data.objects if o.type == "MESH")
+seen = []
+for frame in range(0, 300, 12):
+    bpy.context.scene.frame_set(frame)
+    mesh = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    seen.append([tuple(v.co) for v in mesh.vertices])
+print("moves", max(abs(a - b) for pose in seen for p, q in zip(pose, seen[0]) for a, b in zip(p, q)) > 1e-3)
+"""
+LIBRARY = """
+import bpy, pathlib
+with bpy.data.libraries.load(str(next(pathlib.Path("given").glob("*_actions.blend")).resolve())) as (source, target):
+    target.actions = list(source.actions)
+(action,) = target.actions
+print("asset", action.asset_data is not None, tuple(action.preview.image_size))
+"""
+
+
 class Journey:
     """The steps, on a profile in the new folder `home`. Each returns what was seen, or raises Failed."""
 
@@ -41,6 +64,7 @@ class Journey:
         usual: list[tuple[str, Callable[[], str]]] = [
             ("tests inside", self.tests_inside),
             ("command line", self.command_line),
+            ("exporters", self.exporters),
             ("window", self.window),
             ("lines and scenes in a window", self.lines),
             ("trouble in a window", self.trouble),
@@ -53,13 +77,13 @@ class Journey:
             ("install an older version", self.install_older),
             ("upgrade", self.upgrade),
             ("enable", self.enable),
-            *usual[:2],
+            *usual[:3],
             ("hostile surroundings", self.hostile_surroundings),
             ("profile that cannot be written", self.read_only_profile),
             ("full disk", self.full_disk),
             ("three Blenders at once", self.several_at_once),
             ("Python without wheels", self.without_wheels),
-            *usual[2:],
+            *usual[3:],
         ]
 
     def validate(self) -> str:
@@ -103,6 +127,27 @@ class Journey:
         arguments += ["--rootdir", self.tests, "--blender-executable", "/usr/bin/blender"]
         said = self.start([*arguments, self.tests / "blender_tests"], PYTHONPATH=str(plugin))
         return last_line(said)
+
+    def exporters(self) -> str:
+        """What Blender's exporters write moves when it comes back; the library has an Action asset with a picture."""
+        if not (self.home / "out.blend").is_file():
+            self.make_file("line.blend")
+            self.generate()
+        asked = [
+            name
+            for name, operator in FORMATS.items()
+            if "True" in self.run("-b", "--python-expr", f"import bpy; print('here', bpy.ops.{operator}.poll())")
+        ]
+        formats = ",".join([*asked, "blend", "csv"])
+        self.kmtalk("out.blend", "export", "--all", "--formats", formats, "--out", self.home / "given")
+        for name in asked:
+            said = self.run(
+                "-b", "--python-exit-code", "1", "--python-expr", COMES_BACK.format(name=name, importer=FORMATS[name])
+            )
+            expect("moves True" in said, f"{name}: {said[-400:]}")
+        said = self.run("-b", "--python-exit-code", "1", "--python-expr", LIBRARY)
+        expect("asset True (128, 128)" in said, said[-400:])
+        return f"{', '.join(asked)} come back moving, and the Action as an asset with a picture"
 
     def command_line(self) -> str:
         """`blender -b FILE --command kmtalk …`, with the exit statuses of the command line."""

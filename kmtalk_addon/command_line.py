@@ -21,7 +21,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError, storage_trouble
 
-from . import clips, compat, farm_commands, lipsync, live, scene_commands, strip, takes
+from . import clips, compat, delivery, farm_commands, lipsync, live, scene_commands, strip, takes
 from .command_tools import check_blend, mesh_of, names, save, scene_of, work
 from .job import core_folders, start_code
 from .preferences import interpreter
@@ -92,7 +92,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("export", "write a line's animation, as its curves show it, for other programs", export)
     add_line(sub)
-    add_out(sub, "F.(npz|csv|livelink.csv|json|TextGrid|srt)", "the file; its ending says what is written")
+    sub.add_argument("--all", action="store_true", help="every line of the file, into the folder --out")
+    sub.add_argument("--formats", metavar="F,…", help="what to write with --all: fbx, usdc, abc, glb, blend, csv, …")
+    add_out(
+        sub, "F.(fbx|usdc|abc|glb|blend|npz|csv|…)", "the file, whose ending says what is written; the folder for --all"
+    )
 
     sub = command(
         "manifest", "list the file's lines for `kmtalk batch`, with what each strip plays", farm_commands.manifest
@@ -129,14 +133,58 @@ def bake(options: argparse.Namespace, progress: Display) -> int:
 
 def export(options: argparse.Namespace, progress: Display) -> int:
     from kmtalk_core.command.cli import check_output
-    from kmtalk_core.export import EXPORTERS, export_animation
-    from kmtalk_core.results import save_animation
 
-    check_output(options.out, ".npz", *(f".{ending.lower().rsplit('.', 1)[-1]}" for ending in EXPORTERS))
-    animation, _ = as_shown(*animated_line(options))
-    (save_animation if options.out.suffix.lower() == ".npz" else export_animation)(animation, options.out)
+    if options.all:
+        return export_all(options, progress)
+    if options.formats is not None:
+        raise InputError("--formats is for --all; without it the ending of --out says what is written.")
+    endings = [*delivery.ENDINGS, *results_endings()]
+    check_output(options.out, *dict.fromkeys(f".{ending.lower().rsplit('.', 1)[-1]}" for ending in endings))
+    clip = takes.find_clip(*animated_line(options))
+    if options.out.suffix.lower() in delivery.ENDINGS:
+        delivery.write([clip], options.out)
+        progress.done(options.out, f"{clip.take.name} on {clip.obj.name}")
+        return 0
+    animation = write_result(clip, options.out)
     progress.done(options.out, f"{len(animation.times)} frames, {len(animation.keys.times)} key motions")
     return 0
+
+
+def export_all(options: argparse.Namespace, progress: Display) -> int:
+    """Every line in every format that was asked for; what could not be written is told, and the exit status is 1."""
+    known = {ending.lower().lstrip("."): ending for ending in (*delivery.ENDINGS, *results_endings())}
+    asked = [name.strip().lower().lstrip(".") for name in (options.formats or "").split(",") if name.strip()]
+    if unknown := [name for name in asked if name not in known]:
+        raise InputError(f"There is no format {unknown[0][:40]}; choose from {', '.join(known)}.")
+    if not asked:
+        raise InputError("Say with --formats what to write: fbx, usdc, abc, glb, blend, …")
+    lines = delivery.lines_of_file()
+    if not lines:
+        raise InputError("There is no animation of KMTalk's in the file; generate it first.")
+    options.out.mkdir(parents=True, exist_ok=True)
+    endings = [known[name] for name in dict.fromkeys(asked)]
+    written, failed = delivery.write_all(lines, endings, options.out, write_result, progress.span(0, 0.95))
+    for name, why in failed.items():
+        progress.warning(f"{name}: {why}")
+    progress.done(options.out, f"{written} files of {len(lines)} lines" + f", {len(failed)} failed" * bool(failed))
+    return 1 if failed else 0
+
+
+def results_endings() -> list[str]:
+    """What a line can be written as without Blender's exporters; films need what Blender's Python may lack."""
+    from kmtalk_core.export import EXPORTERS
+
+    return [".npz", *(ending for ending in EXPORTERS if ending not in (*delivery.ENDINGS, ".mp4"))]
+
+
+def write_result(clip: takes.Clip, path: Path) -> Animation:
+    """Write a line as its curves show it."""
+    from kmtalk_core.export import export_animation
+    from kmtalk_core.results import save_animation
+
+    animation = live.on_curves(clip)
+    (save_animation if path.suffix.lower() == ".npz" else export_animation)(animation, path)
+    return animation
 
 
 def batch(options: argparse.Namespace, progress: Display) -> int:

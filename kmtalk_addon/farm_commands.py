@@ -1,6 +1,7 @@
 """The way of a file's lines to `kmtalk batch` and back: `manifest` lists its sound strips, `apply` takes results in.
 
-Each row says exactly what its strip plays, so that a result is what *Generate Lip Sync* would make here.
+Each row says exactly what its strip plays, so that a result is what *Generate Lip Sync* would make here. Rows that name
+no strip, of any manifest or report, bring their sounds along: `apply` places them in the file.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import bpy
 
 from kmtalk_core.errors import InputError, KMTalkError
 
-from . import casting, corrections, lipsync, live, scenes, shape_keys, strip, takes
+from . import casting, compat, corrections, lipsync, live, scenes, shape_keys, strip, takes
 from .casting import Part
 from .command_tools import check_blend, save, wishes, work
 from .lipsync import Made, Options
@@ -42,7 +43,9 @@ def add_manifest_options(sub: argparse.ArgumentParser) -> None:
 
 def add_apply_options(sub: argparse.ArgumentParser) -> None:
     """Describe the options of `apply`, without where to save the file."""
-    sub.add_argument("manifest", type=Path, metavar="MANIFEST", help="as `manifest` wrote it for this file")
+    sub.add_argument(
+        "manifest", type=Path, metavar="MANIFEST", help="as `manifest` wrote it, or report.json: sounds are placed then"
+    )
     sub.add_argument("results", type=Path, metavar="DIR", help="the output folder of `kmtalk batch`")
 
 
@@ -79,7 +82,7 @@ def apply(options: argparse.Namespace, progress: Display) -> int:
         found.setdefault(record.cells.get("scene", ""), {})[record.where] = record
     for place, (name, records) in enumerate(found.items()):
         part = progress.span(0.95 * place / len(found), 0.95 * (place + 1) / len(found))
-        outcomes += _apply_to(name, list(records.values()), options.results, part)
+        outcomes += _apply_to(name, list(records.values()), options, part)
     outcome = scenes.SceneOutcome(tuple(outcomes))
     for line in outcome.failed:
         progress.warning(f"{line.strip}{f' on {line.head}' if line.head else ''}: {line.told}")
@@ -190,22 +193,28 @@ def _write(out: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 @dataclass(frozen=True)
 class _Home:
-    """A result that has come home: which line it is, `played` there, and the file with it."""
+    """A result that has come home: which line it is, `played` there, the file with it, and whether the row `brought`
+    its sound along."""
 
     played: Played
     file: Path
+    brought: bool = False
 
 
-def _apply_to(name: str, records: Sequence[Record], results: Path, progress: Callable[[float, str], None]) -> list[Any]:
+def _apply_to(
+    name: str, records: Sequence[Record], options: argparse.Namespace, progress: Callable[[float, str], None]
+) -> list[Any]:
     """Put the results of these rows, which are of the scene of that name, on its faces."""
-    scene = bpy.data.scenes.get(name)
+    scene, results = bpy.data.scenes.get(name), options.results
+    placed = _Placed(scene or compat.sequencer_scene(bpy.context), options.manifest.parent)
     outcomes: list[scenes.LineOutcome] = []
     parts: list[Part] = []
     homes: dict[tuple[str, str], _Home] = {}
     for record in records:
         cells = record.cells
         try:
-            part, home = _home(scene, record, results)
+            brought = not cells.get("strip") and not cells.get("strip_id")
+            part, home = placed.home(record, results) if brought else _home(scene, record, results)
         except InputError as error:
             blank = scenes.LineOutcome(cells.get("strip", record.where), cells.get("character", ""), "table", "", "")
             outcomes.append(replace(blank, status=scenes.FAILED, told=str(error)))
@@ -217,15 +226,13 @@ def _apply_to(name: str, records: Sequence[Record], results: Path, progress: Cal
         return _made(scene, line, head, options, heads, homes[line.name, head.name])
 
     if parts:
-        steps = scenes.generate_scene(scene, parts, lambda line: wishes(argparse.Namespace(), line), make=make)
+        steps = scenes.generate_scene(placed.scene, parts, lambda line: wishes(argparse.Namespace(), line), make=make)
         outcomes += work(steps, progress).lines
     return outcomes
 
 
 def _home(scene: bpy.types.Scene | None, record: Record, results: Path) -> tuple[Part, _Home]:
     """The strip and head of a row, and its result; raises InputError where something is not there."""
-    from kmtalk_core.command.batch.naming import result_name
-
     cells = record.cells
     if scene is None:
         raise InputError(f"There is no scene {cells.get('scene', '')} in the file.")
@@ -237,9 +244,7 @@ def _home(scene: bpy.types.Scene | None, record: Record, results: Path) -> tuple
     head = scene.objects.get(cells.get("character", ""))
     if head is None:
         raise InputError(f"There is no object {cells.get('character', '')} in the scene {scene.name}.")
-    file = results / result_name(cells.get("out", ""))
-    if not file.is_file():
-        raise InputError(f"There is no result {file}; run the batch again with --resume.")
+    file = _result(cells, results)
     try:
         start, duration, fps, speed, origin = (
             float(cells[name]) for name in ("start", "duration", "fps", "retimed", "origin")
@@ -251,16 +256,102 @@ def _home(scene: bpy.types.Scene | None, record: Record, results: Path) -> tuple
     return Part(line, shape_keys.check_mesh(head), "table"), _Home(played, file)
 
 
+class _Placed:
+    """Sounds that rows bring along, laid in a scene: one after the other, or at the frame of the column `frame`, each
+    character's on a channel of its own."""
+
+    def __init__(self, scene: bpy.types.Scene, folder: Path) -> None:
+        self.scene, self._folder = scene, folder
+        self._free = max((compat.handles(s).right for s in strip.sound_strips(scene)), default=scene.frame_start)
+        self._channels: dict[tuple[str, int], int] = {}
+        self._ends: dict[int, int] = {}
+
+    def home(self, record: Record, results: Path) -> tuple[Part, _Home]:
+        """The new strip of a row with its head, and its result; raises InputError where something is not there."""
+        cells = record.cells
+        file, who = _result(cells, results), cells.get("character", "")
+        if cells.get("status") == "failed":
+            raise InputError(f"It failed: {cells.get('error', '')}")
+        head = self._head(who)
+        animation = takes.loaded(_bytes(file))
+        rate = strip.scene_rate(self.scene)
+        if abs(animation.fps - rate) > 0.01:
+            raise InputError(
+                f"{file.name} has {animation.fps:g} frames a second and the scene {rate:g}; run the batch with --fps"
+                f" {rate:g}."
+            )
+        if animation.origin is not None and animation.origin.part:
+            raise InputError(f"{record.where} is of a part of its sound, which Blender must list; see `manifest`.")
+        try:
+            frame = int(float(asked)) if (asked := _own(cells).get("frame", "")) else self._free
+        except ValueError:
+            raise InputError(f"{record.where}: the frame {asked[:40]!r} is no number.") from None
+        line = self._lay(Path(cells.get("audio", "")), who, frame)
+        self._free = max(self._free, compat.handles(line).right)
+        line.name = Path(cells["out"]).with_suffix("").as_posix()
+        line.kmtalk.speaker = head
+        if text := cells.get("transcript", ""):
+            line.kmtalk.transcript = text
+        return Part(line, head, "table"), _Home(strip.read_line(self.scene, line), file, True)
+
+    def _head(self, who: str) -> bpy.types.Object:
+        if who and who in self.scene.objects:
+            return shape_keys.check_mesh(self.scene.objects[who])
+        heads = casting.heads(self.scene)
+        found = [head for head in heads if who.casefold() in head.name.casefold()] if who else heads
+        if len(found) != 1:
+            known = ", ".join(head.name for head in heads) or "none"
+            raise InputError(f"Who says it is not known ({who or 'no character'}); the heads of the file are: {known}.")
+        return found[0]
+
+    def _lay(self, sound: Path, who: str, frame: int) -> Any:
+        """A new strip on the first channel of the character that is free there."""
+        path = next((p for p in (self._folder / sound, sound.absolute()) if p.is_file()), self._folder / sound)
+        number = 0
+        while self._ends.get(self._channels.get((who, number), 0), frame) > frame:
+            number += 1
+        line = strip.add_speech(self.scene, path, frame, self._channels.get((who, number)))
+        self._channels[who, number] = line.channel
+        self._ends[line.channel] = compat.handles(line).right
+        return line
+
+
+def _own(cells: Mapping[str, str]) -> dict[str, str]:
+    """All cells of a row, those that a report keeps as its manifest's own columns too."""
+    try:
+        own = json.loads(cells.get("own", "{}"))
+    except ValueError:
+        own = {}
+    return {**{name: str(cell) for name, cell in own.items()}, **cells} if isinstance(own, dict) else dict(cells)
+
+
+def _result(cells: Mapping[str, str], results: Path) -> Path:
+    """The result of a row; raises InputError if there is none."""
+    from kmtalk_core.command.batch.naming import result_name
+
+    name = cells.get("out") or Path(cells.get("audio", "")).stem
+    file = results / result_name(name)
+    if not file.is_file():
+        raise InputError(f"There is no result {file}; run the batch again with --resume.")
+    return file
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"Cannot read {file} ({error.strerror}); check the path.") from None
+
+
 def _made(
     scene: bpy.types.Scene, line: Any, head: bpy.types.Object, options: Options, heads: Path, home: _Home
 ) -> lipsync.Steps[Made]:
     """A result as if it had just been made; raises InputError if it is of something else than the row says."""
-    try:
-        result = home.file.read_bytes()
-    except OSError as error:
-        raise InputError(f"Cannot read {home.file} ({error.strerror}); check the path.") from None
+    result = _bytes(home.file)
     animation = takes.loaded(result)
     part = animation.origin.part if animation.origin is not None else ()
+    if not part and home.brought:
+        return (yield from lipsync.take_in(scene, line, head, options, heads, result, home.played))
     if len(part) != 3 or abs(part[0] - home.played.start) > 1e-6 or abs(part[1] - home.played.duration) > 0.01:
         raise InputError(f"{home.file} is of another part of the sound; run the batch again with this manifest.")
     played = replace(home.played, delay=part[2])

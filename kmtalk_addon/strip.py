@@ -90,12 +90,12 @@ def choose_strip(scene: bpy.types.Scene, name: str = "") -> Any:
     raise InputError(f"There are {len(strips)} sound strips; choose one.")
 
 
-def add_speech(scene: bpy.types.Scene, path: Path, frame: int) -> Any:
-    """A new sound strip at `frame`, on a channel of its own; the scene ends no earlier than it, and plays in time with
-    the sound. Raises InputError if Blender cannot read it."""
+def add_speech(scene: bpy.types.Scene, path: Path, frame: int, channel: int | None = None) -> Any:
+    """A new sound strip at `frame`, on `channel` or (None) one of its own; the scene ends no earlier than it, and plays
+    in time with the sound. Raises InputError if Blender cannot read it."""
     if not path.is_file() or not _is_sound(path):
         raise InputError(f"Blender cannot read the sound {path.name}; choose another file.")
-    channel = 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
+    channel = channel or 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
     if channel > LAST_CHANNEL:
         raise InputError("All channels of the sequencer are in use; make room on the last one.")
     strip = compat.add_sound_strip(scene, path.stem, str(path), channel, frame)

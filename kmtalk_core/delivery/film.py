@@ -14,17 +14,15 @@ from ..motion import Animation
 from ..phones import Word
 from .heads import MorphHead
 from .lettering import lettered, width_of, write_on
-from .raster import OVER, rasterise, resolve
+from .painting import painted
 
 if TYPE_CHECKING:
     from ..audio import Sound
 
 SIZE, BAND = 320, 48  # pixels: the head's picture is a square, the words are below it
 MOST_FRAMES = 30.0  # a second: of faster results, every second frame is shown, or every third …
-BACK, BAND_BACK = (0.20, 0.22, 0.25), (16, 18, 21)
+BAND_BACK = (16, 18, 21)
 SPOKEN, OTHER, TOLD = (255, 255, 255), (120, 126, 135), (150, 156, 165)
-LAMPS = (((-0.35, 0.45, 0.82), 0.75), ((0.6, 0.15, 0.78), 0.22))  # directions to them, and how bright they are
-AROUND = 0.24  # the light from all sides
 GAP = 8  # pixels between two words
 CRF, PRESET = "26", "veryfast"  # of x264
 TIMES = 90_000  # a second, in which a film's frames are counted
@@ -95,31 +93,15 @@ class Painter:
     """Paints poses of one head, all of them `size` pixels wide and high."""
 
     def __init__(self, head: MorphHead, size: int = SIZE) -> None:
-        used = [row for row in range(len(head.names)) if np.abs(head.shapes[row]).max(initial=0.0) > 0]
-        self._head, self._size, self._used = head, size, used
-        self._shapes = head.shapes[used].reshape(len(used), -1)
-        self._around = head.faces_around()
-        self._back = np.broadcast_to(np.array(BACK, np.float32), (size * OVER, size * OVER, 3))
+        self._used = [row for row in range(len(head.names)) if np.abs(head.shapes[row]).max(initial=0.0) > 0]
+        self._head, self._size = head, size
+        self._shapes = head.shapes[self._used].reshape(len(self._used), -1)
 
     def paint(self, weights: np.ndarray) -> np.ndarray:
         """(size, size, 3) uint8: the head with its shapes at `weights` (n,)."""
         head = self._head
         points = head.vertices + (weights[self._used] @ self._shapes).reshape(-1, 3)
-        normals = head.normals(points, self._around)
-        light = np.full(len(points), AROUND, np.float32)
-        for way, power in LAMPS:
-            light += power * np.maximum(normals @ np.array(way, np.float32), 0.0)
-        colours = np.clip(head.colours * light[:, None], 0, 1)
-        samples = self._size * OVER
-        scale = samples / head.height
-        screen = np.empty((len(points), 3), np.float32)
-        screen[:, 0] = samples / 2 + (points[:, 0] - head.centre[0]) * scale
-        screen[:, 1] = samples / 2 - (points[:, 1] - head.centre[1]) * scale
-        depth = points[:, 2]
-        screen[:, 2] = 1.0 + (depth - depth.min()) / max(float(np.ptp(depth)), 1e-9)
-        seen = rasterise(screen[head.faces], (samples, samples))
-        shown = np.einsum("nkc,nk->nc", colours[head.faces[seen.triangle]], seen.weights)
-        return np.clip(resolve(shown, seen.place, self._back) * 255 + 0.5, 0, 255).astype(np.uint8)
+        return painted(points, head.faces, head.colours, head.centre, head.height, self._size)
 
 
 def _write_words(picture: np.ndarray, words: tuple[Word, ...], second: float) -> None:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..glb import write_glb as write_container
 from ..motion import Animation, VertexAnimation
 from .heads import MorphHead
+from .painting import vertex_normals
 
 FLOAT, UNSIGNED, BYTE = 5126, 5125, 5121
 ARRAY, ELEMENTS = 34962, 34963  # what a buffer's part holds: vertices, corners of triangles
@@ -90,7 +91,7 @@ def write_glb(clips: Sequence[Clip], head: MorphHead, path: Path) -> None:
     head = head.with_shapes(used)
     buffer = _Buffer()
     points = np.ascontiguousarray(head.vertices, "<f4")
-    normals = np.ascontiguousarray(head.normals(head.vertices, head.faces_around()), "<f4")
+    normals = np.ascontiguousarray(vertex_normals(head.vertices, head.faces), "<f4")
     linear = np.concatenate([head.colours**2.2, np.ones((len(points), 1))], axis=1)  # a screen's colours as light
     primitive = {
         "attributes": {

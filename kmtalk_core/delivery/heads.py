@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
 from ..assets import DEMO_HEAD
 from ..errors import InputError
@@ -68,18 +67,6 @@ class MorphHead:
             self.centre,
             self.height,
         )
-
-    def normals(self, points: np.ndarray, around: sparse.csr_matrix) -> np.ndarray:
-        """(V, 3) float32 unit normals of a pose `points` (V, 3), weighted by area; `around`: see `faces_around`."""
-        a, b, c = (points[self.faces[:, corner]] for corner in range(3))
-        normals = around @ np.cross(b - a, c - a)
-        return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-
-    def faces_around(self) -> sparse.csr_matrix:
-        """(V, F) which faces each vertex has."""
-        rows, columns = self.faces.ravel(), np.repeat(np.arange(len(self.faces)), 3)
-        shape = (len(self.vertices), len(self.faces))
-        return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
 
 
 def head_at(path: Path | None) -> MorphHead:

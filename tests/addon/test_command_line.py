@@ -142,3 +142,65 @@ def test_a_batch_is_handed_on_with_all_its_options(monkeypatch):
     assert called == [given]
     assert command_line.main(["batch", "m.csv", "--out", "results", "--jaw", "3"]) == 2
     assert len(called) == 1
+
+
+@pytest.mark.parametrize("ending", ["fbx", "usdc", "abc", "glb"])
+def test_blenders_exporters_write_the_head_over_the_frames_of_the_line(line, head, tmp_path, ending):
+    path = tmp_path / f"line.{ending}"
+    for point in head.data.shape_keys.key_blocks["jawOpen"].data:
+        point.co.z -= 0.5
+    start, end = bpy.context.scene.frame_start, bpy.context.scene.frame_end
+    assert command_line.main(["export", "--out", str(path)]) == 0
+    assert (bpy.context.scene.frame_start, bpy.context.scene.frame_end) == (start, end)
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == f".{ending}"] == [path.name]
+    seen = shown_again(path)
+    assert np.ptp(seen, axis=0).max() > 1e-3  # it moves
+
+
+def shown_again(path) -> np.ndarray:
+    """(T, V, 3) the vertices that Blender shows of an exported file, on the frames of the line."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.render.fps = 24
+    importers = {"fbx": "import_scene.fbx", "usdc": "wm.usd_import", "abc": "wm.alembic_import",
+                 "glb": "import_scene.gltf"}  # fmt: skip
+    group, name = importers[path.suffix[1:]].split(".")
+    settings = {"as_background_job": False} if name == "alembic_import" else {}
+    getattr(getattr(bpy.ops, group), name)(filepath=str(path), **settings)
+    (obj,) = [obj for obj in bpy.data.objects if obj.type == "MESH"]
+    found = []
+    for frame in range(0, 140, 2):
+        bpy.context.scene.frame_set(frame)
+        mesh = obj.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        found.append(np.array([vertex.co[:] for vertex in mesh.vertices]))
+    return np.stack(found)
+
+
+def test_a_library_has_an_action_asset_for_each_line(line, head, add_strip, made, tmp_path):
+    second = add_strip(300, "Line 2")
+    played = read_line(bpy.context.scene, second)
+    lipsync.apply(bpy.context.scene, head, second, played, *made(played))
+    actions = set(bpy.data.actions)
+    assert command_line.main(["export", "--all", "--formats", "blend,csv", "--out", str(tmp_path / "out")]) == 0
+    assert set(bpy.data.actions) == actions
+    (library,) = (tmp_path / "out").glob("*.blend")
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 2
+    catalogs = (tmp_path / "out" / "blender_assets.cats.txt").read_text(encoding="utf-8")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(library)) as (source, target):
+        target.actions = list(source.actions)
+    assert len(target.actions) == 2
+    for action in target.actions:
+        assert action.asset_data is not None and f"{action.asset_data.catalog_id}:Lip sync/Köpf" in catalogs
+        assert "KMTalk" in [tag.name for tag in action.asset_data.tags] and action.frame_range[0] == 1.0
+        assert tuple(action.preview.image_size) == (128, 128)
+        assert not len(action.kmtalk_takes) if hasattr(action, "kmtalk_takes") else "kmtalk_takes" not in action
+
+
+def test_exports_that_cannot_be_are_sentences(line, tmp_path, capsys):
+    folder = str(tmp_path / "out")
+    assert command_line.main(["export", "--all", "--out", folder]) == 2
+    assert "Say with --formats" in last_line(capsys)
+    assert command_line.main(["export", "--all", "--formats", "bvh", "--out", folder]) == 2
+    assert "There is no format bvh" in last_line(capsys)
+    assert command_line.main(["export", "--formats", "fbx", "--out", f"{folder}.fbx"]) == 2
+    assert "--formats is for --all" in last_line(capsys)

@@ -129,6 +129,35 @@ def test_results_that_are_missing_or_of_something_else_are_told(shot, tmp_path, 
     assert "ben 1 on Ben: " in capsys.readouterr().err
 
 
+def test_results_of_any_manifest_come_into_a_template_with_their_sounds(shot, tmp_path, made, capsys):
+    scene, sound, results = bpy.context.scene, tmp_path / "Größe 1.flac", tmp_path / "results"
+    scene.render.fps_base = 1.0
+    for line in list(strip.sound_strips(scene)):
+        (scene.sequence_editor.strips if compat.NEW_STRIP_NAMES else scene.sequence_editor.sequences).remove(line)
+    length = 4
+    _, result = made(strip.Played("x", str(sound), 0.0, length, 1, 1.0, 30.0, 1.0))
+    (results / "a").mkdir(parents=True)
+    lines = []
+    for out, who, frame in (("a/one", "anna", ""), ("two", "Ben", ""), ("three", "Anna", "20"), ("four", "Zoe", "")):
+        (results / f"{out}.npz").write_bytes(result)
+        row = {"audio": str(sound), "out": f"{out}.npz", "character": who, "own": {"frame": frame} if frame else {}}
+        lines.append({**row, "status": "done"})
+    (results / "report.json").write_text(json.dumps({"lines": lines}))
+    assert run("apply", results / "report.json", results, "--out", tmp_path / "shot.blend") == 1
+    said = capsys.readouterr().err
+    assert "Who says it is not known (Zoe); the heads of the file are: Anna, Ben." in said
+    placed = sorted((compat.handles(line).left, line.channel, line.name) for line in strip.sound_strips(scene))
+    first = next(line for line in strip.sound_strips(scene) if line.name == "a/one")
+    end = compat.handles(first).right
+    assert placed == [(1, 1, "a/one"), (20, 3, "three"), (end, 2, "two")]
+    anna = [clips.take_of(action).name for action in clips.playing(bpy.data.objects["Anna"].data.shape_keys)]
+    assert sorted(anna) == ["a/one", "three"]
+    assert clips.lie_of(clips.take_of(keyframes.own_action(bpy.data.objects["Ben"]))).at == end
+    scene.render.fps = 24
+    assert run("apply", results / "report.json", results, "--out", tmp_path / "shot.blend") == 1
+    assert "run the batch with --fps 24" in capsys.readouterr().err
+
+
 def test_corrections_shapes_and_odd_names_travel_beside_the_manifest(shot, tmp_path, made):
     trimmed, packed = shot
     scene, anna = bpy.context.scene, bpy.data.objects["Anna"]
