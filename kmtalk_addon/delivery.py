@@ -118,7 +118,10 @@ def _switch_on(addon: str) -> None:
 @contextmanager
 def _only(scene: bpy.types.Scene, head: bpy.types.Object, first: int, last: int) -> Iterator[None]:
     """The scene in the window, with these frames, and the head, its parts and its armatures alone selected."""
-    window = bpy.context.window
+    managers = bpy.data.window_managers
+    window = bpy.context.window or next(
+        (w for manager in managers for w in manager.windows), None
+    )  # none is active yet
     if window is not None:
         window.scene = scene
     layer = scene.view_layers[0] if window is None else window.view_layer
@@ -136,7 +139,7 @@ def _only(scene: bpy.types.Scene, head: bpy.types.Object, first: int, last: int)
     try:
         selected = [obj for obj in layer.objects if obj in wanted]
         with bpy.context.temp_override(
-            scene=scene, view_layer=layer, selected_objects=selected, active_object=head, object=head
+            window=window, scene=scene, view_layer=layer, selected_objects=selected, active_object=head, object=head
         ):
             yield
     finally:

@@ -151,6 +151,7 @@ def test_every_asset_of_others_is_attributed():
     """What the project made itself is under its own licence; NOTICE names the rest and where its terms are."""
     own = {
         "report.html",
+        "report_head.json",
         "environment.lock",
         "kmtalk_compact.npz",
         "model_card.md",

@@ -10,10 +10,11 @@ import wave
 import numpy as np
 import pytest
 
+from kmtalk_core.assets import REPORT_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, Sound
 from kmtalk_core.command.batch.diff import differences
 from kmtalk_core.command.batch.page import write_page
-from kmtalk_core.command.batch.preview import WIDEST, change_between, opening_of, preview_of, words_of
+from kmtalk_core.command.batch.preview import POSED, WIDEST, change_between, opening_of, preview_of, words_of
 from kmtalk_core.command.batch.report import Outcome, Report
 from kmtalk_core.command.cli import main
 from kmtalk_core.errors import InputError
@@ -56,10 +57,14 @@ def preview(**how):
 def test_a_preview_keeps_the_curve_and_the_words():
     kept = preview(jaw=0.5)
     curve, step = opening_of(kept)
-    assert len(kept) < 300 and step * (len(curve) - 1) == pytest.approx(1.2, abs=0.01)
+    assert len(kept) < 400 and step * (len(curve) - 1) == pytest.approx(1.2, abs=0.01)
     assert curve.argmax() == pytest.approx(len(curve) / 2, abs=2) and 2 < curve.max() <= WIDEST
     assert words_of(kept) == ["mama"]
     assert change_between(kept, kept) == (0.0, 0)
+    known = json.loads(kept)
+    assert known["keys"] == [0, 1] and len(known["poses"]) == 2 * len(POSED)
+    jaw = [known["poses"][n * len(POSED)] for n in range(2)]
+    assert jaw[0] == "0" < jaw[1]
     millimetres, words = change_between(kept, preview(jaw=0.25, label="papa"))
     assert millimetres == pytest.approx(curve.max() / 2, abs=1.0) and words == 1
 
@@ -68,6 +73,7 @@ def test_a_preview_keeps_the_curve_and_the_words():
 def page(tmp_path):
     reports = (
         Report("a.wav", "a.npz", "done", line="1", character="Anna", contacts=3, confidence=0.9, preview=preview()),
+        Report("d.wav", "d.npz", "done", line="1", character="Anna", language="de", preview=preview(), formats=".mp4"),
         Report("b.wav", "b.npz", "failed", line="2", character="Bob", error=NASTY),
         Report("c d.wav", "c.npz", "done", line="3", contacts=4, missed_contacts=1, own={NASTY: NASTY}, warnings=NASTY),
     )
@@ -80,6 +86,8 @@ def test_the_page_holds_its_data_whatever_they_say(page):
     inside = re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.DOTALL)[1]
     data = json.loads(inside)
     rows = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
+    assert rows[1]["film"] == "d.mp4" and rows[0]["film"] == ""
+    del rows[1]
     assert data["title"] == NASTY and rows[1]["error"] == NASTY and rows[2]["own"] == {NASTY: NASTY}
     assert rows[0]["preview"]["words"][0][0] == "mama" and rows[1]["preview"] is None
     assert not re.search(r"https?://(?!www\.w3\.org)", text), "the page must need nothing from elsewhere"
@@ -91,10 +99,14 @@ def test_a_browser_shows_the_worst_first(page):
     address = f"{page.as_uri()}?open=1"
     shown = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=120).stdout
     names = re.findall(r'<b title="(.)\.npz">', shown)
-    assert names == ["b", "c", "a"]
+    assert names == ["b", "c", "a", "d"]
     assert "broken" not in re.search("<title>(.*?)</title>", shown)[1].split("</")[0][:5]
     detail = re.search(r"<aside.*?</aside>", shown, re.DOTALL)[0]
     assert "c.npz" in detail and "3 of 4" in shown and 'class="curve"' in shown
+    shown = subprocess.run([*command, "--dump-dom", f"{page.as_uri()}?open=2"], capture_output=True, text=True).stdout
+    detail = re.search(r"<aside.*?</aside>", shown, re.DOTALL)[0]
+    assert 'class="faces"><canvas' in shown and 'class="speaking"' in detail and 'type="range"' in detail
+    assert detail.count("<canvas") == 1 + 2 + 1 and "The same line" in detail and "de · " in detail
 
 
 def test_versions_of_a_season_are_compared(tmp_path, capsys):
@@ -177,3 +189,13 @@ def test_edits_survive_a_line_that_changes(tmp_path):
     assert batch("--resume", transcript="Hello! My mouth moves by itself now", jaw=0.9)["status"] == "skipped"
     assert batch(transcript="Hello! My mouth moves by itself now", jaw=0.9)["status"] == "kept"
     assert out.read_bytes() == again
+
+
+def test_the_head_of_reports_is_the_demo_head():
+    from tools.make_report_head import report_head
+
+    kept = json.loads(REPORT_HEAD.read_text(encoding="utf-8"))
+    made = report_head()
+    assert len(kept["shapes"]) == len(POSED) == len(made["shapes"])
+    for name in ("points", "faces", "colours"):
+        assert abs(len(kept[name]) - len(made[name])) < 0.01 * len(made[name])

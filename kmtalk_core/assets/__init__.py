@@ -11,3 +11,4 @@ GLYPHS = ASSETS / "glyphs.npz"  # of all characters, for words in pictures; see 
 LIP_MOTION = ASSETS / "lip_motion.npz"  # of the demo head, see retarget.reference
 SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt beside it
 RECOGNISER = ASSETS / "recogniser.npz"  # not in a lean build
+REPORT_HEAD = ASSETS / "report_head.json"  # the demo head as reports draw it, made by tools/make_report_head.py

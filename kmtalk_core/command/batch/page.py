@@ -8,20 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from ...assets import ASSETS
+from ...assets import ASSETS, REPORT_HEAD
 from ...files import save_text
 from .preview import DIGITS
 from .report import COLUMNS, Outcome, Report
 
-TEMPLATE, PLACE = ASSETS / "report.html", "/*DATA*/"
-CELLS = (*COLUMNS, "own", "preview", "sound")
+TEMPLATE, PLACE, HEAD_PLACE = ASSETS / "report.html", "/*DATA*/", "/*HEAD*/"
+CELLS = (*COLUMNS, "own", "preview", "sound", "film")
+FILM = ".mp4"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def write_page(outcome: Outcome, path: Path, title: str) -> None:
     """Write `path`, whole: all reports, sorted and filtered by the browser; the worst come first."""
     content = page_data(outcome.reports, outcome.summary, title, path.parent)
-    save_text(TEMPLATE.read_text(encoding="utf-8").replace(PLACE, content), path)
+    template = TEMPLATE.read_text(encoding="utf-8").replace(HEAD_PLACE, REPORT_HEAD.read_text(encoding="utf-8"))
+    before, after = template.split(PLACE)
+    save_text(f"{before}{content}{after}", path)
 
 
 def page_data(reports: Sequence[Report], summary: str, title: str, folder: Path) -> str:
@@ -35,7 +38,8 @@ def page_data(reports: Sequence[Report], summary: str, title: str, folder: Path)
 
 def _row(report: Report, folder: Path) -> str:
     cells = _encode([*(_short(getattr(report, name)) for name in COLUMNS), dict(report.own)])
-    return f"{cells[:-1]},{report.preview or 'null'},{_encode(_address(report.audio, folder))}]"
+    film = quote(f"{report.out.removesuffix('.npz')}{FILM}") if FILM in report.formats.split() else ""
+    return f"{cells[:-1]},{report.preview or 'null'},{_encode(_address(report.audio, folder))},{_encode(film)}]"
 
 
 def _short(cell: object) -> object:

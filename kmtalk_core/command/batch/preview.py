@@ -18,6 +18,12 @@ WIDEST = 24.0  # mm that the largest digit stands for
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 POINTS = 160  # of a curve, at the most
 WORDS = 60  # that are kept, at the most
+POSES = 24  # key motions that are kept, at the most
+POSED = (
+    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "mouthShrugUpper", "mouthSmile", "mouthFrown", "mouthStretch", "mouthLowerDown", "mouthUpperUp", "mouthPress",
+    "tongueTipUp", "eyeBlink",
+)  # controls that are kept of a pose, left and right as one  # fmt: skip
 STEP = 0.04  # s between two points of a short line
 
 
@@ -25,7 +31,8 @@ def preview_of(animation: Animation, sound: Sound, contacts: ContactReport) -> s
     """The preview of a result, as JSON.
 
     `opening` and `sound`: a digit for each `step` seconds, of up to WIDEST mm and up to full scale; `words`: label,
-    start, end, confidence; `missed`: phone, start, end.
+    start, end, confidence; `missed`: phone, start, end. `keys`: frames of key motions, `poses`: a digit for each
+    of POSED at each of them, `fps`: of these frames.
     """
     from ...finish.contacts import lips_apart
 
@@ -37,14 +44,32 @@ def preview_of(animation: Animation, sound: Sound, contacts: ContactReport) -> s
     starts = np.linspace(0, len(sound.samples), count, endpoint=False).astype(int)
     loudness = np.maximum.reduceat(np.abs(sound.samples), starts) if len(sound.samples) >= count else np.zeros(count)
     words = animation.alignment.words[:WORDS]
+    frames, poses = _poses(animation)
     preview = {
         "opening": _digits(opening / WIDEST),
         "sound": _digits(loudness**0.7),  # closer to what one hears than the amplitude is
         "step": round(duration / (count - 1), 4),
         "words": [[w.label[:40], round(w.start, 2), round(w.end, 2), round(w.confidence, 2)] for w in words],
         "missed": [[v.phone, round(v.start, 2), round(v.end, 2)] for v in contacts.violations[:WORDS]],
+        "fps": round(animation.fps, 3),
+        "keys": frames.tolist(),
+        "poses": _digits(poses.ravel()),
     }
     return json.dumps(preview, ensure_ascii=False, separators=(",", ":"))
+
+
+def _poses(animation: Animation) -> tuple[np.ndarray, np.ndarray]:
+    """Frames (k,) of key motions, evenly chosen where there are many, and POSED (k, n) there."""
+    frames = np.unique(np.clip(animation.key_frames, 0, len(animation.times) - 1))
+    if len(frames) > POSES:
+        frames = frames[np.linspace(0, len(frames) - 1, POSES).round().astype(int)]
+    column = {name: place for place, name in enumerate(animation.control_names)}
+    poses = np.zeros((len(frames), len(POSED)))
+    for place, name in enumerate(POSED):
+        parts = [column[part] for part in (name, f"{name}Left", f"{name}Right") if part in column]
+        if parts:
+            poses[:, place] = animation.controls[frames][:, parts].mean(1)
+    return frames, poses
 
 
 def opening_of(preview: str) -> tuple[np.ndarray, float]:

@@ -23,7 +23,8 @@ class Report:
     `status`: done; skipped, as nothing that it is made from has changed; kept, as its result was edited by hand;
     carried, as it was edited and its line has changed since: it was made anew with these edits;
     failed; waiting, where the batch was stopped before; left, a result whose line is no longer in the manifest.
-    `seconds`: the time its work took; `attempts`: how often it was begun, above 1 where its worker died;
+    `formats`: endings of what was exported beside it; `seconds`: the time its work took; `attempts`: how often it was
+    begun, above 1 where its worker died;
     `contacts`: the p, b, m, f, v whose lips or teeth must meet; `missed_contacts`: those that do not (`kmtalk check`
     lists them); `confidence` 0…1: how well the sound fits the words;
     `change_mm`, `change_words`: how much the lips are open otherwise, at the most, and how many words are others than
@@ -40,6 +41,7 @@ class Report:
     language: str = ""
     version: str = ""
     profile: str = ""
+    formats: str = ""
     seconds: float = 0.0
     duration: float = 0.0
     times_real_time: float = 0.0
@@ -60,7 +62,8 @@ class Report:
     def of_line(cls, line: Line, status: str, **more: Any) -> Report:
         """A report that knows what the manifest says."""
         told = {name: getattr(line, name) for name in (*TOLD, "language", "out")}
-        return cls(str(line.audio), status=status, own=dict(line.own), **told, **more)
+        formats = " ".join(line.formats)
+        return cls(str(line.audio), status=status, own=dict(line.own), formats=formats, **told, **more)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Report:
