@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import bpy
 
-from . import casting, clips, compat, lipsync, removal, scenes, session
+from . import casting, clips, compat, lipsync, overrides, removal, scenes, session
 from . import follow as following
 from . import idle as idling
 from . import takes as _takes
@@ -40,6 +40,12 @@ def generate(
     """
     scene = scene or compat.sequencer_scene(bpy.context)
     return run(lipsync.generate(scene, choose_strip(scene, strip_name), obj, options or Options()))
+
+
+def own_meshes(obj: bpy.types.Object) -> list[str]:
+    """Make the linked meshes of an overridden head and of its parts ones that can be animated in this file; returns the
+    names of their objects."""
+    return overrides.own_meshes(obj)
 
 
 def generate_scene(

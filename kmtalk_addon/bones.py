@@ -28,18 +28,12 @@ OPENS = 0.2  # jawOpen that one of the head's own shapes looks like, beside whic
 
 def prepare(head: bpy.types.Object) -> list[str]:
     """Add the empty shape keys that the bones of a head need; returns their names."""
-    found = bones_of(head)
-    if found is None:
-        return []
-    wanted = [control for role in _moving(head, found) for control in turns_of(role, "neck" in found.of)]
-    shown = _shown(head)
-    missing = [c for c in ALL_CONTROLS if c in wanted and c not in shown and c != "mouthClose"]
-    if not missing:
+    if not (wanted := missing(head)) or head.data.override_library is not None:  # which would not keep them
         return []
     if head.data.shape_keys is None:
         head.shape_key_add(name="Basis", from_mix=False)
     active, added = head.active_shape_key_index, []
-    for control in missing:
+    for control in wanted:
         block = head.shape_key_add(name=control, from_mix=False)
         block.value = 0.0
         if control in HEAD_CONTROLS:
@@ -48,6 +42,16 @@ def prepare(head: bpy.types.Object) -> list[str]:
     head.active_shape_key_index = active
     shape_keys.remember(head.data.shape_keys, added)
     return added
+
+
+def missing(head: bpy.types.Object) -> list[str]:
+    """The controls that bones of a head need and none of its shape keys shows."""
+    found = bones_of(head)
+    if found is None:
+        return []
+    wanted = [control for role in _moving(head, found) for control in turns_of(role, "neck" in found.of)]
+    shown = _shown(head)
+    return [c for c in ALL_CONTROLS if c in wanted and c not in shown and c != "mouthClose"]
 
 
 def attach(head: bpy.types.Object) -> list[str]:
@@ -151,6 +155,7 @@ def _turn(head: bpy.types.Object, found: Bones, role: str, bone: str) -> bool:
     rest = np.array(found.rig.data.bones[bone].matrix_local.to_3x3())
     helper = bpy.data.objects.new(f"KMTalk {head.name} {role}", None)
     helper[HELPER] = True
+    helper.use_fake_user = found.rig.override_library is not None  # else its file forgets what only overrides use
     helper.rotation_mode = "XYZ"
     local = {name: rest.T @ (axes.T @ turn) for name, turn in by_key.items()}
     for axis in range(3):

@@ -11,7 +11,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.retarget import followers
 from kmtalk_core.retarget.skeletons import ROLES
 
-from . import bones, parts, shape_keys
+from . import bones, overrides, parts, shape_keys
 from .mapping import draw_table
 from .operators import can_work, chosen_mesh
 from .session import current
@@ -67,8 +67,34 @@ class KMTALK_OT_add_parts(OnHeadsParts, bpy.types.Operator):
             parts.say(head, obj, followers.role_of(obj.name) or followers.ATTACHED)
 
 
+class KMTALK_OT_own_meshes(bpy.types.Operator):
+    """Override the meshes of a head and its parts too, or give it copies where shape keys have to be added"""
+
+    bl_idname = "kmtalk.own_meshes"
+    bl_label = "Own Meshes"
+    bl_options: ClassVar = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return chosen_mesh(context) is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            own = overrides.own_meshes(chosen_mesh(context))
+        except Exception as error:
+            self.report({"ERROR"}, current.explain(error))
+            return {"CANCELLED"}
+        current.glances.forget()
+        self.report({"INFO"}, f"The meshes of {', '.join(own)} can be animated here" if own else "Nothing to be done")
+        return {"FINISHED"}
+
+
 def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.types.Object) -> None:
     """What the head is, how much of speech its shape keys show, and what is missing."""
+    if mesh.library is not None:
+        return
+    if current.glances.at(("waiting", mesh.session_uid), lambda: bool(overrides.waiting(mesh))):
+        layout.operator("kmtalk.own_meshes", icon="LIBRARY_DATA_OVERRIDE")
     keys = mesh.data.shape_keys
     if keys is not None and not shape_keys.needs_rig(mesh):
         found = shape_keys.recognition_of(keys)
@@ -126,4 +152,4 @@ def _can_build(mesh: bpy.types.Object) -> bool:
     return shape_keys.landmarks_known(mesh.data)
 
 
-classes = (KMTALK_OT_set_part, KMTALK_OT_add_parts)
+classes = (KMTALK_OT_set_part, KMTALK_OT_add_parts, KMTALK_OT_own_meshes)

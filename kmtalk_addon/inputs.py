@@ -123,6 +123,14 @@ def prepare(head: bpy.types.Object) -> list[str]:
     return made
 
 
+def are_wanted(head: bpy.types.Object) -> bool:
+    """Whether `prepare` would find inputs of a control rig to move; it still has to try them out."""
+    keys = head.data.shape_keys
+    held = shape_keys.drivable(head)[1] if keys is not None else []
+    found = [_input_of(keys, name) for name in held]
+    return any(one is not None and not one.is_driven and one.id.library is None for one in found)
+
+
 def detach(head: bpy.types.Object) -> None:
     """Take the drivers off the rig's inputs; their values are as before."""
     keys = head.data.shape_keys

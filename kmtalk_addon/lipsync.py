@@ -20,7 +20,21 @@ from kmtalk_core.results import save_animation
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct, MeasureFace
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
-from . import bones, clips, corrections, faces, follow, inputs, keyframes, legacy, live, pins, shape_keys, takes
+from . import (
+    bones,
+    clips,
+    corrections,
+    faces,
+    follow,
+    inputs,
+    keyframes,
+    legacy,
+    live,
+    overrides,
+    pins,
+    shape_keys,
+    takes,
+)
 from . import parts as parts_of_head
 from .hindrances import hindrances
 from .job import Steps
@@ -409,6 +423,7 @@ def apply(
     pins_on = [round(line.first_frame + time * line.frames_per_second_of_sound, 4) for time in pinned]
     faces.draw(clip, animation, look, pins_on)
     followers = [*parts_of_head.attach(obj), *bones.attach(obj)]
+    warnings = (*warnings, *filter(None, [overrides.told(obj)]))
     if alone:
         warnings = (*warnings, *hindrances(obj, names.values()))
     take.name = line.strip if strip is None else strip.name

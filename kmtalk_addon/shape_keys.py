@@ -50,13 +50,13 @@ def check_mesh(obj: bpy.types.Object | None) -> bpy.types.Object:
     if obj.data.library and not obj.library:
         which = f"{obj.name} is a library override, but its mesh" if obj.override_library else f"Of {obj.name} the mesh"
         raise InputError(
-            f"{which} {obj.data.name} is still linked; in the Outliner right-click the mesh and choose Library"
-            " Override > Make."
+            f"{which} {obj.data.name} is still linked; press Own Meshes, or in the Outliner right-click the mesh and"
+            " choose Library Override > Make."
         )
     if obj.library:
         raise InputError(
-            f"{obj.name} is linked from another file; override it (Object > Library Override > Make), and then its mesh"
-            " in the Outliner too."
+            f"{obj.name} is linked from another file; override it (Object > Library Override > Make), and then press"
+            " Own Meshes."
         )
     if obj.mode == "EDIT":
         raise InputError(f"{obj.name} is in Edit Mode; leave it (Tab).")

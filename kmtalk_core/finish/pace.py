@@ -13,7 +13,7 @@ def paced(motion: np.ndarray, fps: float, fastest: float = FASTEST) -> np.ndarra
     Midway between the largest such motion that is nowhere above it and the smallest that is nowhere below it: what was
     too fast begins as much earlier as it ends later.
     """
-    step = np.float32(fastest / fps)
+    step = fastest / fps
     if len(motion) < 2 or not (np.abs(np.diff(motion, axis=0)) > step).any():
         return motion
     below, above = under(motion, step), -under(-motion, step)
@@ -27,7 +27,7 @@ def paced_within(
 
     These bounds are infinite where nothing is asked for. What they ask for is approached in time.
     """
-    step = np.float32(fastest / fps)
+    step = fastest / fps
     if len(motion) < 2:
         return np.minimum(np.maximum(motion, least), most)
     slow = np.maximum(paced(motion, fps, fastest), -under(-least, step))

@@ -15,6 +15,7 @@ from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_DEG
 from kmtalk_core.rig.mesh import load_mesh
 
 TEXT = "Hello! My mouth moves by itself now."
+pytestmark = pytest.mark.usefixtures("warm_worker")
 UPRIGHT = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])  # y up → z up
 
 
@@ -189,3 +190,49 @@ def test_what_bones_show_is_no_longer_missed(character):
     assert set(costs) & bones.shows(head) == {NO_NODS}
     head.kmtalk_bones.head = skeleton.NONE
     assert NO_NODS not in bones.shows(head)
+
+
+def test_an_overridden_character_keeps_what_was_added(character, tmp_path):
+    """Blender overrides objects and leaves meshes linked; what an override forgets when it is saved goes to copies."""
+    head, armature = character(ROLES, keys=[name for name in ARKIT_CONTROLS if not name.startswith("eyeLook")])
+    whole = bpy.data.collections.new("Character")
+    bpy.context.scene.collection.children.link(whole)
+    lashes = bpy.data.objects.new("Lashes", head.data.copy())
+    beard = bpy.data.objects.new("Beard", bpy.data.meshes.new_from_object(head))
+    for part in (lashes, beard):
+        part.parent = armature
+    for obj in (head, armature, lashes, beard):
+        whole.objects.link(obj)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (_, wanted):
+        wanted.collections = ["Character"]
+    wanted.collections[0].override_hierarchy_create(bpy.context.scene, bpy.context.view_layer, do_fully_editable=True)
+    bpy.context.scene.render.fps = 25
+    compat.add_sound_strip(bpy.context.scene, "Line", str(SAMPLE_SPEECH), 1, 1)
+
+    def found(name):
+        return next(obj for obj in bpy.context.scene.objects if obj.name.startswith(name))
+
+    with pytest.raises(InputError, match="press Own Meshes"):
+        api.generate(found("Head"), "Line")
+    assert sorted(name[:5] for name in api.own_meshes(found("Head"))) == ["Beard", "Head", "Lashe"]
+    assert found("Lashes").data.override_library and not found("Head").data.override_library
+    outcome = api.generate(found("Head"), "Line", None, lipsync.Options(transcript=TEXT))
+    assert "Beard" in outcome.summary and not any("Own Meshes" in told for told in outcome.warnings)
+
+    def seen():
+        places = []
+        for frame in range(1, 75, 6):
+            bpy.context.scene.frame_set(frame)
+            lash = found("Lashes").data.shape_keys.key_blocks["eyeBlinkLeft"].value
+            places.append([*pointing(found("Rig"), "head"), *pointing(found("Rig"), "eye.L"), lash])
+        return np.array(places)
+
+    before = seen()
+    assert (np.ptp(before, axis=0) > 0.002).sum() >= 5
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    np.testing.assert_allclose(seen(), before, atol=1e-5)
+    removal.remove_all(bpy.context.scene, found("Head"))
+    assert not any(bone.constraints for bone in found("Rig").pose.bones)
