@@ -1,8 +1,6 @@
 """`python -m kmtalk_core` is the command line."""
 
-import sys
-
-from .command.cli import main
+from .command.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -27,6 +27,7 @@ from .finish.splice import spliced
 from .localization import localize
 from .localization.keys import key_instants
 from .localization.unheard import unheard_voice
+from .memory import give_back
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded
@@ -38,15 +39,19 @@ from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .settings import BACKENDS
 from .styles import Style, style_named
+from .threads import begun
+from .tongues import ANY_LANGUAGE
 
 if TYPE_CHECKING:
     from .localization.heard import Hear
+    from .localization.heard import Heard as HeardWords
+    from .packed import Samples
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
 MIN_RATE = 5.0  # Hz of features
 UNUSABLE = "This checkpoint does not hold what its networks need; export it again."
-LONG = 300.0  # s of sound beyond which loading the recogniser anew takes little of the time, and room is scarce
+LONG = 300.0  # s of sound beyond which room is scarce, and loading the recogniser anew takes little of the time
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 
 
@@ -79,8 +84,9 @@ class Animator:
     def align(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Alignment:
         """Sound → phones and words with times."""
         request = request or Request()
+        ears = _ears(sound, request)
         heard = self._hear(sound, _part(progress, 0.0, 0.5, "listening"))
-        return _aligned(sound, request, heard, section(progress, 0.5, 1.0))
+        return _aligned(sound, request, heard, ears, section(progress, 0.5, 1.0))
 
     def animate(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Animation:
         """Sound → key motions and completed motion at `request.fps`, starting at the sound's first sample."""
@@ -89,8 +95,9 @@ class Animator:
 
     def _animate(self, sound: Sound, request: Request, style: Style, progress: Progress) -> Animation:
         """As `animate`, in `style`, whatever that of the request is."""
+        ears = _ears(sound, request)
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
-        alignment = _aligned(sound, request, heard, section(progress, 0.3, 0.7))
+        alignment = _aligned(sound, request, heard, ears, section(progress, 0.3, 0.7))
         told = dict.fromkeys((*alignment.warnings, *style.warnings(self.model)))
         alignment = replace(alignment, warnings=tuple(told))
         times = frame_times(alignment.duration, request.fps)
@@ -199,7 +206,10 @@ class Animator:
         return result if keys is result.keys else self.complete(result, keys, section(progress, 0.9, 1.0))
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
-        return hear(self._backend, sound.stored, self._rate, progress)
+        heard = hear(self._backend, sound.stored, self._rate, progress)
+        if sound.duration > LONG:
+            give_back()
+        return heard
 
     def _spoken(
         self,
@@ -228,7 +238,9 @@ class Animator:
         return np.clip(smoothly(motion, (times + lead) * MOTION_RATE), 0.0, 1.0).astype(np.float32)
 
 
-def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -> Alignment:
+def _aligned(
+    sound: Sound, request: Request, heard: Heard, ears: Callable[[], Hear | None], progress: Progress
+) -> Alignment:
     """What was said, and a warning where something was heard that it lacks."""
     log_posteriors = heard.phone_log_posteriors.astype(np.float32)
     if request.alignment is not None:
@@ -247,11 +259,9 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
             progress,
             language=request.language,
             tools=request.tools,
-            hear=_ears,
+            hear=ears,
         )
         found = replace(found.from_time(heard.lead), duration=sound.duration)
-        if found.heard is not None and sound.duration > LONG:
-            _let_go_of_ears()
     if request.alignment is None or not request.corrections:  # what was corrected may be silent by intention
         in_heard_time = found.later(heard.lead)
         told = unheard_voice(in_heard_time, log_posteriors, heard.voiced, heard.rate)
@@ -264,19 +274,47 @@ def _aligned(sound: Sound, request: Request, heard: Heard, progress: Progress) -
     return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, language)
 
 
-def _ears() -> Hear | None:
-    """The shipped recogniser, loaded when words are first to be heard; None in a build without it."""
-    from .hearing.recogniser import shipped
+def _ears(sound: Sound, request: Request) -> Callable[[], Hear | None]:
+    """What gives the shipped recogniser, or None in a build without it.
 
-    recogniser = shipped()
-    return None if recogniser is None else recogniser.hear
+    It is loaded once: from now on, while the sound is listened to, if words will surely have to be heard. It does not
+    stay beside a long sound, which has use for its memory.
+    """
+    long = sound.duration > LONG
+    told = request.alignment is not None or (request.transcript or "").strip() or request.language == ANY_LANGUAGE
+    if not (told or long or sound.is_silent) and request.localizer == "auto":
+        from .hearing import recogniser
+
+        if recogniser.is_shipped():
+            loading = begun(recogniser.shipped)
+            return lambda: loading().hear
+
+    def ears() -> Hear | None:
+        from .hearing import recogniser
+
+        if not recogniser.is_shipped():
+            return None
+        if not long:
+            return recogniser.shipped().hear
+        recogniser.shipped.cache_clear()
+        return _heard_once
+
+    return ears
 
 
-def _let_go_of_ears() -> None:
-    """Free the recogniser's memory, which the motion of a long sound has use for."""
-    from .hearing.recogniser import shipped
+def _heard_once(
+    samples: Samples, speech: np.ndarray, rate: float, language: str, tell: Callable[[float], None]
+) -> HeardWords:
+    """As `Recogniser.hear`, by a recogniser that is gone afterwards."""
+    from .hearing.recogniser import Recogniser
 
-    shipped.cache_clear()
+    recogniser = Recogniser()
+    give_back()  # what loading it took: half as much again
+    try:
+        return recogniser.hear(samples, speech, rate, language, tell)
+    finally:
+        del recogniser
+        give_back()
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:

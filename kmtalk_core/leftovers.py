@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import secrets
 import shutil
@@ -63,6 +62,8 @@ def machine() -> str:
     spaces = ""
     with suppress(OSError):
         spaces = os.readlink("/proc/self/ns/pid")
+    import platform
+
     return hashlib.sha256(f"{platform.node()}\n{spaces}".encode()).hexdigest()[:8]
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from kmtalk_core import animator as animator_module
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS, RECOGNISER, SAMPLE_SPEECH
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
@@ -195,10 +196,17 @@ def test_the_recogniser_stays_unloaded_unless_it_is_needed(animator, sample, mon
 
 def test_a_lean_build_works_from_the_sound_alone(animator, sample, monkeypatch):
     monkeypatch.setattr(recogniser_module, "RECOGNISER", ASSETS / "none.npz")
-    recogniser_module.shipped.cache_clear()
     found = animator.align(sample)
-    recogniser_module.shipped.cache_clear()
     assert (found.source, found.words, found.heard) == ("posterior", (), None)
+
+
+@shipped
+def test_the_recogniser_stays_for_the_next_line_but_not_beside_a_long_sound(animator, sample, monkeypatch):
+    short = animator.align(sample)
+    assert recogniser_module.shipped.cache_info().currsize == 1
+    monkeypatch.setattr(animator_module, "LONG", 0.0)
+    assert animator.align(sample) == short
+    assert recogniser_module.shipped.cache_info().currsize == 0
 
 
 def test_what_is_heard_is_looked_for_in_the_sound(animator, sample, monkeypatch):
@@ -253,5 +261,6 @@ def hearing(monkeypatch, *answers):
             )
 
     ears = Ears()
+    monkeypatch.setattr(recogniser_module, "is_shipped", lambda: True)
     monkeypatch.setattr(recogniser_module, "shipped", lambda: ears)
     return ears

@@ -7,6 +7,7 @@ input, 1 anything else; an error that the user can mend is one line on stderr.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import signal
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import __version__
 from ..errors import InputError
@@ -24,7 +25,7 @@ from .arguments import Parser, add_command, add_setting, converter
 from .batch.command import add_diff_options
 from .batch.command import add_options as add_batch_options
 from .display import Display
-from .endings import ending
+from .endings import ending, leave
 from .learning import add_options as add_learning_options
 from .outputs import check_output
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from ..request import Request
     from ..retarget.families import Family
     from ..vertex_animator import VertexAnimator
+
+GARBAGE = 20_000  # objects between two looks for garbage; Python's 700 take a twentieth of a line's time at start
 
 
 def build_parser() -> Parser:
@@ -476,3 +479,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as error:
         return ending(error, progress)
+
+
+def run() -> NoReturn:
+    """The process `kmtalk`: one command of `sys.argv`, and then the end."""
+    gc.set_threshold(GARBAGE)
+    leave(main())

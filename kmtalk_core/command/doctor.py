@@ -58,15 +58,15 @@ def examine() -> list[Finding]:
 
 def hearing_finding() -> Finding:
     """The recogniser that comes along, which hears the words where no text is given."""
-    from ..hearing.recogniser import shipped
+    from ..hearing.recogniser import is_shipped, shipped
 
+    if not is_shipped():
+        lacking = "not in this build, so phones are found from the sound alone where no text is given"
+        return Finding("hearing", False, lacking, "install a complete build, or give texts", optional=True)
     try:
         recogniser = shipped()
     except KMTalkError as error:
         return Finding("hearing", False, "does not work; for words where no text is given", str(error), optional=True)
-    if recogniser is None:
-        lacking = "not in this build, so phones are found from the sound alone where no text is given"
-        return Finding("hearing", False, lacking, "install a complete build, or give texts", optional=True)
     state = f"{recogniser.name}, {len(recogniser.languages)} languages; where no text is given"
     return Finding("hearing", True, state, optional=True)
 

@@ -1,9 +1,12 @@
-"""How a command ends that met an error: one line and an exit status, in both command lines."""
+"""How a command ends: with one line and an exit status after an error, in both command lines, and then at once."""
 
 from __future__ import annotations
 
+import atexit
 import os
-import traceback
+import sys
+import threading
+from typing import NoReturn
 
 from ..errors import InputError, KMTalkError, shortened
 from .display import Display
@@ -26,6 +29,8 @@ def ending(error: Exception | KeyboardInterrupt, display: Display) -> int:
 def _unforeseen(error: Exception, display: Display) -> int:
     """Tell of an error that is the program's own; returns the exit status."""
     if os.environ.get(DETAILS):
+        import traceback
+
         traceback.print_exc()
     if isinstance(error, MemoryError) or "start new thread" in str(error):
         display.error(NO_MEMORY)
@@ -33,3 +38,17 @@ def _unforeseen(error: Exception, display: Display) -> int:
     told = f"{type(error).__name__}: {shortened(error, 120)}" if str(error) else type(error).__name__
     display.error(f"KMTalk met an error of its own ({told}); set {DETAILS}=1 to see more, and report it.")
     return 1
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with `status`, without taking apart first what the system frees anyway: that takes longer than
+    reading a line of speech. What registered itself for the end is called, and what was written is written."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # nobody reads any more; Python has its own way of telling so
+        sys.exit(status)
+    if threading.active_count() > 1:
+        sys.exit(status)
+    atexit._run_exitfuncs()
+    os._exit(status)

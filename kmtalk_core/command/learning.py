@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -85,6 +84,8 @@ def _results(inputs: Sequence[Path], folder: Path, progress: Callable[[float, st
 def _captured_film(video: Path, folder: Path) -> Path:
     """What the capture of faces makes of a film: the path of its result."""
     command = [sys.executable, "-m", "training.capture", str(video), "--out", str(folder)]
+    import subprocess
+
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     made = [p for p in sorted(folder.glob("*.npz")) if not p.name.endswith(POINTS)]
     if done.returncode == 0 and made:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..files import load_sealed, save_sealed
 
 FORMAT = 1
+CODED_AT_ONCE = 1 << 18  # bytes of coded matrices that are decoded together
 LARGEST_STEP = 63
 
 
@@ -72,12 +73,14 @@ def load_recogniser(path: str | os.PathLike[str]) -> RecogniserFile:
         if config.pop("format") != FORMAT:
             raise InputError(f"{path} was written by another version of KMTalk; make it again with this version.")
         places = config.pop("places")
-        steps = np.frombuffer(zlib.decompress(arrays["matrices"].data), np.int8)
+        coded = arrays.pop("matrices").data
+        matrices = dict(zip((name for name, _ in places["matrices"]), _decoded(coded, places["matrices"]), strict=True))
+        del coded  # large, as all of this is
         ends = np.cumsum(arrays["token_lengths"], dtype=np.int64)
         text = zlib.decompress(arrays["tokens"].data)
         return RecogniserFile(
             config,
-            _placed(steps, places["matrices"]),
+            matrices,
             _placed(arrays["plain"], places["plain"]),
             {name: arrays[f"graphs/{name}"].tobytes() for name in config.pop("graphs")},
             tuple(text[end - length : end] for end, length in zip(ends, arrays["token_lengths"], strict=True)),
@@ -85,6 +88,25 @@ def load_recogniser(path: str | os.PathLike[str]) -> RecogniserFile:
         )
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error):
         raise InputError(f"{path} does not hold what a recogniser must; make it again.") from None
+
+
+def _decoded(coded: memoryview, places: list[tuple[str, list[int]]]) -> Iterator[np.ndarray]:
+    """Each matrix in an array of its own, so that it can go as soon as nobody needs it."""
+    decoder = zlib.decompressobj()
+    at, waiting = 0, memoryview(b"")
+    for _, shape in places:
+        out = np.empty(math.prod(shape), np.int8)
+        filled = 0
+        while filled < len(out):
+            if not waiting:
+                if at >= len(coded):
+                    raise ValueError("The matrices end too early.")
+                waiting = memoryview(decoder.decompress(coded[at : at + CODED_AT_ONCE]))
+                at += CODED_AT_ONCE
+            piece, waiting = waiting[: len(out) - filled], waiting[len(out) - filled :]
+            out[filled : filled + len(piece)] = np.frombuffer(piece, np.int8)
+            filled += len(piece)
+        yield out.reshape(shape)
 
 
 def _placed(values: np.ndarray, places: list[tuple[str, list[int]]]) -> dict[str, np.ndarray]:

@@ -37,7 +37,7 @@ class RecogniserNetwork:
         self._positions = _sinusoids(FRAMES, self.width)
         self._encoder = _session(file, "encoder")
         self._decoder = _session(file, "decoder")
-        self._embeddings = file.matrices["embeddings"].copy()  # or it would keep all that lies beside it
+        self._embeddings = file.matrices["embeddings"]
         self._embedding_scales = file.plain["embeddings/scales"].astype(np.float32)
         self._token_positions = file.plain["positions"].astype(np.float32)
         self.longest = len(self._token_positions)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..assets import RECOGNISER
 from ..packed import Samples
+from ..threads import in_order
 from .archive import load_recogniser
 from .network import FRAMES, Memory, RecogniserNetwork
 from .passages import passages
@@ -21,8 +21,6 @@ from .spectrogram import HOP, SAMPLE_RATE, log_mel
 FRAME_RATE = FRAMES / 30.0  # Hz of the encoder
 AFTER = 2.0  # s of silence that are heard after a passage; the 30 s of training cost five times as much
 LEAST = 6.0  # s that it hears at least
-TOGETHER = 1  # passages that are written down side by side: each more takes 56 MB and saves an eighth of the time
-LISTENERS = 1  # threads that listen, 60 MB each
 TOKENS_A_SECOND, TOKENS_MORE = 12.0, 12  # that are written at most
 # Whisper's own limits of what is no speech, and of what it is unsure.
 NO_SPEECH, UNSURE = 0.6, -1.0
@@ -97,21 +95,16 @@ class Recogniser:
         `tell` gets the share done, 0…1, and may raise.
         """
         places = passages(speech, rate)
-        groups = [places[first : first + TOGETHER] for first in range(0, len(places), TOGETHER)]
         found: list[Passage] = []
-        # The next passages are listened to while these are written down: nothing else runs on the second processor.
-        pool = ThreadPoolExecutor(LISTENERS, thread_name_prefix="listener")
-        try:
-            waiting = [pool.submit(self._listen, samples, *place) for place in groups[0]] if groups else []
-            for number, group in enumerate(groups):
-                memories = [future.result() for future in waiting]
-                following = groups[number + 1] if number + 1 < len(groups) else []
-                waiting = [pool.submit(self._listen, samples, *place) for place in following]
-                more, language = self._words(samples, group, memories, language)
-                found += more
-                tell((number + 1) / len(groups))
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+        def listen(place: tuple[float, float]) -> Memory:
+            return self._listen(samples, *place)
+
+        # The next passage is listened to while this one is written down.
+        for number, memory in enumerate(in_order(listen, places)):
+            passage, language = self._written_down(samples, places[number], memory, language)
+            found += [passage] if passage is not None else []
+            tell((number + 1) / len(places))
         return Heard(tuple(found), language or ENGLISH, self.name)
 
     def _listen(self, samples: Samples, start: float, end: float, least: float = LEAST) -> Memory:
@@ -120,10 +113,10 @@ class Recogniser:
         frames = min(round(seconds * FRAME_RATE), FRAMES)
         return self._network.encode(log_mel(sound, frames * round(SAMPLE_RATE / HOP / FRAME_RATE)))
 
-    def _words(
-        self, samples: Samples, places: Sequence[tuple[float, float]], memories: list[Memory], language: str
-    ) -> tuple[list[Passage], str]:
-        """The words of passages that were listened to, and their language."""
+    def _written_down(
+        self, samples: Samples, place: tuple[float, float], memory: Memory, language: str
+    ) -> tuple[Passage | None, str]:
+        """What a passage says that was listened to, if anything, and the language."""
         chosen = [self.languages.index(language)] if language else []
 
         def choose(chances: np.ndarray) -> int:
@@ -133,21 +126,16 @@ class Recogniser:
                 chosen.append(best if together[best] - together[english] > FOREIGN else english)
             return chosen[0]
 
-        limits = [round((end - start) * TOKENS_A_SECOND) + TOKENS_MORE for start, end in places]
-        saying = self._network.begin(memories)
-        memories.clear()  # they are large, and not needed any more
-        written = write_down(saying, self._tokens, choose, limits)
-        for row, (start, end) in enumerate(places):
-            if written[row].looped:  # the silence after it was too short for it to see the end
-                whole = self._network.begin([self._listen(samples, start, end, FRAMES / FRAME_RATE)])
-                written[row] = write_down(whole, self._tokens, choose, limits[row : row + 1])[0]
+        start, end = place
+        limits = [round((end - start) * TOKENS_A_SECOND) + TOKENS_MORE]
+        (written,) = write_down(self._network.begin([memory]), self._tokens, choose, limits)
+        if written.looped:  # the silence after it was too short for it to see the end
+            memory = self._listen(samples, start, end, FRAMES / FRAME_RATE)
+            (written,) = write_down(self._network.begin([memory]), self._tokens, choose, limits)
         spoken = self.languages[chosen[0]]
-        found = [
-            Passage(start, end, self._split(w, spoken), float(np.mean(w.log_probabilities)))
-            for (start, end), w in zip(places, written, strict=True)
-            if w.tokens and not is_no_speech(w)
-        ]
-        return found, spoken
+        if not written.tokens or is_no_speech(written):
+            return None, spoken
+        return Passage(start, end, self._split(written, spoken), float(np.mean(written.log_probabilities))), spoken
 
     def _split(self, written: Written, language: str) -> tuple[HeardWord, ...]:
         """Tokens → words: at spaces, in languages without them at whole characters."""
@@ -164,10 +152,15 @@ class Recogniser:
         return tuple(HeardWord(text, float(np.exp(np.mean(chances)))) for text, chances in words if text)
 
 
+def is_shipped() -> bool:
+    """Whether the assets have a recogniser; a lean build's have none."""
+    return RECOGNISER.is_file()
+
+
 @functools.cache
-def shipped() -> Recogniser | None:
-    """The recogniser of the assets, loaded once; None in a build without it."""
-    return Recogniser(RECOGNISER) if RECOGNISER.is_file() else None
+def shipped() -> Recogniser:
+    """The recogniser of the assets, loaded once."""
+    return Recogniser(RECOGNISER)
 
 
 def is_no_speech(written: Written) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from xml.etree.ElementTree import Element, ParseError
+from typing import TYPE_CHECKING
 
 from .markup import local_name, xml_root
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _timed_text(text: str) -> Iterator[Cue]:
     """TTML: paragraphs with begin and end (or dur), each a subtitle."""
     try:
         root = xml_root(text)
-    except (ParseError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return
     if local_name(root) != "tt":
         return

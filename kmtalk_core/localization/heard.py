@@ -211,7 +211,6 @@ def _found(
 ) -> list[_Found]:
     """Each place aligned within itself."""
     script = read(_subtitles(places), language)
-    emissions = script.emissions(log_posteriors)
     of_place: list[list[int]] = [[] for _ in places]
     number = {_shown(place): index for index, place in enumerate(places)}
     for word, (index, _) in enumerate(script.spoken):
@@ -220,8 +219,9 @@ def _found(
             of_place[number[times]].append(word)
     found = []
     for place, numbers in zip(places, of_place, strict=True):
-        first = min(max(index_at(place.start, rate), 0), len(emissions) - 1)
-        last = max(min(index_at(place.end, rate), len(emissions)), first + 1)
+        first = min(max(index_at(place.start, rate), 0), len(log_posteriors) - 1)
+        last = max(min(index_at(place.end, rate), len(log_posteriors)), first + 1)
+        emissions = script.emissions(log_posteriors[first:last])
         segments = tuple(
             replace(
                 s,
@@ -229,7 +229,7 @@ def _found(
                 start=max((s.start + first) / rate, place.start),
                 end=min((s.end + first) / rate, place.end),
             )
-            for s in force(emissions[first:last], rate, [script.spoken[n][1] for n in numbers])
+            for s in force(emissions, rate, [script.spoken[n][1] for n in numbers])
         )
         found.append(_judged(place, segments, script, len(numbers)))
     return found

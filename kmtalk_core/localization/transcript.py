@@ -7,7 +7,6 @@ lines, wherever they come from.
 from __future__ import annotations
 
 import codecs
-import html
 import json
 import os
 import re
@@ -192,7 +191,9 @@ def _seconds(clock: tuple[str | None, ...]) -> float:
 
 
 def _plain(line: str) -> str:
-    return " ".join(html.unescape(_TAG.sub("", _INSIDE.sub("", line))).split())
+    from html import unescape
+
+    return " ".join(unescape(_TAG.sub("", _INSIDE.sub("", line))).split())
 
 
 def _inside(body: str, start: float, end: float) -> Iterator[TimedText]:

@@ -17,6 +17,7 @@ from ..onset import find_onset
 from ..packed import Preceded, Samples, stretch
 from ..phones import Alignment
 from ..pitch import Periodicity, contour, periodicity
+from ..threads import in_order
 
 PIECE = 12.0  # s handed to a network at once
 OVERLAP = 2.0  # s that neighbouring pieces share
@@ -78,29 +79,36 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
     gain = speech_gain(samples)
     stride = round(MEL_RATE / rate)
     n = (mel_frame_count(len(samples)) + stride - 1) // stride
-    arrays: list[np.ndarray] = []
-    voice: list[Periodicity] = []
-    heard = 0
-    for piece in pieces(np.arange(n) / rate, onset.at / SAMPLE_RATE):
+
+    def listen(span: tuple[Piece, Piece | None]) -> tuple[Piece, Periodicity, tuple[np.ndarray, ...]]:
+        piece, before = span
         # The silence before the sound belongs to the piece: however much of it there is in the file, it is the same.
         begin, end = round(piece.start * rate) * stride, min(piece.last * stride, mel_frame_count(len(samples)))
         margin = HOP * stride  # so that the frames at the edges see the sound they are centred at
         around = stretch(samples, begin * HOP - margin, min(end * HOP + margin, len(samples)))
         mel = log_mel(around, gain)[stride : stride + end - begin]
-        voice.append(periodicity(samples, rate, heard, piece.last))
-        heard = piece.last
+        voice = periodicity(samples, rate, before.last if before else 0, piece.last)
         audio, logits, prosody = (a[piece.first - begin // stride :] for a in backend.encode(mel))
         top = logits.max(1, keepdims=True)
         log_posteriors = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
+        return piece, voice, (audio, log_posteriors, prosody)
+
+    arrays: list[np.ndarray] = []
+    voices: list[Periodicity] = []
+    finite = True
+    several = list(pieces(np.arange(n) / rate, onset.at / SAMPLE_RATE))
+    for piece, voice, parts in in_order(listen, zip(several, [None, *several], strict=False)):
         if not arrays:
-            arrays = [np.zeros((n, a.shape[1]), np.float16) for a in (audio, log_posteriors, prosody)]
-        for whole, part in zip(arrays, (audio, log_posteriors, prosody), strict=True):
+            arrays = [np.zeros((n, part.shape[1]), np.float16) for part in parts]
+        for whole, part in zip(arrays, parts, strict=True):
             piece.add(whole, part)
+            finite = finite and bool(np.isfinite(whole[piece.first : piece.last]).all())
+        voices.append(voice)
         progress(piece.last / n)
-    if not all(np.isfinite(a).all() for a in arrays):
+    if not finite:
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
     audio, log_posteriors, prosody = arrays
-    pitch, voiced = contour(voice)
+    pitch, voiced = contour(voices)
     prosody = np.column_stack([prosody, pitch.astype(np.float16)])
     return Heard(audio, log_posteriors, prosody, voiced, rate, onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE)
 

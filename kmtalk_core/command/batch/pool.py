@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from ...errors import KMTalkError
+from ...threads import THREADS
 from ..stopping import Stop
 
 START = 300.0  # s that a worker may take until it is ready
@@ -232,7 +233,7 @@ class Pool:
     def _start(self) -> _Worker:
         # -I: neither the environment nor the current folder decides what is imported, only our own sys.path.
         path = json.dumps([os.path.abspath(folder) for folder in sys.path])
-        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", THREADS), "1")
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-c", CODE, path, str(os.getpid()), self._work],

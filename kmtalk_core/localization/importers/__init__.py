@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
@@ -71,7 +70,7 @@ def read_alignment(data: bytes, name: str, fps: float | None = None) -> Alignmen
         return _alignment(track, name)
     except InputError:
         raise
-    except (*_DAMAGED, ParseError, csv.Error):
+    except (*_DAMAGED, csv.Error):
         raise InputError(f"{name} is no {FORMATS}, or is damaged; export it again.") from None
 
 
