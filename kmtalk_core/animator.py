@@ -308,10 +308,14 @@ def _heard_once(
     """As `Recogniser.hear`, by a recogniser that is gone afterwards."""
     from .hearing.recogniser import Recogniser
 
+    def told(share: float) -> None:
+        give_back()  # passages differ in length, so what one leaves hardly fits the next
+        tell(share)
+
     recogniser = Recogniser()
     give_back()  # what loading it took: half as much again
     try:
-        return recogniser.hear(samples, speech, rate, language, tell)
+        return recogniser.hear(samples, speech, rate, language, told)
     finally:
         del recogniser
         give_back()
