@@ -15,7 +15,7 @@ import numpy as np
 
 from .animator import Animator
 from .audio import SAMPLE_RATE, Sound
-from .checkpoint import load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint
 from .completion import SAME_TIME, SAME_VALUE, Span, complete_through, edited_spans, fade
 from .errors import InputError, KMTalkError
 from .files import blocks, scratch
@@ -39,14 +39,14 @@ MISFIT = 0.15  # of the mesh's size: further away from the data's template on av
 class VertexAnimator:
     """Holds one checkpoint of `networks.method` on the best device; `animate`, `complete`, `align` as `Animator`."""
 
-    def __init__(self, checkpoint: str | os.PathLike[str], backend: str = "auto") -> None:
+    def __init__(self, checkpoint: str | os.PathLike[str] | Checkpoint, backend: str = "auto") -> None:
         if backend not in ("auto", "torch"):
             raise InputError("A checkpoint at paper scale runs on torch; leave out --backend, or choose torch.")
         try:
             from .networks.vertex_backend import VertexBackend
         except ImportError:
             raise KMTalkError("A checkpoint at paper scale needs torch and transformers; install them.") from None
-        self._checkpoint = load_checkpoint(checkpoint)
+        self._checkpoint = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
         if "method" not in self._checkpoint.config:
             raise InputError("This checkpoint drives controls; open it with kmtalk_core.opening.open_animator.")
         self._networks = VertexBackend(self._checkpoint)

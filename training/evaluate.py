@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
-from kmtalk_core.checkpoint import load_checkpoint
+from kmtalk_core.checkpoint import Checkpoint, load_checkpoint
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import save_text
+from kmtalk_core.heads import fitting, heads_of
 from kmtalk_core.networks.method import Method, load_method
 
 from .captured.dataset import DataSet, KeyChoice
@@ -62,15 +63,22 @@ def _judged(options: argparse.Namespace, data: DataSet) -> Iterator[tuple[str, I
         return
     other = None
     if options.keys_from is not None:
-        other = load_method(options.keys_from)
+        other = load_method(_headed(options.keys_from, data))
         _must_fit(other, data)
     for path in options.checkpoint:
-        checkpoint = load_checkpoint(path)
+        checkpoint = _headed(path, data)
         method = load_method(checkpoint)
         _must_fit(method, data)
         choice = _choice(options, dict(checkpoint.config.get("keys", {})))
         true_keys = options.keys == "true"
         yield checkpoint.name, predict(method, data, clips, choice, torch.device(options.device), other, true_keys)
+
+
+def _headed(path: Path, data: DataSet) -> Checkpoint:
+    """The checkpoint, of several heads the one for this data set: by its name, else by the number of vertices."""
+    checkpoint = load_checkpoint(path)
+    named = data.name if data.name in heads_of(checkpoint) else ""
+    return fitting(checkpoint, data.geometry().vertices, named)
 
 
 def _must_fit(method: Method, data: DataSet) -> None:

@@ -56,7 +56,10 @@ def _train_compact(options: argparse.Namespace) -> int:
 def _captured_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="a configuration with a method")
-    parser.add_argument("--data", type=Path, required=True, help="folder that `python -m training.prepare` made")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", required=True,
+        help="folder that `python -m training.prepare` made; several train together, with a head of KMTalk for each",
+    )  # fmt: skip
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoints and logs; goes on there")
     parser.add_argument("--stages", nargs="+", default=[], help="train these only (those of the configuration)")
     parser.add_argument("--out", type=Path, help="the finished checkpoint (RUN/NAME.npz)")
@@ -75,8 +78,8 @@ def _train_captured(options: argparse.Namespace) -> int:
     from .captured.training import Order, rehearse, train
 
     order = Order(
-        options.config, options.data, options.run, tuple(options.stages), options.out, options.concurrent,
-        options.device, options.tensorboard, options.threads,
+        options.config, options.data[0], options.run, tuple(options.stages), options.out, options.concurrent,
+        options.device, options.tensorboard, options.threads, tuple(options.data[1:]),
     )  # fmt: skip
     if options.dry_run:
         for line in rehearse(order):

@@ -69,6 +69,7 @@ def build_parser() -> Parser:
     def add_model(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the networks (default: auto)")
         sub.add_argument("--checkpoint", type=Path, metavar="F", help="own weights instead of the shipped ones")
+        sub.add_argument("--checkpoint-head", default="", metavar="N", help="for which of its meshes (told by --mesh)")
 
     def add_target(sub: argparse.ArgumentParser) -> None:
         sub.add_argument(
@@ -418,7 +419,7 @@ def read_target(options: argparse.Namespace) -> Family | None:
 def make_animator(options: argparse.Namespace) -> Animator | VertexAnimator:
     from ..opening import open_animator
 
-    return open_animator(options.checkpoint, options.backend)
+    return open_animator(options.checkpoint, options.backend, options.checkpoint_head)
 
 
 def read_corrections(options: argparse.Namespace, sound: Sound) -> tuple[Correction, ...]:

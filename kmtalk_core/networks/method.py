@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ..errors import InputError
+from ..heads import fitting
 from .speech import Speech, architecture_only
 
 # Name in a configuration → module and class; imported on demand.
@@ -79,7 +80,8 @@ class Keys:
 @dataclass(frozen=True)
 class Batch:
     """What a loss sees. `key_frames` (B, m) are the frames of `keys`; `text` (B, L) characters of the transcript
-    (networks.lip_reader.CHARACTERS) and `text_lengths` (B,), 0 where it is not known; `style` (B, subjects) one-hot.
+    (networks.lip_reader.CHARACTERS) and `text_lengths` (B,), 0 where it is not known; `style` (B, subjects) one-hot;
+    `head` names the data set where several train together.
     """
 
     speech: Speech
@@ -92,6 +94,7 @@ class Batch:
     key_frames: Tensor
     text: Tensor
     text_lengths: Tensor
+    head: str = ""
 
     def to(self, device: torch.device) -> Batch:
         moved: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, (Tensor, Speech))}
@@ -206,22 +209,35 @@ def save_method(method: Method, name: str, facts: Mapping[str, Any], path: str |
         for key, tensor in method.state_dict().items()
         if not key.startswith(method.training_only)
     }
-    for key in GEOMETRY_ARRAYS:
-        if getattr(g, key) is not None:
-            weights[f"geometry.{key}"] = np.asarray(getattr(g, key), np.int64)
-    if g.template is not None:
-        weights["geometry.template"] = np.asarray(g.template, np.float32)
-    about = {"vertices": g.vertices, "fps": g.fps, "subjects": list(g.subjects), "unit": g.unit}
-    config = {**facts, "method": name, "options": method.config, "geometry": about}
+    weights |= geometry_arrays(g)
+    config = {**facts, "method": name, "options": method.config, "geometry": geometry_about(g)}
     return save_checkpoint(Checkpoint(config, weights, {}), path)
+
+
+def geometry_arrays(g: Geometry) -> dict[str, np.ndarray]:
+    """The arrays of a geometry by their names in a checkpoint."""
+    out = {
+        f"geometry.{key}": np.asarray(getattr(g, key), np.int64)
+        for key in GEOMETRY_ARRAYS
+        if getattr(g, key) is not None
+    }
+    if g.template is not None:
+        out["geometry.template"] = np.asarray(g.template, np.float32)
+    return out
+
+
+def geometry_about(g: Geometry) -> dict[str, Any]:
+    """The rest of it, for the configuration."""
+    return {"vertices": g.vertices, "fps": g.fps, "subjects": list(g.subjects), "unit": g.unit}
 
 
 def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
     """The method of a checkpoint that `save_method` wrote, in evaluation mode on the CPU.
 
-    Nothing is fetched and no code but this package's is run, whatever the checkpoint says. Raises InputError.
+    Nothing is fetched and no code but this package's is run, whatever the checkpoint says. Raises InputError, also for
+    one of several heads of which none was chosen (`kmtalk_core.heads`).
     """
-    checkpoint = path if isinstance(path, Checkpoint) else load_checkpoint(path)
+    checkpoint = fitting(path if isinstance(path, Checkpoint) else load_checkpoint(path), None)
     if "method" not in checkpoint.config:
         raise InputError("This checkpoint is a compact model in control space; choose one trained on vertices.")
     try:

@@ -22,6 +22,7 @@ from .method import Batch, Geometry, Keys, Method, Stage, Wanted, options_of
 from .sequence_losses import reconstruction, velocity
 from .speech import IN_TIME, Recogniser, Speech, SpeechConfig, SpeechEncoder, sampled
 
+OF_MESH = ("lkma.out.", "cmc.out.", "cmc.flow.motion.")  # layers that depend on the mesh
 TICKS = 1e5  # a second: instants closer than one tick are the same
 
 
@@ -146,8 +147,26 @@ class VertexKMTalk(Method):
         self.register_buffer("lips", torch.as_tensor(geometry.lips, dtype=torch.long), persistent=False)
         self.recogniser: Recogniser | None = None
         self.lip_reader: LipReader | None = None
+        self._balance = 1.0  # of the losses in the data's unit, where data of several units share networks
         if c.lip_reading is not None:
             self._add_lip_reading(c.lip_reading)
+
+    def share(self, other: VertexKMTalk) -> None:
+        """Take all modules of `other` but those that depend on the mesh or the frame rate; its losses count as if its
+        data moved as much as `other`'s."""
+        for name in ("lkma", "cmc"):
+            self._encoder(name).backbone = other._encoder(name).backbone
+        self.audio, self.recogniser = other.audio, other.recogniser
+        pairs = {
+            "lkma.": (self.lkma, other.lkma),
+            "cmc.": (self.cmc, other.cmc),
+            "cmc.flow.": (self.cmc.flow, other.cmc.flow),
+        }
+        for path, (mine, theirs) in pairs.items():
+            for name, module in theirs.named_children():
+                if not any(kept.startswith(f"{path}{name}.") for kept in OF_MESH):
+                    setattr(mine, name, module)
+        self._balance = other.geometry.unit / self.geometry.unit
 
     def _add_lip_reading(self, c: LipReadingConfig) -> None:
         self.recogniser = Recogniser(c.recogniser, c.architecture, c.download)
@@ -262,7 +281,8 @@ class VertexKMTalk(Method):
         at_keys = sampled(audio, batch.keys.times * self.geometry.fps, counts)
         keys = self.lkma(at_keys, batch.keys.times, batch.keys.mask).float() * self.geometry.unit
         pseudo_complete = placed(batch.motion, keys, batch.key_frames, batch.keys.mask)
-        error = pseudo_complete - batch.motion
+        pseudo_complete = pseudo_complete * self._balance
+        error = pseudo_complete - batch.motion * self._balance
         parts = {"rec": reconstruction(error, batch.mask), "vel": velocity(error, batch.mask)}
         total = weights.rec * parts["rec"] + weights.vel * parts["vel"]
         if self.recogniser is not None and self.lip_reader is not None and self._config.lip_reading is not None:

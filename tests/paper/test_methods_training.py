@@ -17,7 +17,7 @@ from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.networks.method import METHODS, Method, Stage, make_method
 from training import evaluate
 from training.captured.config import Training, read_recipe
-from training.captured.dataset import DataSet
+from training.captured.dataset import DataSet, Mixture
 from training.captured.loop import train_stage
 from training.captured.processes import Processes
 from training.train import main as train_main
@@ -150,7 +150,7 @@ def test_mixed_precision_learns_alike(prepared, tmp_path, precision):
         method = make_method("kmtalk", TABLES, data.geometry())
         options = Training(epochs=4, batch=2, learning_rate=1e-3, precision=kind)
         (tmp_path / kind).mkdir()
-        train_stage(method, "cmc", data, options, read_recipe(write_recipe(tmp_path / "r.toml")).keys,
+        train_stage(method, "cmc", Mixture({"": data}), options, read_recipe(write_recipe(tmp_path / "r.toml")).keys,
                     tmp_path / kind, 0, ALONE)  # fmt: skip
         assert method.cmc.out.weight.dtype == torch.float32
         losses[kind] = records(tmp_path / kind, "cmc")[-1]["loss"]

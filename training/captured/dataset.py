@@ -7,8 +7,8 @@ vertex lists) and alignments/LABEL/CLIP.TextGrid. Sound and vertices stay where 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,47 @@ class DataSet:
             instants = offset_instants(instants, choice.offset, self.fps, last / self.fps)
         frames = np.unique(np.clip(np.rint(instants.times * self.fps).astype(np.int64), 0, last))
         return frames if len(frames) else np.array([0])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Data sets that train together, by the names of their heads; one by itself has the name ""."""
+
+    sets: Mapping[str, DataSet]
+
+    @classmethod
+    def of(cls, folders: Sequence[Path]) -> Mixture:
+        """The data sets of these folders, called as they are, or as their folders where they share a name."""
+        found = [DataSet(folder) for folder in folders]
+        if len(found) == 1:
+            return cls({"": found[0]})
+        names = [data.name for data in found]
+        if len(set(names)) < len(names):
+            names = [folder.resolve().name for folder in folders]
+        if len(set(names)) < len(names):
+            twice = max(names, key=names.count)
+            raise InputError(f"Two data sets are called {twice}; rename the folder of one of them.")
+        return cls(dict(zip(names, found, strict=True)))
+
+    def split(self, name: str) -> list[tuple[str, CapturedClip]]:
+        """All clips of a split with their heads, set by set; of those that have no such split none."""
+        return [(head, data.clips[clip]) for head, data in self.sets.items() for clip in data.splits.get(name, [])]
+
+    def epoch(self, rng: np.random.Generator, batch: int) -> list[tuple[str, list[CapturedClip]]]:
+        """The batches of a pass over the training data in a random order; each is of one data set."""
+        batches = []
+        for head, data in self.sets.items():
+            clips = data.split("train")
+            order = rng.permutation(len(clips))
+            batches += [(head, [clips[i] for i in order[k : k + batch]]) for k in range(0, len(clips), batch)]
+        return batches if len(self.sets) == 1 else [batches[i] for i in rng.permutation(len(batches))]
+
+    def steps(self, batch: int) -> int:
+        """How many batches an epoch has."""
+        return sum(-(-len(data.split("train")) // batch) for data in self.sets.values())
+
+    def collate(self, head: str, clips: Sequence[CapturedClip], choice: KeyChoice) -> Batch:
+        return replace(collate(self.sets[head], clips, choice), head=head)
 
 
 def read_vertices(path: Path, stride: int = 1) -> np.ndarray:

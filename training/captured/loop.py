@@ -11,7 +11,6 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from tqdm import tqdm
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method, styles_of
-from training.captured.dataset import CapturedClip, DataSet, KeyChoice, collate
+from training.captured.dataset import CapturedClip, KeyChoice, Mixture
 
 from .config import Training
 from .processes import Processes
@@ -40,7 +39,7 @@ def stage_file(run: Path, stage: str) -> Path:
 def train_stage(
     method: Method,
     stage: str,
-    data: DataSet,
+    data: Mixture,
     options: Training,
     keys: KeyChoice,
     run: Path,
@@ -53,7 +52,6 @@ def train_stage(
     Log: RUN/STAGE.jsonl. Raises KMTalkError where the loss is no longer finite, InputError for data or files that do
     not fit.
     """
-    clips = data.split("train")
     if options.batch % processes.count:
         raise InputError(
             f"The batch of {options.batch} cannot be shared by {processes.count} processes; choose a multiple of it."
@@ -62,23 +60,23 @@ def train_stage(
     kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(parameters, options.learning_rate, eps=options.epsilon, weight_decay=options.weight_decay)
     scaler = torch.amp.GradScaler(processes.device.type, enabled=options.precision == "float16")
-    per_epoch = math.ceil(len(clips) / options.batch)
+    per_epoch = data.steps(options.batch)
     steps = options.epochs * per_epoch
     done = _restored(method, stage, optimizer, scaler, run, processes)
     log = _Log(run / f"{stage}.jsonl", done, run / "tensorboard" / stage if tensorboard else None, processes.first)
     bar = tqdm(total=steps, initial=done, desc=stage, disable=not (processes.first and sys.stderr.isatty()))
-    order: np.ndarray | None = None
+    order: list[tuple[str, list[CapturedClip]]] = []
     began, sums, count = time.monotonic(), torch.zeros(0), 0
     names: list[str] = []
     for step in range(done, steps):
         epoch, place = divmod(step, per_epoch)
-        if order is None or place == 0:
-            order = np.random.default_rng([seed, *stage.encode(), epoch]).permutation(len(clips))
+        if not order or place == 0:
+            order = data.epoch(np.random.default_rng([seed, *stage.encode(), epoch]), options.batch)
         _seed(seed, stage, step, processes.rank)
-        chosen = [clips[i] for i in order[place * options.batch : (place + 1) * options.batch]]
+        head, chosen = order[place]
         # The last batch of an epoch may be short: filled from its start, so that every process has work.
-        chosen += chosen[: -len(chosen) % processes.count]
-        batch = collate(data, processes.share(chosen), keys).to(processes.device)
+        chosen = chosen + chosen[: -len(chosen) % processes.count]
+        batch = data.collate(head, processes.share(chosen), keys).to(processes.device)
         with _autocast(processes.device, options.precision):
             loss, parts = method.loss(stage, batch)
         for group in optimizer.param_groups:
@@ -106,7 +104,7 @@ def train_stage(
                 )
             record: dict[str, Any] = {"stage": stage, "step": finished, "epoch": epoch + 1}
             record |= {name: float(f"{value:.6g}") for name, value in zip(names, means, strict=True)}
-            if validates and data.splits.get("val"):
+            if validates and data.split("val"):
                 record["validation"] = float(f"{validate(method, stage, data, keys, options, processes):.6g}")
             seconds = (time.monotonic() - began) / count
             log.write({**record, "seconds_per_step": round(seconds, 4)})
@@ -123,14 +121,14 @@ def train_stage(
 
 @torch.no_grad()
 def validate(
-    method: Method, stage: str, data: DataSet, keys: KeyChoice, options: Training, processes: Processes
+    method: Method, stage: str, data: Mixture, keys: KeyChoice, options: Training, processes: Processes
 ) -> float:
     """The mean loss of the validation clips, each by itself, of unseen subjects in every style that the method knows;
     it leaves no trace in the training."""
     method.eval()
     losses: list[float] = []
-    for index, clip in enumerate(data.split("val")):
-        batch = collate(data, [clip], keys).to(processes.device)
+    for index, (head, clip) in enumerate(data.split("val")):
+        batch = data.collate(head, [clip], keys).to(processes.device)
         for style in styles_of(method, batch.style):
             _seed(0, stage, index, 0)
             with _autocast(processes.device, options.precision):
@@ -139,18 +137,19 @@ def validate(
     return sum(losses) / len(losses)
 
 
-def dry_run(method: Method, stage: str, data: DataSet, options: Training, keys: KeyChoice, processes: Processes) -> str:
+def dry_run(method: Method, stage: str, data: Mixture, options: Training, keys: KeyChoice, processes: Processes) -> str:
     """One step with the longest clips, nothing kept: → sizes and an estimate in one line."""
-    clips: Sequence[CapturedClip] = sorted(data.split("train"), key=lambda c: -c.frames)[: options.batch]
+    head = max(data.split("train"), key=lambda pair: pair[1].frames)[0]
+    clips = sorted(data.sets[head].split("train"), key=lambda c: -c.frames)[: options.batch]
     parameters = _only_trains(method, stage)
-    batch = collate(data, clips, keys).to(processes.device)
+    batch = data.collate(head, clips, keys).to(processes.device)
     began = time.monotonic()
     with _autocast(processes.device, options.precision):
         loss, _ = method.loss(stage, batch)
     loss.backward()
     seconds = time.monotonic() - began
     method.zero_grad(set_to_none=True)
-    steps = options.epochs * math.ceil(len(data.split("train")) / options.batch)
+    steps = options.epochs * data.steps(options.batch)
     return (
         f"{stage}: {sum(p.numel() for p in parameters) / 1e6:.1f} million parameters, {steps} steps of {options.batch}"
         f" clips, loss {float(loss.detach()):.5g}; {seconds:.2f} s for a step with the longest clips, so at most"

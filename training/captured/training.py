@@ -17,7 +17,8 @@ import torch
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.files import written_whole
 from kmtalk_core.networks.method import Method, make_method, save_method
-from training.captured.dataset import DataSet
+from kmtalk_core.networks.shared_kmtalk import SharedKMTalk, save_heads
+from training.captured.dataset import Mixture
 
 from .architectures import unfetched
 from .config import Recipe, read_recipe
@@ -29,9 +30,10 @@ from .processes import Processes, joined
 class Order:
     """What is to be trained: the configuration file `config` on the prepared data set `data`, in the folder `run`.
 
-    `stages`: these only (those of the configuration where empty); `out`: the finished checkpoint (RUN/NAME.npz);
-    `concurrent`: independent stages at once; `device`: auto, cpu, cuda or mps; `tensorboard`: log to RUN/tensorboard
-    too; `threads` of the processor.
+    `together`: further data sets, which KMTalk learns from at the same time, with a head for each; `stages`: these only
+    (those of the configuration where empty); `out`: the finished checkpoint (RUN/NAME.npz); `concurrent`: independent
+    stages at once; `device`: auto, cpu, cuda or mps; `tensorboard`: log to RUN/tensorboard too; `threads` of the
+    processor.
     """
 
     config: Path
@@ -43,10 +45,12 @@ class Order:
     device: str = "auto"
     tensorboard: bool = False
     threads: int | None = None
+    together: tuple[Path, ...] = ()
 
     def command(self, stage: str) -> list[str]:
         """The command line that trains one stage of this order in a process of its own."""
-        words = ["--config", self.config, "--data", self.data, "--run", self.run, "--device", self.device]
+        words = ["--config", self.config, "--data", self.data, *self.together, "--run", self.run]
+        words += ["--device", self.device]
         words += ["--out", self.out] if self.out is not None else []
         words += ["--tensorboard"] if self.tensorboard else []
         words += ["--threads", self.threads] if self.threads is not None else []
@@ -90,11 +94,11 @@ def rehearse(order: Order) -> list[str]:
         return [dry_run(method, name, data, recipe.stage(name), recipe.keys, processes) for name in stages]
 
 
-def _prepared(order: Order, recipe: Recipe, processes: Processes) -> tuple[DataSet, Method, tuple[str, ...]]:
-    """Data set, untrained method, and the stages to train in their order."""
-    data = DataSet(order.data)
+def _prepared(order: Order, recipe: Recipe, processes: Processes) -> tuple[Mixture, Method, tuple[str, ...]]:
+    """Data, untrained method, and the stages to train in their order."""
+    data = Mixture.of([order.data, *order.together])
     torch.manual_seed(recipe.seed)
-    method = make_method(recipe.method, recipe.tables, data.geometry()).to(processes.device)
+    method = _untrained(recipe, data).to(processes.device)
     known = [stage.name for stage in method.stages]
     wanted = order.stages or recipe.stages or known
     for name in wanted:
@@ -103,8 +107,17 @@ def _prepared(order: Order, recipe: Recipe, processes: Processes) -> tuple[DataS
     return data, method, tuple(name for name in known if name in wanted)
 
 
+def _untrained(recipe: Recipe, data: Mixture) -> Method:
+    geometries = {head: one.geometry() for head, one in data.sets.items()}
+    if len(geometries) == 1:
+        return make_method(recipe.method, recipe.tables, geometries[""])
+    if recipe.method != "kmtalk":
+        raise InputError(f"{recipe.method} learns from one data set; only kmtalk has a head for each of several.")
+    return SharedKMTalk(recipe.tables, geometries)
+
+
 def _finished(
-    order: Order, recipe: Recipe, data: DataSet, method: Method, stages: Sequence[str], processes: Processes
+    order: Order, recipe: Recipe, data: Mixture, method: Method, stages: Sequence[str], processes: Processes
 ) -> Path | None:
     """Write the checkpoint once every stage of the recipe has been trained, here or by another call."""
     needed = [s.name for s in method.stages if s.name in (recipe.stages or [s.name for s in method.stages])]
@@ -115,13 +128,20 @@ def _finished(
         return None
     out = order.out or order.run / f"{recipe.name}.npz"
     if processes.first:
+        told = [
+            {"name": one.name, "clips": {k: len(v) for k, v in one.splits.items()}, "unit": one.unit}
+            for one in data.sets.values()
+        ]
         facts = {
             "name": recipe.name,
-            "data": {"name": data.name, "clips": {k: len(v) for k, v in data.splits.items()}, "unit": data.unit},
+            "data": told if len(told) > 1 else told[0],
             "keys": vars(recipe.keys),
             "recipe": recipe.text,
         }
-        digest = save_method(method, recipe.method, facts, out)
+        if isinstance(method, SharedKMTalk):
+            digest = save_heads(method, facts, out)
+        else:
+            digest = save_method(method, recipe.method, facts, out)
         print(f"wrote {out} (sha256 {digest})", file=sys.stderr)
     processes.wait()
     return out
