@@ -28,6 +28,7 @@ from .display import Display
 from .endings import ending, leave
 from .learning import add_options as add_learning_options
 from .outputs import check_output
+from .serve.command import add_send_options, add_serve_options, add_watch_options
 
 if TYPE_CHECKING:
     from ..animator import Animator
@@ -133,6 +134,9 @@ def build_parser() -> Parser:
     add_batch_options(command("batch", "animate every line of a manifest", batch))
 
     add_diff_options(command("diff", "tell what changed between two versions of a season or a line", diff))
+    add_serve_options(command("serve", "animate what is sent over HTTP, on this machine", serve))
+    add_send_options(command("send", "let `kmtalk serve` animate a face from a sound file", send))
+    add_watch_options(command("watch", "animate every sound that is put into a folder", watch))
     command("doctor", "tell what works here, what is missing and how to get it", doctor)
     return parser
 
@@ -365,6 +369,24 @@ def diff(options: argparse.Namespace, progress: Display) -> int:
     from .batch import command
 
     return command.diff(options, progress)
+
+
+def serve(options: argparse.Namespace, progress: Display) -> int:
+    from .serve import command
+
+    return command.serve(options, progress)
+
+
+def send(options: argparse.Namespace, progress: Display) -> int:
+    from .serve import command
+
+    return command.send(options, progress)
+
+
+def watch(options: argparse.Namespace, progress: Display) -> int:
+    from .serve import command
+
+    return command.watch(options, progress)
 
 
 def doctor(options: argparse.Namespace, progress: Display) -> int:

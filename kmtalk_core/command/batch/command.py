@@ -36,13 +36,18 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, whose workers do the lines: tcp://host:8786")
     sub.add_argument("--name", metavar="TEMPLATE", help='how results are called: "{scene}/{character}_{line}"')
     sub.add_argument("--profiles", type=Path, metavar="TOML", help="settings for characters, and by name")
+    add_defaults(sub)
+    sub.add_argument("--max-doubt", type=share, metavar="D", help="exit status 1 if a line's doubt is above D, 0 to 1")
+
+
+def add_defaults(sub: argparse.ArgumentParser) -> None:
+    """Describe what lines may say themselves, too."""
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of lines that name none")
     sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
     sub.add_argument(
         "--target", metavar="FAMILY", help="curves for the shapes of arkit, oculus, … or a mapping.json, too"
     )
     sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, glb, curves.json, mp4, …")
-    sub.add_argument("--max-doubt", type=share, metavar="D", help="exit status 1 if a line's doubt is above D, 0 to 1")
     for setting in settings_of(Settings):
         add_setting(sub, setting, with_default=False)
 
