@@ -218,6 +218,7 @@ def _sampled(line: Played, animation: Animation, controls: Sequence[str], style:
     tolerance, keyed, slopes = sampled.tolerance.copy(), sampled.keyed.copy(), sampled.slopes.copy()
     tolerance[:, moved], slopes[:, moved] = ANYHOW, np.nan
     keyed[:, moved] = (sampled.key >= 0)[:, None]
+    keyed[[0, -1]] = True
     return replace(sampled, tolerance=tolerance, keyed=keyed, slopes=slopes)
 
 

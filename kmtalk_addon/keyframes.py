@@ -1,10 +1,11 @@
 """Controls ↔ F-curves of the mesh's shape keys, in the Action of a line.
 
-Key motions are keyframes of type KEYFRAME, pinned ones EXTREME, completed frames GENERATED; which there are, `drawing`
-says. When the curves are read back, a key motion is any instant at which some channel bears a keyframe of another type
-than GENERATED, or a GENERATED one whose value the animator has changed (inserting a keyframe on it or dragging it
-leaves its type as it is), and where the animator has bent a curve by its handles, the farthest from where it was. The
-other channels give what they show at that instant.
+Key motions are keyframes of type KEYFRAME, pinned ones EXTREME, completed frames GENERATED: so the dope sheet tells
+them apart; the graph editor by the handles, which are free on completed ones. Which there are, `drawing` says. When the
+curves are read back, a key motion is any instant at which some channel bears a keyframe of another type than GENERATED,
+or a GENERATED one whose value the animator has changed (inserting a keyframe on it or dragging it leaves its type as it
+is), and where the animator has bent a curve by its handles, the farthest from where it was. The other channels give
+what they show at that instant.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from .drawing import (
 from .drawing import key_frames as key_frames  # asked for here by others
 from .strip import Played
 
-BEZIER, ALIGNED, AUTO_CLAMPED = 2, 3, 4  # of Keyframe.interpolation and Keyframe.handle_…_type
+BEZIER = 2  # of Keyframe.interpolation
+FREE, ALIGNED, AUTO_CLAMPED = 0, 3, 4  # of Keyframe.handle_…_type; the graph editor gives each a colour of its own
 
 # What the dope sheet shows together: the group's name, and how its controls' names begin.
 GROUPS = {
@@ -370,7 +372,8 @@ def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
     if wanted.left is None and _revalued(curve, line, wanted.frames, wanted.values, wanted.types):
         return
     count, points = len(wanted.frames), curve.keyframe_points
-    handle = AUTO_CLAMPED if wanted.left is None else ALIGNED
+    drawn = np.where(wanted.types == GENERATED, FREE, ALIGNED)[:, None]
+    handle = AUTO_CLAMPED if wanted.left is None else drawn
     new = {name: np.zeros((count, width), kind) for name, (kind, width) in _FIELDS.items()}
     new["co"] = np.stack([wanted.frames, wanted.values], axis=1).astype(np.float32)
     for name in ("handle_left_type", "handle_right_type"):

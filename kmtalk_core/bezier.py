@@ -2,9 +2,10 @@
 
 A fitted curve goes through its keys, and its slope is continuous there. The handles of a key lie a third of the way to
 its neighbours, so between two keys the curve is a cubic polynomial of time. The slopes at all keys are the best in the
-sense of least squares; keys are added where a sample is missed most (Schneider 1990), and taken away again wherever the
-others suffice. Curves are fitted in stretches between keys that have the slope of the samples, so what changes in one
-stretch changes nothing in the others.
+sense of least squares, in which the samples that are missed most then count more (Lawson 1961), for it is the farthest
+one that matters. Keys are added where a sample is missed most (Schneider 1990), and taken away again wherever the
+others suffice, or where one does instead of two. Curves are fitted in stretches between keys that have the slope of the
+samples, so what changes in one stretch changes nothing in the others.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import numpy as np
 
 PROBES = 3  # samples between two keys that tell a slope well; with fewer, it leans on the slope of the samples
 LEANING = 1e-3  # how much it does, against a sample missed by the whole tolerance
+LEAST = 0.15  # the least that a sample counts, against the one that is missed most between the same two keys
 PHASES = 3  # of neighbouring keys, one is tried to be left out at a time
+PLACES = (0.5, 0.3)  # between two keys, where one is tried instead
+REACH = 4  # positions beside such a trial in which it is to blame for what is missed
 ROUNDS = 2  # in which keys are left out
 ATTEMPTS = 40  # to put back what was left out too many
 STRETCH = 48  # positions that a stretch is long, up to the next key that is asked for
-AT_ONCE = 500_000  # samples that are fitted together
+AT_ONCE = 50_000  # samples that are fitted together
 NEAR = 1e-6  # positions
 OUTER = 1.0  # positions that the handles before the first key and after the last one are long at most
 NEWTON, HALVINGS = 4, 40  # steps to where a curve reaches a position, and steps that always end there
@@ -92,7 +96,8 @@ class Samples:
 def fit_curves(wanted: Samples, before: Samples | None = None, known: Sequence[BezierCurve] = ()) -> list[BezierCurve]:
     """C curves that miss no sample by more than its tolerance; a key has the value of its sample, exactly.
 
-    Keys are the samples `keyed`, the first and the last one, and of all others as few as this finds. `known`: the
+    Keys are the samples `keyed`, and of all others as few as this finds: the first and the last one, too, only where
+    the curve would not stay near them by itself. `known`: the
     curves of C other samples `before`; where those are the same, they are not fitted again, with the same result.
     """
     count, channels = wanted.values.shape
@@ -111,9 +116,21 @@ def fit_curves(wanted: Samples, before: Samples | None = None, known: Sequence[B
     for c in range(channels):
         for stretch in same[c]:
             _keep(known[c], wanted.positions, stretch, keys[c], slopes[c])
-        rows = np.flatnonzero(keys[c])
+        rows = _needed(wanted, c, np.flatnonzero(keys[c]))
         found.append(smooth_curve(wanted.positions[rows], wanted.values[rows, c], slopes[c, rows]))
     return found
+
+
+def _needed(wanted: Samples, channel: int, rows: np.ndarray) -> np.ndarray:
+    """The keys `rows` without the first and the last one where the key beside tells as much."""
+    values, tolerance, keyed = (some[:, channel] for some in (wanted.values, wanted.tolerance, wanted.keyed))
+    for end, beside in ((0, 1), (-1, -2)):
+        if len(rows) < 2 or keyed[rows[end]]:
+            continue
+        beyond = slice(0, rows[beside]) if end == 0 else slice(rows[beside] + 1, None)
+        if (np.abs(values[beyond] - values[rows[beside]]) <= tolerance[beyond]).all():
+            rows = np.delete(rows, end)
+    return rows
 
 
 def _stretches(positions: np.ndarray, keyed: np.ndarray) -> list[tuple[int, int]]:
@@ -199,7 +216,8 @@ def _fit(
     )
     chosen = fixed.copy()
     fit.add(chosen)
-    fit.leave_out(chosen, fixed)
+    fit.leave_out(chosen, fixed, np.arange(len(chosen)))
+    fit.leave_out(chosen, fixed, fit.join(chosen, fixed))
     at = np.flatnonzero(chosen)
     keys[channel[at], rows[at]] = True
     inner = ~given[at]
@@ -235,16 +253,15 @@ class _Fit:
             keys[here[first]] = True
             here = self._of(here, self.stretch[here[first]])
 
-    def leave_out(self, keys: np.ndarray, fixed: np.ndarray) -> None:
-        """Take keys away, in place, that are not `fixed`, as long as no sample is missed by more than its tolerance."""
-        here = np.arange(len(keys))
+    def leave_out(self, keys: np.ndarray, fixed: np.ndarray, here: np.ndarray) -> None:
+        """Take keys at samples `here` away, in place, that are not `fixed`, as long as no sample is missed by more than
+        its tolerance."""
         for _ in range(ROUNDS):
             had = keys.copy()
-            for phase in range(PHASES):
-                number = np.cumsum(keys[here])
-                begins = np.flatnonzero(np.diff(self.stretch[here], prepend=-1))
-                number -= np.repeat(number[begins], np.diff(np.append(begins, len(here))))
-                self._without(keys, here, keys[here] & ~fixed[here] & (number % PHASES == phase))
+            for phase in range(PHASES if len(here) else 0):
+                tried = keys[here] & ~fixed[here]
+                tried[keys[here]] &= self._number(here[keys[here]]) % PHASES == phase
+                self._without(keys, here, tried)
             here = self._of(here, self.stretch[had & ~keys])
 
     def _without(self, keys: np.ndarray, here: np.ndarray, tried: np.ndarray) -> None:
@@ -277,6 +294,57 @@ class _Fit:
         left = self._of(here, self.stretch[tried])
         keys[left] = before[left]
 
+    def join(self, keys: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+        """Put one key instead of two neighbours that are not `fixed`, in place, where no sample is missed for it.
+
+        Returns the samples of the stretches in which it did.
+        """
+        had = keys.copy()
+        for place in PLACES:
+            for phase in range(PHASES):
+                at = np.flatnonzero(keys)
+                free = ~fixed[at]
+                pair = np.flatnonzero(free[:-1] & free[1:] & (self.stretch[at[:-1]] == self.stretch[at[1:]]))
+                pair = pair[self._number(at)[pair] % PHASES == phase]
+                if len(pair):
+                    one = at[pair] + np.rint(place * (at[pair + 1] - at[pair])).astype(np.int64)
+                    self._instead(keys, at[pair - 1], at[pair], one, at[pair + 1], at[pair + 2])
+        return self._of(np.arange(len(keys)), self.stretch[had & ~keys])
+
+    def _instead(
+        self, keys: np.ndarray, before: np.ndarray, first: np.ndarray, one: np.ndarray, second: np.ndarray, after: Any
+    ) -> None:
+        """Put a key at `one` instead of those at `first` and `second`, between the keys `before` and `after`, where
+        nothing is missed."""
+        tried = keys.copy()
+        tried[first] = tried[second] = False
+        tried[one] = True
+        lives = np.ones(len(one), bool)
+        low, high = (np.searchsorted(self.stretch, self.stretch[one], side) for side in ("left", "right"))
+        low, high = np.maximum(before - REACH, low), np.minimum(after + REACH, high)
+        here = self._of(np.arange(len(keys)), self.stretch[one])
+        for _ in range(ATTEMPTS):
+            seen = _Seen(self, here, tried[here])
+            bad = here[(seen.worst > 1.0)[seen.segment]]
+            if not len(bad):
+                break
+            blamed = lives & (np.searchsorted(bad, high) > np.searchsorted(bad, low))
+            wrong = np.unique(self.stretch[bad])
+            blamed |= lives & np.isin(self.stretch[one], np.setdiff1d(wrong, self.stretch[one[blamed]]))
+            lives &= ~blamed
+            tried[one[blamed]] = False
+            tried[first[blamed]] = tried[second[blamed]] = True
+            here = self._of(here, wrong)
+        else:
+            undone = self._of(here, self.stretch[here])
+            tried[undone] = keys[undone]
+        keys[:] = tried
+
+    def _number(self, at: np.ndarray) -> np.ndarray:
+        """The number of each of the samples `at` within its stretch."""
+        begins = np.flatnonzero(np.diff(self.stretch[at], prepend=-1))
+        return np.arange(len(at)) - np.repeat(begins, np.diff(np.append(begins, len(at))))
+
     def _of(self, here: np.ndarray, stretches: np.ndarray) -> np.ndarray:
         """Those of the samples `here` that are of these stretches."""
         which = np.zeros(self.stretch[-1] + 1, bool)
@@ -288,7 +356,8 @@ class _Seen:
     """Some whole stretches of `fit` (the samples `here`) as curves through their `keys`, bool for each of `here`.
 
     Over the keys, which are `at`: `slopes`, and `worst`, by how many tolerances samples up to the next key are missed
-    at most. Over the samples: `missed`, and `segment`, the key before.
+    at most. Over the samples: `missed`, and `segment`, the key before. Where some would be missed by more than one
+    tolerance, the slopes are others, for which the worst is less.
     """
 
     def __init__(self, fit: _Fit, here: Any, keys: np.ndarray) -> None:
@@ -304,18 +373,85 @@ class _Seen:
         rise, fall = width * share * rest * rest, -width * share * share * rest  # Hermite's polynomials
         values = samples[at]
         level = values[left] + (values[right] - values[left]) * (share * share * (3.0 - 2.0 * share))
-        missing, size = samples - level, len(at)
-        risen, fallen = weight * rise, weight * fall
-        diagonal = np.bincount(left, risen * rise, size) + np.bincount(right, fallen * fall, size)
-        beside = np.bincount(left, risen * fall, size)
-        wanted = np.bincount(left, risen * missing, size) + np.bincount(right, fallen * missing, size)
-        lean = LEANING * (np.bincount(left, weight * width**2, size) / PROBES + weight[at]) + 1e-12
-        lean = np.where(fit.given[here][at], 1e9 * (lean + diagonal), lean)
-        self.slopes = _solved(diagonal + lean, beside[:-1], wanted + lean * fit.natural[here][at])
-        off = np.abs(rise * self.slopes[left] + fall * self.slopes[right] - missing)
-        self.missed = off / fit.tolerance[here]
-        self.missed[at] = 0.0
-        self.worst = np.maximum.reduceat(self.missed, at)
+        lean = LEANING * (np.bincount(left, weight * width**2, len(at)) / PROBES + weight[at]) + 1e-12
+        asked = _Asked(
+            left, right, rise, fall, samples - level, weight, fit.tolerance[here], lean, fit.given[here][at],
+            fit.natural[here][at], at,
+        )  # fmt: skip
+        self.slopes = asked.best(weight)
+        self.missed, self.worst = asked.seen_with(self.slopes)
+        self._even(asked, stretch)
+
+    def _even(self, asked: _Asked, stretch: np.ndarray) -> None:
+        """In stretches where samples are missed, let those that are missed most count more, if that helps."""
+        begins = np.flatnonzero(np.diff(stretch[self.at], prepend=-1))
+        worst = np.maximum.reduceat(self.worst, begins)
+        bad = np.repeat(worst > 1.0, np.diff(np.append(begins, len(self.at))))
+        if not bad.any():
+            return
+        samples, keys = np.flatnonzero(bad[self.segment]), np.flatnonzero(bad)
+        some = asked.of(samples, keys)
+        share = self.missed[samples] / self.worst[self.segment[samples]].clip(min=1e-9)
+        slopes = some.best(some.weight * np.maximum(share, LEAST))
+        missed, now = some.seen_with(slopes)
+        begins = np.flatnonzero(np.diff(stretch[self.at[keys]], prepend=-1))
+        better = np.maximum.reduceat(now, begins) < worst[worst > 1.0]
+        better = np.repeat(better, np.diff(np.append(begins, len(keys))))
+        within = better[some.left]
+        self.slopes[keys[better]], self.worst[keys[better]] = slopes[better], now[better]
+        self.missed[samples[within]] = missed[within]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What slopes of k keys, at the samples `at`, have to do for n samples.
+
+    Over the samples: the keys `left` and `right` of each, `rise` and `fall`, what their slopes add there, what is
+    `missing`, `weight` and `tolerance`. Over the keys: how much slopes `lean` on `natural` ones, or whether these are
+    `given`.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    rise: np.ndarray
+    fall: np.ndarray
+    missing: np.ndarray
+    weight: np.ndarray
+    tolerance: np.ndarray
+    lean: np.ndarray
+    given: np.ndarray
+    natural: np.ndarray
+    at: np.ndarray
+
+    def of(self, samples: np.ndarray, keys: np.ndarray) -> _Asked:
+        """The same for some of the samples and all keys beside them."""
+        numbers = np.zeros(len(self.at), np.int64)
+        numbers[keys] = np.arange(len(keys))
+        over_samples = (self.rise, self.fall, self.missing, self.weight, self.tolerance)
+        over_keys = (self.lean, self.given, self.natural)
+        return _Asked(
+            numbers[self.left[samples]],
+            numbers[self.right[samples]],
+            *(some[samples] for some in over_samples),
+            *(some[keys] for some in over_keys),
+            np.searchsorted(samples, self.at[keys]),
+        )
+
+    def best(self, weight: np.ndarray) -> np.ndarray:
+        """(k,) the slopes that are best, in the sense of least squares, where samples have this `weight` (n,)."""
+        left, right, size = self.left, self.right, len(self.at)
+        risen, fallen = weight * self.rise, weight * self.fall
+        diagonal = np.bincount(left, risen * self.rise, size) + np.bincount(right, fallen * self.fall, size)
+        beside = np.bincount(left, risen * self.fall, size)
+        wanted = np.bincount(left, risen * self.missing, size) + np.bincount(right, fallen * self.missing, size)
+        lean = np.where(self.given, 1e9 * (self.lean + diagonal), self.lean)
+        return _solved(diagonal + lean, beside[:-1], wanted + lean * self.natural)
+
+    def seen_with(self, slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) how far samples are missed with these slopes, in tolerances; (k,) the farthest up to the next key."""
+        missed = np.abs(self.rise * slopes[self.left] + self.fall * slopes[self.right] - self.missing) / self.tolerance
+        missed[self.at] = 0.0
+        return missed, np.maximum.reduceat(missed, self.at)
 
 
 def _solved(diagonal: np.ndarray, beside: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def test_no_sample_is_missed_and_keys_are_exact(seed):
     for channel, curve in enumerate(curves):
         rows = keys_of(curve, positions)
         np.testing.assert_array_equal(curve.points[:, 1], samples[rows, channel])
-        assert set(np.flatnonzero(keyed[:, channel])) | {0, len(positions) - 1} <= set(rows)
+        assert set(np.flatnonzero(keyed[:, channel])) <= set(rows)
         assert len(rows) < 0.7 * len(positions)
 
 
@@ -63,11 +63,24 @@ def test_a_curve_is_smooth_and_a_function_of_time(seed):
         np.testing.assert_allclose(into[:, 1] / into[:, 0], out[:, 1] / out[:, 0], atol=1e-9)
 
 
-def test_what_does_not_change_has_two_keys_and_a_cubic_too():
+def test_what_does_not_change_has_one_key_and_a_cubic_two():
     at = np.arange(50.0)
     samples = np.stack([np.full(50, 0.3), ((at - 10) / 40) ** 3], 1)
-    for curve in fit_curves(within(at, samples)):
-        assert curve.points[:, 0].tolist() == [0.0, 49.0]
+    still, cubic = fit_curves(within(at, samples))
+    assert len(still.points) == 1 and cubic.points[:, 0].tolist() == [0.0, 49.0]
+
+
+def test_ends_have_keys_only_where_the_curve_would_not_stay_by_itself():
+    at = np.arange(60.0)
+    rise = np.clip((at - 20) / 10, 0, 1)
+    samples = np.stack([rise * rise * (3 - 2 * rise), at / 59, rise * rise * (3 - 2 * rise)], 1)
+    keyed = np.zeros(samples.shape, bool)
+    keyed[[0, -1], 2] = True
+    held, moving, asked = fit_curves(within(at, samples, keyed))
+    assert held.points[[0, -1], 0].tolist() != [0.0, 59.0] and len(held.points) < len(asked.points)
+    np.testing.assert_allclose(held.at(np.array([-3.0, 0.0, 19.0, 40.0, 59.0])), [0, 0, 0, 1, 1], atol=0.015)
+    for curve in (moving, asked):
+        assert curve.points[[0, -1], 0].tolist() == [0.0, 59.0]
 
 
 def test_few_keys_are_few():

@@ -22,8 +22,8 @@ TOLERANCE = 0.015  # of a control
 OF_REACH = 0.5  # … or this share of how far a control moves at all
 HELD = 0.002  # … within a contact
 AT_REST = 0.004  # … of what opens the lips, while they rest
-STILL = 0.03  # a control that moves less from the key motion before to the one after has no key there
-MARKED = "jawOpen"  # has a key at every key motion, also where nothing moves
+STILL = 0.05  # a control that moves less from the key motion before to the one after has no key there
+MARKED = "jawOpen"  # has a key at every key motion, also where nothing moves, and on the first and the last frame
 OPENING_MM = 1.0  # at 1 of a control that a closure depends on
 TOUCHING = (
     "jawOpen", "jawForward", "mouthClose", "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPucker",
@@ -66,6 +66,7 @@ def sample_motion(animation: Animation, controls: Sequence[str], near: float = T
     keyed = _keyed(samples, key, controls)
     if animation.unfinished is not None:
         keyed[(key >= 0) & animation.unfinished.edited[key]] = True
+    keyed[[0, -1], controls.index(MARKED) if MARKED in controls else 0] = True
     slopes = np.full(samples.shape, np.nan)
     sampled = Sampled(positions[order], samples, tolerance, keyed, slopes, key)
     _hold_exactly(animation, controls, sampled)

@@ -100,13 +100,15 @@ def test_few_keys_show_the_motion(clip, curves):
     looks, wanted = curves(clip.obj), motion(clip)
     for name, look in looks.items():
         np.testing.assert_allclose(on_frames(look.curve), wanted[name], atol=0.0151, err_msg=name)
-        assert {p.handle_left_type for p in look.curve.keyframe_points} == {"ALIGNED"}
+        for point in look.curve.keyframe_points:  # the dope sheet tells the types apart, the graph editor the handles
+            handle = "FREE" if point.type == "GENERATED" else "ALIGNED"
+            assert (point.handle_left_type, point.handle_right_type) == (handle, handle)
         assert set(look.types) <= {"KEYFRAME", "GENERATED"}
-        assert look.frames[0] == FIRST and look.frames[-1] == FRAMES[-1]
     still = [name for name, values in wanted.items() if np.abs(values).max() < 1e-4]
     assert "mouthUpperUpLeft" in looks and not set(still) & set(looks)
-    assert np.mean([len(look.frames) for look in looks.values()]) / SECONDS < 6  # in so short a line the ends count
+    assert np.mean([len(look.frames) for look in looks.values()]) / SECONDS <= 5
     jaw = looks["jawOpen"]
+    assert jaw.frames[0] == FIRST and jaw.frames[-1] == FRAMES[-1]
     keys = [frame for frame, kind in zip(jaw.frames, jaw.types, strict=True) if kind == "KEYFRAME"]
     shown = takes.shown(clip.take)
     assert set(keys) <= set(FIRST + shown.key_frames) and len(keys) >= 0.9 * len(shown.key_frames)
