@@ -16,6 +16,7 @@ from .audio import SAMPLE_RATE, Sound
 from .checkpoint import Checkpoint, load_checkpoint
 from .checks import STRONG
 from .completion import complete_through, recomplete
+from .ears import LONG, ears_for
 from .easing import smoothly
 from .errors import InputError, KMTalkError
 from .features import MEL_RATE
@@ -39,19 +40,14 @@ from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
 from .settings import BACKENDS
 from .styles import Style, style_named
-from .threads import begun
-from .tongues import ANY_LANGUAGE
 
 if TYPE_CHECKING:
     from .localization.heard import Hear
-    from .localization.heard import Heard as HeardWords
-    from .packed import Samples
 
 MOTION_RATE = 25.0  # Hz at which speech motion is posed and completed, before it is put on frames
 COMPLETING = "completing the motion"
 MIN_RATE = 5.0  # Hz of features
 UNUSABLE = "This checkpoint does not hold what its networks need; export it again."
-LONG = 300.0  # s of sound beyond which room is scarce, and loading the recogniser anew takes little of the time
 CONTEXT = 3.0  # s of key motions around an edit that re-completion looks at
 
 
@@ -84,7 +80,7 @@ class Animator:
     def align(self, sound: Sound, request: Request | None = None, progress: Progress = silent_progress) -> Alignment:
         """Sound → phones and words with times."""
         request = request or Request()
-        ears = _ears(sound, request)
+        ears = ears_for(sound, request)
         heard = self._hear(sound, _part(progress, 0.0, 0.5, "listening"))
         return _aligned(sound, request, heard, ears, section(progress, 0.5, 1.0))
 
@@ -95,7 +91,7 @@ class Animator:
 
     def _animate(self, sound: Sound, request: Request, style: Style, progress: Progress) -> Animation:
         """As `animate`, in `style`, whatever that of the request is."""
-        ears = _ears(sound, request)
+        ears = ears_for(sound, request)
         heard = self._hear(sound, _part(progress, 0.0, 0.3, "listening"))
         alignment = _aligned(sound, request, heard, ears, section(progress, 0.3, 0.7))
         told = dict.fromkeys((*alignment.warnings, *style.warnings(self.model)))
@@ -272,53 +268,6 @@ def _aligned(
 
     language = found.heard.language if found.heard is not None else request.language
     return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, language)
-
-
-def _ears(sound: Sound, request: Request) -> Callable[[], Hear | None]:
-    """What gives the shipped recogniser, or None in a build without it.
-
-    It is loaded once: from now on, while the sound is listened to, if words will surely have to be heard. It does not
-    stay beside a long sound, which has use for its memory.
-    """
-    long = sound.duration > LONG
-    told = request.alignment is not None or (request.transcript or "").strip() or request.language == ANY_LANGUAGE
-    if not (told or long or sound.is_silent) and request.localizer == "auto":
-        from .hearing import recogniser
-
-        if recogniser.is_shipped():
-            loading = begun(recogniser.shipped)
-            return lambda: loading().hear
-
-    def ears() -> Hear | None:
-        from .hearing import recogniser
-
-        if not recogniser.is_shipped():
-            return None
-        if not long:
-            return recogniser.shipped().hear
-        recogniser.shipped.cache_clear()
-        return _heard_once
-
-    return ears
-
-
-def _heard_once(
-    samples: Samples, speech: np.ndarray, rate: float, language: str, tell: Callable[[float], None]
-) -> HeardWords:
-    """As `Recogniser.hear`, by a recogniser that is gone afterwards."""
-    from .hearing.recogniser import Recogniser
-
-    def told(share: float) -> None:
-        give_back()  # passages differ in length, so what one leaves hardly fits the next
-        tell(share)
-
-    recogniser = Recogniser()
-    give_back()  # what loading it took: half as much again
-    try:
-        return recogniser.hear(samples, speech, rate, language, told)
-    finally:
-        del recogniser
-        give_back()
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kmtalk_core import animator as animator_module
+from kmtalk_core import ears as ears_module
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS, RECOGNISER, SAMPLE_SPEECH
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
@@ -204,7 +204,7 @@ def test_a_lean_build_works_from_the_sound_alone(animator, sample, monkeypatch):
 def test_the_recogniser_stays_for_the_next_line_but_not_beside_a_long_sound(animator, sample, monkeypatch):
     short = animator.align(sample)
     assert recogniser_module.shipped.cache_info().currsize == 1
-    monkeypatch.setattr(animator_module, "LONG", 0.0)
+    monkeypatch.setattr(ears_module, "LONG", 0.0)
     assert animator.align(sample) == short
     assert recogniser_module.shipped.cache_info().currsize == 0
 

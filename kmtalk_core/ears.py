@@ -1,0 +1,67 @@
+"""When the recogniser that comes along is loaded, and when it goes: it takes half a second, and 125 MB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .memory import give_back
+from .threads import begun
+from .tongues import ANY_LANGUAGE
+
+if TYPE_CHECKING:
+    from .audio import Sound
+    from .localization.heard import Hear, Heard
+    from .packed import Samples
+    from .request import Request
+
+LONG = 300.0  # s of sound beyond which room is scarce, and loading the recogniser anew takes little of the time
+
+
+def ears_for(sound: Sound, request: Request) -> Callable[[], Hear | None]:
+    """What gives the shipped recogniser, or None in a build without it.
+
+    It is loaded once: from now on, while the sound is listened to, if words will surely have to be heard. It does not
+    stay beside a long sound, which has use for its memory.
+    """
+    long = sound.duration > LONG
+    told = request.alignment is not None or (request.transcript or "").strip() or request.language == ANY_LANGUAGE
+    if not (told or long or sound.is_silent) and request.localizer == "auto":
+        from .hearing import recogniser
+
+        if recogniser.is_shipped():
+            loading = begun(recogniser.shipped)
+            return lambda: loading().hear
+
+    def ears() -> Hear | None:
+        from .hearing import recogniser
+
+        if not recogniser.is_shipped():
+            return None
+        if not long:
+            return recogniser.shipped().hear
+        recogniser.shipped.cache_clear()
+        return _heard_once
+
+    return ears
+
+
+def _heard_once(
+    samples: Samples, speech: np.ndarray, rate: float, language: str, tell: Callable[[float], None]
+) -> Heard:
+    """As `Recogniser.hear`, by a recogniser that is gone afterwards."""
+    from .hearing.recogniser import Recogniser
+
+    def told(share: float) -> None:
+        give_back()  # passages differ in length, so what one leaves hardly fits the next
+        tell(share)
+
+    recogniser = Recogniser()
+    give_back()  # what loading it took: half as much again
+    try:
+        return recogniser.hear(samples, speech, rate, language, told)
+    finally:
+        del recogniser
+        give_back()
