@@ -204,7 +204,7 @@ class Animator:
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         heard = hear(self._backend, sound.stored, self._rate, progress)
         if sound.duration > LONG:
-            give_back()
+            give_back(heard.audio)
         return heard
 
     def _spoken(

@@ -1,18 +1,46 @@
-"""Memory that was freed goes back to the system at once, which C libraries keep for a next time that may not come."""
+"""Memory for long sounds: what is freed goes back to the system, and what waits lies on the disk."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import math
+import mmap
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 
+import numpy as np
 
-def give_back() -> None:
-    """Give freed memory back to the system where the C library is glibc; elsewhere nothing happens. Takes some ms."""
+IN_MEMORY = 32 * 1024**2  # bytes of an array; larger ones lie on the disk
+
+
+def give_back(*waiting: np.ndarray) -> None:
+    """Give freed memory back to the system, and that of arrays of `waiting_zeros` until they are read again.
+
+    C libraries keep freed memory for a next time that may not come; where the library is glibc, this takes some ms.
+    """
+    for array in waiting:
+        base = array.base
+        if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
+            base.madvise(mmap.MADV_DONTNEED)  # the file has what was written
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+def waiting_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
+    """Zeros that can wait on the disk; in memory if they are few, or if there is no room on the disk."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > IN_MEMORY and hasattr(os, "posix_fallocate"):
+        try:
+            with tempfile.TemporaryFile(prefix="kmtalk-features-") as file:
+                os.posix_fallocate(file.fileno(), 0, size)  # or a full disk would kill the process later
+                return np.ndarray(shape, dtype, buffer=mmap.mmap(file.fileno(), size))
+        except OSError:
+            pass
+    return np.zeros(shape, dtype)
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from ..conditioning import phone_context
 from ..errors import KMTalkError
 from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain
 from ..localization.keys import KeyInstants
+from ..memory import waiting_zeros
 from ..motion import KeyMotions
 from ..onset import find_onset
 from ..packed import Preceded, Samples, stretch
@@ -99,7 +100,7 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
     several = list(pieces(np.arange(n) / rate, onset.at / SAMPLE_RATE))
     for piece, voice, parts in in_order(listen, zip(several, [None, *several], strict=False)):
         if not arrays:
-            arrays = [np.zeros((n, part.shape[1]), np.float16) for part in parts]
+            arrays = [waiting_zeros((n, part.shape[1]), np.float16) for part in parts]
         for whole, part in zip(arrays, parts, strict=True):
             piece.add(whole, part)
             finite = finite and bool(np.isfinite(whole[piece.first : piece.last]).all())
