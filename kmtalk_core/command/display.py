@@ -58,7 +58,7 @@ class Display:
     def error(self, sentence: str) -> None:
         self._say("error", sentence, sentence)
 
-    def done(self, path: Path, summary: str) -> None:
+    def done(self, path: Path | str, summary: str) -> None:
         """Report the file that was written; silent when piped."""
         if self.json:
             self._line({"progress": 1.0, "message": summary, "result": str(path)})

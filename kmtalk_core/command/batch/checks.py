@@ -17,13 +17,13 @@ BYTES_A_LINE = 150_000  # of a result of 5 s
 
 def lines_that_cannot_work(lines: Sequence[Line]) -> dict[int, str]:
     """For each line that cannot work, by its place, a sentence that says why."""
-    paths = list(dict.fromkeys(path for line in lines for path in line.files.values()))
+    paths = list(dict.fromkeys(path for line in lines for path in line.local_files.values()))
     with ThreadPoolExecutor(READERS) as threads:
         faults = {path: why for path, why in zip(paths, threads.map(why_unreadable, paths), strict=True) if why}
     missing = why_no_languages() if any(_is_read_out_by_espeak(line) for line in lines) else ""
     found: dict[int, str] = {}
     for place, line in enumerate(lines):
-        wrong = [faults[path] for path in line.files.values() if path in faults]
+        wrong = [faults[path] for path in line.local_files.values() if path in faults]
         if missing and _is_read_out_by_espeak(line):
             wrong.append(missing)
         if wrong:

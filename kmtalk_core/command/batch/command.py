@@ -14,6 +14,7 @@ from ...leftovers import temporary_folder
 from ...settings import Settings, settings_of
 from ..arguments import add_setting, integer
 from ..display import Display
+from .addresses import Store, at
 from .shard import shard
 
 if TYPE_CHECKING:
@@ -26,9 +27,15 @@ LISTED = 20  # failed lines, or changes, that are told one by one
 def add_options(sub: argparse.ArgumentParser) -> None:
     """Describe the options of `batch`; a setting is the default of lines that do not say it."""
     sub.add_argument(
-        "manifest", type=Path, metavar="MANIFEST", help=".csv or .json with lines, a folder of sounds, or a .blend"
+        "manifest", type=at, metavar="MANIFEST", help=".csv or .json with lines, a folder of sounds, or a .blend"
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results and the reports")
+    sub.add_argument(
+        "--out",
+        type=at,
+        required=True,
+        metavar="DIR",
+        help="folder for results and reports; also s3://… and the like",
+    )
     sub.add_argument("--resume", action="store_true", help="skip the lines whose result is right already")
     sub.add_argument("--workers", type=integer(1), metavar="N", help="processes side by side (all processors)")
     sub.add_argument("--dry-run", action="store_true", help="check everything, and say what would be done")
@@ -103,20 +110,27 @@ def diff(options: argparse.Namespace, progress: Display) -> int:
 
 def batch(options: argparse.Namespace, progress: Display) -> int:
     """Run the command; returns its exit status."""
-    with written_manifest(options, progress) as manifest:
-        return batch_of(manifest, options, progress)
+    from .stores import work_folder
+
+    store = options.out if isinstance(options.out, Store) else None
+    if store is not None:
+        options.out = work_folder(store, options.shard.label if options.shard else "")
+    with written_manifest(options, progress) as (manifest, base):
+        return batch_of(manifest, base, store, options, progress)
 
 
-def batch_of(manifest: Path, options: argparse.Namespace, progress: Display) -> int:
-    """Run the lines of `manifest`, which is written for or named by the options; returns the exit status."""
+def batch_of(manifest: Path, base: str, store: Store | None, options: argparse.Namespace, progress: Display) -> int:
+    """Run the lines of `manifest`, which is written for, fetched for or named by the options; `base` is the address of
+    the folder that it lies in, if any, and `store` where results go, if they do; returns the exit status."""
     from .checks import check_space, lines_that_cannot_work
     from .manifest import own_columns, read_manifest
     from .profiles import read_profiles
     from .run import run_batch
+    from .stores import located
 
     before = content_of(options.manifest)
     profiles = None if options.profiles is None else read_profiles(options.profiles)
-    lines = read_manifest(manifest, defaults_of(options), profiles, options.name)
+    lines = read_manifest(manifest, defaults_of(options), profiles, options.name, base)
     if (own := own_columns(lines)) and manifest == options.manifest:
         progress.warning(f"Columns that are not KMTalk's go into the report as they are: {', '.join(own)}.")
     if options.shard is not None:
@@ -125,7 +139,8 @@ def batch_of(manifest: Path, options: argparse.Namespace, progress: Display) -> 
         options.out = options.out.absolute()
         lines = [line.absolute() for line in lines]
     progress(0.0, "checking files")
-    unable = lines_that_cannot_work(lines)
+    lines, gone = located(lines, options.out.absolute())
+    unable = gone | lines_that_cannot_work(lines)
     check_space(options.out, len(lines) - len(unable))
     if options.dry_run:
         return tell_plan(lines, unable, options, progress)
@@ -138,27 +153,39 @@ def batch_of(manifest: Path, options: argparse.Namespace, progress: Display) -> 
         unable=unable,
         shard=options.shard,
         scheduler=options.scheduler,
+        store=store,
     )
     tell_failures(outcome, progress)
     if content_of(options.manifest) != before:
         progress.warning(f"{options.manifest} was changed meanwhile; give the same command with --resume again.")
-    progress.done(outcome.report.with_suffix(".html"), outcome.summary)
+    page = outcome.report.with_suffix(".html")
+    progress.done(page if store is None else store / page.name, outcome.summary)
     return 1 if outcome.failed or doubtful(outcome, options.max_doubt, progress) else 0
 
 
 @contextmanager
-def written_manifest(options: argparse.Namespace, progress: Display) -> Iterator[Path]:
-    """The manifest of the lines; that of a .blend is written first, beside the results or, to try only, elsewhere."""
-    from .from_blend import is_blend, manifest_of
+def written_manifest(options: argparse.Namespace, progress: Display) -> Iterator[tuple[Path, str]]:
+    """The manifest of the lines, and the address of its folder if it lies in a store, from which it is fetched first.
 
+    That of a .blend is written, beside the results or, to try only, elsewhere.
+    """
+    from .from_blend import is_blend, manifest_of
+    from .stores import fetch
+
+    if isinstance(options.manifest, Store):
+        base, _, name = options.manifest.address.rpartition("/")
+        with temporary_folder() as folder:
+            fetch(options.manifest.address, folder / name)
+            yield folder / name, base
+        return
     if not is_blend(options.manifest):
-        yield options.manifest
+        yield options.manifest, ""
         return
     progress(0.0, "Blender lists the lines")
     with temporary_folder() if options.dry_run else nullcontext(options.out) as folder:
         manifest, told = manifest_of(options.manifest, folder)
         progress.warnings(told)
-        yield manifest
+        yield manifest, ""
 
 
 def doubtful(outcome: Outcome, limit: float | None, progress: Display) -> int:
@@ -205,8 +232,12 @@ def tell_failures(outcome: Outcome, progress: Display) -> None:
         progress.warning(f"{len(outcome.failed) - LISTED} more lines failed; {outcome.report} lists them.")
 
 
-def content_of(manifest: Path) -> str:
+def content_of(manifest: Path | Store) -> str:
     """A digest of a manifest's content, or of the names in a folder; "" if it is gone."""
+    from .stores import state_of
+
+    if isinstance(manifest, Store):
+        return state_of(manifest.address)
     try:
         if manifest.is_dir():
             return "\n".join(sorted(str(path) for path in manifest.rglob("*")))

@@ -101,6 +101,16 @@ class Journal:
     ) -> None:
         self._connection.close()
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For a copy of the whole."""
+        return self._connection
+
     def entries(self) -> dict[str, Entry]:
         """All that is known, by the result's name."""
         with self._told():

@@ -21,7 +21,7 @@ class Line(Settings):
     audio.load_sound). `out`: a name in the output folder, which ends in .npz; `target`: a family of shapes, or the file
     of a mapping, whose curves it has too; `formats`: endings of further files to export beside it; `line` (a number or
     name of one's own), `character`, `scene`, `version` and `own` (columns of one's own, name and text) go into the
-    report; `where`: the row, for messages.
+    report; `where`: the row, for messages; `remote`: fields whose files lie in a store, with their addresses.
     """
 
     audio: Path
@@ -45,6 +45,7 @@ class Line(Settings):
     profile: str = ""
     own: tuple[tuple[str, str], ...] = ()
     where: str = ""
+    remote: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_part(self) -> bool:
@@ -63,6 +64,17 @@ class Line(Settings):
         """The same line, whatever the working folder is."""
         found = {name: path.absolute() for name, path in self.files.items()}
         return replace(self, **{name: path if name in FILES else str(path) for name, path in found.items()})  # type: ignore[arg-type]
+
+    @property
+    def local_files(self) -> dict[str, Path]:
+        """Of `files` those that lie in no store."""
+        away = {name for name, _ in self.remote}
+        return {name: path for name, path in self.files.items() if name not in away}
+
+    @property
+    def sound(self) -> str:
+        """Where the sound comes from, for reports."""
+        return dict(self.remote).get("audio", str(self.audio))
 
     @property
     def outputs(self) -> tuple[str, ...]:

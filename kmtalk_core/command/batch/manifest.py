@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...settings import Setting, Settings, settings_of
+from .addresses import is_address
 from .line import FILES, Line
 from .naming import collisions, from_template, result_name
 from .profiles import Cells, Profiles
@@ -18,7 +19,7 @@ from .sources import Record, read_records
 TRUE, FALSE = {"1", "true", "yes", "x"}, {"", "0", "false", "no"}
 LISTED = 50  # faults that a message lists
 LIKENESS = 0.8  # from which a column's name is taken for a misspelt one
-COLUMNS = tuple(f.name for f in fields(Line) if f.name not in ("own", "where"))
+COLUMNS = tuple(f.name for f in fields(Line) if f.name not in ("own", "where", "remote"))
 _DECIMAL_COMMA = re.compile(r"\s*([+-]?\d*),(\d+)\s*")  # as German or French spreadsheets write numbers
 
 
@@ -31,12 +32,17 @@ class ManifestError(InputError):
 
 
 def read_manifest(
-    path: Path, defaults: Cells | None = None, profiles: Profiles | None = None, template: str | None = None
+    path: Path,
+    defaults: Cells | None = None,
+    profiles: Profiles | None = None,
+    template: str | None = None,
+    base: str = "",
 ) -> list[Line]:
     """Read a manifest: a .csv with a header, a .json list of objects, or a folder of sounds with texts beside them.
 
     What a cell says wins over the line's profile, that over its character's, that over `defaults`. `template` names
-    results that have no name in the column out. Raises ManifestError with all faults.
+    results that have no name in the column out. Files may be addresses of a store; `base` is that of the manifest's own
+    folder, if it lies in one. Raises ManifestError with all faults.
     """
     profiles = profiles or Profiles()
     folder = path if path.is_dir() else path.parent
@@ -46,7 +52,7 @@ def read_manifest(
         faults += [f"The profile {name}: {wrong}" for column in cells if (wrong := _misspelt(column, own=False))]
     for number, record in enumerate(read_records(path), 1):
         try:
-            line = _line(record, folder, defaults or {}, profiles)
+            line = _line(record, folder, defaults or {}, profiles, base)
             lines.append(_with_name(line, number, template))
         except InputError as error:
             faults.append(str(error))
@@ -72,7 +78,7 @@ def own_columns(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(name for line in lines for name, _ in line.own))
 
 
-def _line(record: Record, folder: Path, defaults: Cells, profiles: Profiles) -> Line:
+def _line(record: Record, folder: Path, defaults: Cells, profiles: Profiles, base: str = "") -> Line:
     """Put together what is said of a line, and check it; raises InputError that names the row."""
     cells = record.cells
     named = cells.get("profile", "")
@@ -86,12 +92,18 @@ def _line(record: Record, folder: Path, defaults: Cells, profiles: Profiles) -> 
     ]
     values: dict[str, object] = {}
     own: dict[str, str] = {}
+    remote: dict[str, str] = {}
     for layer, place in layers:
         if "transcript" in layer or "transcript_file" in layer:
             values.pop("transcript", None)
             values.pop("transcript_file", None)
+            remote.pop("transcript_file", None)
         for name, cell in layer.items():
-            if name in COLUMNS:
+            if name in FILES:
+                remote.pop(name, None)
+            if name in FILES and (address := _address(cell, base if layer is cells else "")):
+                values[name], remote[name] = Path(cell), address
+            elif name in COLUMNS:
                 values[name] = _value(name, cell, place, record.where)
             elif wrong := _misspelt(name):
                 raise InputError(f"{record.where}: {wrong}")
@@ -99,7 +111,7 @@ def _line(record: Record, folder: Path, defaults: Cells, profiles: Profiles) -> 
                 own[name] = cell
     if "audio" not in values:
         raise InputError(f"{record.where}: the column audio is empty; name a sound file.")
-    line = Line(**values, own=tuple(own.items()), where=record.where)  # type: ignore[arg-type]
+    line = Line(**values, own=tuple(own.items()), where=record.where, remote=tuple(remote.items()))  # type: ignore[arg-type]
     if line.transcript is not None and line.transcript_file is not None:
         raise InputError(f"{record.where}: both transcript and transcript_file are given; keep one of them.")
     if line.vertices and line.mesh is None:
@@ -128,6 +140,13 @@ def _value(name: str, cell: str, folder: Path, where: str) -> object:
         raise InputError(f"{where}: {name} {error}; correct the manifest.") from None
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _address(cell: str, base: str) -> str:
+    """The address of a file that lies in a store, where the manifest does so too or the cell is one; else ""."""
+    if is_address(cell):
+        return cell
+    return f"{base.rstrip('/')}/{cell}" if base and not Path(cell).is_absolute() else ""
 
 
 def _misspelt(name: str, own: bool = True) -> str:

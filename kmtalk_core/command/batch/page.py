@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ...assets import ASSETS, REPORT_HEAD
 from ...files import save_text
+from .addresses import is_address
 from .preview import DIGITS
 from .report import COLUMNS, Outcome, Report
 
@@ -47,7 +48,9 @@ def _short(cell: object) -> object:
 
 
 def _address(sound: str, folder: Path) -> str:
-    """The address of a sound seen from the page: relative, so that both may be moved together."""
+    """The address of a sound seen from the page: relative, so that both may be moved together; none of a store's."""
+    if is_address(sound):
+        return ""
     try:
         return quote(Path(os.path.relpath(sound, folder)).as_posix())
     except ValueError:  # on another drive of Windows

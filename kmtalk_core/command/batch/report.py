@@ -63,7 +63,7 @@ class Report:
         """A report that knows what the manifest says."""
         told = {name: getattr(line, name) for name in (*TOLD, "language", "out")}
         formats = " ".join(line.formats)
-        return cls(str(line.audio), status=status, own=dict(line.own), formats=formats, **told, **more)
+        return cls(line.sound, status=status, own=dict(line.own), formats=formats, **told, **more)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Report:

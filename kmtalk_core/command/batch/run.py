@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +17,20 @@ from ...files import synchronise
 from ...leftovers import remove_leftovers
 from ...progress import Progress, silent_progress
 from ..stopping import Stop, stopped_by_signals
+from .addresses import Store
 from .dask_pool import DaskPool
-from .journal import NAME, Entry, Journal, gather, known_of_others
+from .journal import ENDING, NAME, STEM, Entry, Journal, gather, known_of_others
 from .line import Line
 from .origin import Standing, judged
 from .page import write_page
 from .pool import Ended, Pool, cores
 from .report import Outcome, Report, write_json, write_table
 from .shard import Shard
+from .stores import Mirror
 from .together import align_together
 from .work import Job, Made, failure_of
 
-REPORT = "report"
+REPORT, REPORTS = "report", ("csv", "json", "html")
 WORK = "kmtalk_core.command.batch.work:make_worker"
 FLUSH = 0.5  # s after which what is known is written down, even if no line begins meanwhile
 REPORT_EVERY = 2.0  # s between two writings of the report, more where that takes long
@@ -45,28 +47,34 @@ def run_batch(
     unable: Mapping[int, str] | None = None,
     shard: Shard | None = None,
     scheduler: str | None = None,
+    store: Store | None = None,
 ) -> Outcome:
     """Animate every line into `folder`, which is made if needed, and write the reports there.
 
     With `resume`, lines are skipped whose result is right; results that were edited by hand are always kept. `workers`
     processes work side by side, by default as many as there are processors, or those of the Dask `scheduler` at that
     address. `unable`: why lines cannot work, by their place. A `shard`, whose lines these are, has a journal and
-    reports of its own; without one, those of shards that were here are gathered. Raises Cancelled, saying how to go
-    on, if it is stopped; StorageError if the disk takes nothing more; KMTalkError if no batch can run there.
+    reports of its own; without one, those of shards that were here are gathered. Where there is a `store`, results,
+    reports and journals go there from `folder`, and what it has counts. Raises Cancelled, saying how to go on, if it is
+    stopped; StorageError if the disk takes nothing more; KMTalkError if no batch can run there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise KMTalkError(f"Cannot make the folder {folder} ({error.strerror}); choose another one.") from None
-    with stopped_by_signals() as stop, Journal(folder, shard) as journal:
+    label = shard.label if shard else ""
+    mirror = Mirror(store, folder, label) if store is not None else None
+    with stopped_by_signals() as stop, mirror or nullcontext(), Journal(folder, shard) as journal:
         known = known_of_others(folder, shard) if shard else {}
         if shard is None:
             for gone in gather(folder, journal):
+                if mirror is not None:
+                    mirror.drop([f"{STEM}.{gone.label}{ENDING}", *(f"{REPORT}.{gone.label}.{e}" for e in REPORTS)])
                 for old in folder.glob(f"{REPORT}.{gone.label}.*"):
                     old.unlink(missing_ok=True)
         places = {folder, *((folder / line.out).parent for line in lines)}
         clear(places)
-        run = _Run(lines, folder, journal, stop, progress, resume, known, shard)
+        run = _Run(lines, folder, journal, stop, progress, resume, known, shard, mirror, store)
         try:
             run.work(lambda: pool_of(stop, workers, scheduler), unable or {})
             run.write_down()
@@ -133,9 +141,12 @@ class _Run:
         resume: bool,
         known: Mapping[str, Entry],
         shard: Shard | None,
+        mirror: Mirror | None = None,
+        store: Store | None = None,
     ) -> None:
         self._lines, self._folder, self._journal, self._stop = lines, folder, journal, stop
         self._progress, self._resume = progress, resume
+        self._mirror, self._store = mirror, store
         own = journal.entries()
         self._known = {**known, **own}
         self._listed = sorted(own.keys() - {line.out for line in lines})  # results of lines that left
@@ -178,7 +189,7 @@ class _Run:
         left = [
             replace(Report.from_dict(known.report), status="left")
             for known in map(self._known.__getitem__, self._listed)
-            if known.report is not None and (self._folder / known.out).is_file()
+            if known.report is not None and (self._store is not None or (self._folder / known.out).is_file())
         ]
         return Outcome((*reports, *left), self._report)
 
@@ -192,6 +203,9 @@ class _Run:
         write_table(outcome.reports, self._report)
         write_json(outcome.reports, self._report.with_suffix(".json"))
         write_page(outcome, self._report.with_suffix(".html"), self._folder.resolve().name)
+        if self._mirror is not None:
+            reports = [self._report.with_suffix(f".{ending}") for ending in REPORTS]
+            self._mirror.send(self._journal.path, self._journal.connection, reports)
         self._reported_at = time.monotonic()
         self._report_cost = self._reported_at - start
 
@@ -231,7 +245,7 @@ class _Run:
 
     def _job(self, index: int) -> Job:
         line = self._lines[index]
-        return Job(line, self._folder, self._known.get(line.out), self._resume)
+        return Job(line, self._folder, self._known.get(line.out), self._resume, store=self._store)
 
     def _for_mfa(self, unable: Mapping[int, str]) -> list[tuple[int, Line]]:
         """The lines that Whisper and MFA must align, which wait for each other."""

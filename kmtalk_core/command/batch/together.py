@@ -24,11 +24,13 @@ def align_together(
         return {}, {}
     from ...localization.whisper_mfa import localize_many
     from .hearing import sound_of, text_of
+    from .stores import bring
 
     failed: dict[int, Report] = {}
     ready: dict[int, tuple[Callable[[], Sound], str | None]] = {}
     for index, line in chosen:
         try:
+            bring(line)
             sound = sound_of(line)
             if not sound.is_silent:  # silence needs no aligner
                 ready[index] = (partial(sound_of, line), text_of(line, sound))

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from ...errors import InputError, KMTalkError, StorageError
 from ...files import written_whole
 from ...settings import Settings, settings_of
+from .addresses import Store
 from .journal import Entry
 from .line import Line
 from .origin import Standing, origin_of, sha256_of, stamps_of, standing_of
 from .preview import change_between, preview_of
 from .report import Report
+from .stores import STALE, bring, publish, take_former
 from .worker import Tell
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ FIGURES = (
 class Job:
     """A line to animate into `folder`; `known`: what the journal has of it; `aligned`: its phones, where found already.
 
-    Without `resume`, what is right is made again.
+    Without `resume`, what is right is made again. `store`: where results go to from the folder.
     """
 
     line: Line
@@ -43,6 +45,7 @@ class Job:
     known: Entry | None = None
     resume: bool = False
     aligned: Alignment | None = None
+    store: Store | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
     line = job.line
     blank = Report.of_line(line, "failed")
     try:
+        bring(line, tell)
+        if job.store is not None:
+            tell(STALE)
+            for name in line.outputs:
+                take_former(job.store, name, job.folder)
         origin = origin_of(line, animator.model)
         exports = [job.folder / name for name in line.outputs[1:]]
         standing = standing_of(job.folder / line.out, origin, job.known, job.resume, exports)
@@ -82,6 +90,11 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
             millimetres, words = change_between(before, report.preview)
             report = replace(report, change_mm=millimetres, change_words=words)
         sha256 = sha256_of(job.folder / line.out)
+        if job.store is not None:
+            tell(STALE)
+            former = [path.name for path in (job.folder / line.out).parent.glob(f"{Path(line.out).stem}.before*.npz")]
+            beside = [str(Path(line.out).with_name(name)) for name in former]
+            publish(job.store, [*beside, *line.outputs[1:], line.out], job.folder)
         return Made(report, Entry(line.out, "done", origin, sha256, report.as_dict()))
     except StorageError as error:
         return Made(replace(blank, error=str(error)), storage=str(error))
