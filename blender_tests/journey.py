@@ -133,11 +133,11 @@ class Journey:
         if not (self.home / "out.blend").is_file():
             self.make_file("line.blend")
             self.generate()
-        asked = [
-            name
-            for name, operator in FORMATS.items()
-            if "True" in self.run("-b", "--python-expr", f"import bpy; print('here', bpy.ops.{operator}.poll())")
-        ]
+        code = "import bpy; print('built with', bpy.app.build_options.usd, bpy.app.build_options.alembic, '.')"
+        usd, alembic = (
+            word == "True" for word in self.run("-b", "--python-expr", code).split("built with ")[1].split()[:2]
+        )
+        asked = [name for name in FORMATS if {"usdc": usd, "abc": alembic}.get(name, True)]  # Debian's lack both
         formats = ",".join([*asked, "blend", "csv"])
         self.kmtalk("out.blend", "export", "--all", "--formats", formats, "--out", self.home / "given")
         for name in asked:

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import command_line, command_tools, lipsync, operators
+from kmtalk_addon import command_line, command_tools, delivery, lipsync, operators
 from kmtalk_addon.strip import read_line
 from kmtalk_core.results import load_animation
 
@@ -196,8 +196,12 @@ def test_a_library_has_an_action_asset_for_each_line(line, head, add_strip, made
         assert not len(action.kmtalk_takes) if hasattr(action, "kmtalk_takes") else "kmtalk_takes" not in action
 
 
-def test_exports_that_cannot_be_are_sentences(line, tmp_path, capsys):
+def test_exports_that_cannot_be_are_sentences(line, tmp_path, capsys, monkeypatch):
     folder = str(tmp_path / "out")
+    monkeypatch.setitem(delivery.EXPORTERS, ".usdc", delivery.Exporter("wm.no_such_export", {}))
+    assert command_line.main(["export", "--all", "--formats", "usdc,csv", "--out", folder]) == 1
+    said = capsys.readouterr().err
+    assert "This Blender was built without .usdc" in said and len(list(Path(folder).iterdir())) == 1
     assert command_line.main(["export", "--all", "--out", folder]) == 2
     assert "Say with --formats" in last_line(capsys)
     assert command_line.main(["export", "--all", "--formats", "bvh", "--out", folder]) == 2
