@@ -93,10 +93,11 @@ def write_scene(clip: Clip, path: Path) -> None:
     exporter = EXPORTERS[path.suffix.lower()]
     group, name = exporter.operator.split(".")
     _switch_on(exporter.addon)
-    if not hasattr(bpy.types, f"{group.upper()}_OT_{name}"):  # as Debian builds it
-        raise InputError(f"This Blender was built without {path.suffix.lower()}; use one of blender.org.")
     operator = getattr(getattr(bpy.ops, group), name)
-    known = set(operator.get_rna_type().properties.keys())
+    try:
+        known = set(operator.get_rna_type().properties.keys())
+    except (KeyError, AttributeError):  # as Debian builds it
+        raise InputError(f"This Blender was built without {path.suffix.lower()}; use one of blender.org.") from None
     settings = {key: value for key, value in exporter.settings.items() if key in known}  # of this Blender
     scene, lie = clip.scene, clips.lie_of(clip.take)
     if lie is None:
