@@ -37,6 +37,9 @@ METHODS = {
     "meshtalk": "kmtalk_core.networks.peers.meshtalk:MeshTalk",
     "voca": "kmtalk_core.networks.peers.voca:VOCA",
 }
+# Their networks were other ones, and saw motion in another unit, before they were held to the published codes; since
+# then a checkpoint tells its unit.
+TELL_THEIR_UNIT = ("faceformer", "codetalker", "selftalk", "voca")
 GEOMETRY_ARRAYS = ("lips", "upper_face", "faces")
 
 
@@ -240,6 +243,7 @@ def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
     checkpoint = fitting(path if isinstance(path, Checkpoint) else load_checkpoint(path), None)
     if "method" not in checkpoint.config:
         raise InputError("This checkpoint is a compact model in control space; choose one trained on vertices.")
+    _refuse_older(checkpoint)
     try:
         method = make_method(
             str(checkpoint.config["method"]), _local(checkpoint.config["options"]), _geometry(checkpoint)
@@ -250,6 +254,17 @@ def load_method(path: str | os.PathLike[str] | Checkpoint) -> Method:
         said = str(error).strip().partition("\n")[0][:120]
         raise InputError(f"This checkpoint does not hold what its method needs ({said}); export it again.") from None
     return method.eval()
+
+
+def _refuse_older(checkpoint: Checkpoint) -> None:
+    """Raise InputError for a peer's older checkpoint, which would not load, or worse, move by wrong amounts."""
+    name, options = checkpoint.config["method"], checkpoint.config.get("options")
+    network = options.get("network") if isinstance(options, Mapping) else None
+    if name in TELL_THEIR_UNIT and isinstance(network, Mapping) and "unit" not in network:
+        raise InputError(
+            f"This checkpoint of {name} was made before its networks followed the published code, and cannot be used"
+            " any more; train it again, or convert an official one with `python -m training.convert`."
+        )
 
 
 def _local(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import pytest
 import torch
 from tiny_recipes import SPEECH, TABLES, toml
 
+from kmtalk_core.checkpoint import load_checkpoint
 from kmtalk_core.errors import InputError
-from kmtalk_core.networks.method import Geometry, Keys, make_method
+from kmtalk_core.networks.method import Geometry, Keys, load_method, make_method, save_method
+from kmtalk_core.networks.peers import parts
 from kmtalk_core.networks.peers.codetalker import Quantizer
 from kmtalk_core.networks.peers.ottalk import (
     ChebyshevConvolution,
@@ -331,6 +333,29 @@ def test_the_past_need_not_be_read_anew():
         whole, past = decoder(tokens, audio, 2), Past()
         steps = [decoder.onward(tokens[:, t : t + 1], audio[:, 2 * t : 2 * t + 2], past) for t in range(12)]
     assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5) and past.length == 12
+
+
+def test_a_long_past_is_remembered_whole(monkeypatch):
+    """Where room runs out, more is made."""
+    monkeypatch.setattr(parts, "FIRST_ROOM", 3)
+    test_the_past_need_not_be_read_anew()
+    mask = biased_causal_mask(4, 9, 3)
+    assert torch.equal(biased_causal_mask(4, 9, 3, 8), mask[:, 8:])
+    assert torch.equal(periodic_encoding(2, 6, 4, 7), periodic_encoding(9, 6, 4)[7:])
+
+
+def test_older_checkpoints_of_peers_are_refused_in_a_sentence(data, tmp_path):
+    """They would move by wrong amounts: their networks saw motion in another unit."""
+    tables = {key: table for key, table in PEERS["faceformer"].items() if key != "lip_reading"}
+    save_method(
+        make_method("faceformer", tables, GEOMETRY), "faceformer", {"name": "x", "keys": {}}, tmp_path / "a.npz"
+    )
+    good = load_checkpoint(tmp_path / "a.npz")
+    options = {**good.config["options"], "network": dict(good.config["options"]["network"])}
+    del options["network"]["unit"]
+    with pytest.raises(InputError, match=r"before its networks followed the published code.*train it again"):
+        load_method(replace(good, config={**good.config, "options": options}))
+    assert load_method(good).unit == 1.0
 
 
 def test_unseen_speakers_are_judged_in_all_styles_and_read_back_so(data, tmp_path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_peers import PEERS
+from test_peers import GEOMETRY, PEERS
 from tiny_recipes import TABLES
 
 from kmtalk_core import files
@@ -172,6 +172,19 @@ def test_any_rate_and_length_in_pieces_on_disk(animator, data, monkeypatch):
     on_disk = animator.animate(long, request)
     assert isinstance(on_disk.vertices.base, np.memmap) or isinstance(on_disk.vertices, np.memmap)
     assert np.array_equal(on_disk.vertices, whole.vertices)
+
+
+@pytest.mark.parametrize("name", ("faceformer", "codetalker", "meshtalk"))
+def test_the_autoregressive_ones_speak_for_ten_minutes(name, tmp_path):
+    """A pose a second is enough: 601 of them, more than the published codes can."""
+    rng = np.random.default_rng(0)
+    geometry = replace(GEOMETRY, fps=1.0, template=rng.normal(size=(90, 3)).astype(np.float32))
+    torch.manual_seed(0)
+    tables = {key: table for key, table in PEERS[name].items() if key != "lip_reading"}
+    save_method(make_method(name, tables, geometry), name, {"name": name, "keys": {}}, tmp_path / "peer.npz")
+    long = Sound((0.1 * np.tile(rng.standard_normal(16000), 600)).astype(np.float32), "", "long")
+    found = open_animator(tmp_path / "peer.npz").animate(long, Request(localizer="uniform", fps=1.0))
+    assert len(found.vertices) == 601 and np.isfinite(found.vertices).all()
 
 
 def test_without_a_mesh_the_mean_face_moves(animator, data, sound, clip):

@@ -10,7 +10,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -129,10 +128,7 @@ def _localization(data: DataSet, samples: np.ndarray) -> float:
     """Seconds in which the data's localizer, or the shipped one, finds the phones; it runs on the processor."""
     localizer = data.localizations[0] if data.localizations[0] in LOCALIZERS else "posterior"
     animator, sound = Animator(), Sound(samples, "0" * 64, "speech.wav")
-    animator.align(sound, Request(localizer=localizer))
-    began = time.perf_counter()
-    animator.align(sound, Request(localizer=localizer))
-    return time.perf_counter() - began
+    return median(lambda: animator.align(sound, Request(localizer=localizer)), REPEATS, torch.device("cpu"))
 
 
 def _named(device: torch.device) -> str:

@@ -275,7 +275,8 @@ def _costs_table(found: Mapping[str, Sequence[Costs]]) -> str:
     columns = list(next(iter(rows.values())))
     return (
         f"### What it costs\n\n{markdown(rows, columns)}\n{SECONDS:g} s of speech, the median of three runs, each"
-        " system in a process of its own, beside whatever else the machine did. Only KMTalk needs localization, which"
+        " system in a process of its own; with one thread its own time on the processor, else beside whatever else the"
+        " machine did. Only KMTalk needs localization, which"
         " runs on the processor. A training step has the recipe's batch. Memory is the peak, on a processor that of the"
         " whole process."
     )

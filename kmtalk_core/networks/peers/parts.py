@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -21,19 +21,22 @@ from ..method import Batch, Geometry, Method, Wanted, options_of
 from ..speech import IN_TIME, Speech, SpeechConfig, SpeechEncoder, sampled
 
 UNITS = ("data", "rms")
+FIRST_ROOM = 256  # tokens of a past that are made room for at once
 
 
-def periodic_encoding(frames: int, d_model: int, period: int) -> Tensor:
-    """(N, d): sinusoidal positions that repeat every `period` frames, so that longer sequences look familiar."""
-    position = (torch.arange(frames) % period).float()[:, None]
+def periodic_encoding(frames: int, d_model: int, period: int, first: int = 0) -> Tensor:
+    """(N, d): sinusoidal positions that repeat every `period` frames, so that longer sequences look familiar; those of
+    `frames` frames from the `first` on."""
+    position = (torch.arange(first, first + frames) % period).float()[:, None]
     rate = torch.exp(torch.arange(0, d_model, 2).float() * (-math.log(10000.0) / d_model))
     return torch.stack([torch.sin(position * rate), torch.cos(position * rate)], -1).flatten(1)[:, :d_model]
 
 
-def biased_causal_mask(heads: int, frames: int, period: int) -> Tensor:
-    """(heads, N, N), added to attention: nothing of the future, the past falls off by period (ALiBi's slopes)."""
+def biased_causal_mask(heads: int, frames: int, period: int, first: int = 0) -> Tensor:
+    """(heads, N, N), added to attention: nothing of the future, the past falls off by period (ALiBi's slopes). Of `N`
+    rows those from the `first` on."""
     slopes = 2.0 ** (-8.0 / heads * torch.arange(1, heads + 1))
-    behind = torch.arange(frames)[:, None] - torch.arange(frames)[None]
+    behind = torch.arange(first, frames)[:, None] - torch.arange(frames)[None]
     bias = -torch.div(behind.clamp(min=0), period, rounding_mode="floor") * slopes[:, None, None]
     return bias.masked_fill(behind < 0, float("-inf"))
 
@@ -43,15 +46,24 @@ def alignment_mask(frames: int, per_frame: int = 1) -> Tensor:
     return ~torch.eye(frames, dtype=torch.bool).repeat_interleave(per_frame, 1)
 
 
-@dataclass
 class Past:
     """Keys and values, (B, heads, n, d / heads) each, of the n tokens that every layer of a decoder has read."""
 
-    layers: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.length = 0  # n
+        self._layers: list[Tensor] = []  # (2, B, heads, room for more, d / heads)
 
-    @property
-    def length(self) -> int:
-        return self.layers[0][0].shape[2] if self.layers else 0
+    def add(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Remember those of the next token, (B, heads, 1, d / heads); → all of this layer so far."""
+        new = torch.stack([key, value])
+        if layer == len(self._layers):
+            self._layers.append(new.new_empty(*new.shape[:3], FIRST_ROOM, new.shape[4]))
+        room = self._layers[layer]
+        if self.length == room.shape[3]:  # twice as much, so that a long past is seldom copied
+            room = self._layers[layer] = torch.cat([room, torch.empty_like(room)], 3)
+        room[:, :, :, self.length : self.length + 1] = new
+        known = room[:, :, :, : self.length + 1]
+        return known[0], known[1]
 
 
 class AlignedDecoder(nn.Module):
@@ -77,24 +89,20 @@ class AlignedDecoder(nn.Module):
         """The next token (B, 1, d), with its features (B, k, d) → (B, 1, d): what `forward` gives there without
         dropout, but the past is not read anew. `past` grows by the token."""
         here = past.length
-        x = token + periodic_encoding(here + 1, token.shape[2], self.period)[-1].to(token)
-        bias = biased_causal_mask(self.heads, here + 1, self.period)[:, -1:].to(x)
+        x = token + periodic_encoding(1, token.shape[2], self.period, here).to(token)
+        bias = biased_causal_mask(self.heads, here + 1, self.period, here).to(x)
         for number, layer in enumerate(self.layers.layers):
             assert isinstance(layer, nn.TransformerDecoderLayer)
             x = layer.norm1(x + self._own(layer.self_attn, x, bias, past, number))
             x = layer.norm2(x + layer.multihead_attn(x, audio, audio, need_weights=False)[0])
             x = layer.norm3(x + layer.linear2(functional.relu(layer.linear1(x))))
+        past.length += 1
         return x
 
     def _own(self, attention: nn.MultiheadAttention, x: Tensor, bias: Tensor, past: Past, number: int) -> Tensor:
         projected = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
         q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in projected.chunk(3, -1))
-        if number < len(past.layers):
-            before = past.layers[number]
-            k, v = torch.cat([before[0], k], 2), torch.cat([before[1], v], 2)
-            past.layers[number] = (k, v)
-        else:
-            past.layers.append((k, v))
+        k, v = past.add(number, k, v)
         read = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return attention.out_proj(read.transpose(1, 2).flatten(2))
 
