@@ -21,13 +21,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kmtalk_core.animator import Animator, _ears
+from kmtalk_core.animator import Animator
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
+from kmtalk_core.ears import ears_for
 from kmtalk_core.localization import localize, posterior, sphinx
 from kmtalk_core.localization.ipa import segments
 from kmtalk_core.localization.text import spoken_text
 from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone, Word
+from kmtalk_core.request import Request
 
 from .clips import DEV, SHARED, load_clips
 
@@ -112,7 +114,7 @@ def localizers(listen: Listener) -> dict[str, Localizer]:
         "PocketSphinx, free": lambda c: localize(c.sound, None, "pocketsphinx"),
         "PocketSphinx, all-phone": all_phone,
         "posteriors, free": lambda c: localize(c.sound, None, "posterior", listen),
-        "recogniser": lambda c: localize(c.sound, None, "auto", listen, hear=_ears),
+        "recogniser": lambda c: localize(c.sound, None, "auto", listen, hear=ears_for(c.sound, Request())),
     }
 
 

@@ -154,7 +154,7 @@ def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     header.label(text="Options")
     if body is not None:
         settings = context.scene.kmtalk
-        for name in ("key_rule", "localizer"):
+        for name in ("key_rule", "localizer", "emotion_guess"):
             body.prop(settings, name)
         if settings.localizer.startswith("whisper"):
             sentence(body, context, "Which model: in the add-on's preferences")
@@ -232,6 +232,8 @@ def draw_words(
         row = body.row()
         row.label(text=f"Heard, in {LANGUAGES.get(take.heard_language, take.heard_language)}", icon="SOUND")
         row.operator("kmtalk.use_heard")
+    if take.emotion:
+        body.label(text=f"Sounds {take.emotion}", icon="USER")
     if len(take.words):
         row = body.row()
         row.template_list("KMTALK_UL_words", "", take, "words", take, "word", rows=ROWS)

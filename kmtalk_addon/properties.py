@@ -222,6 +222,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
     key_count: IntProperty(description="Number of key motions")
     heard_text: StringProperty(description="What was heard; empty where the text was given")
     heard_language: StringProperty(description="The language that it was heard in, a code")
+    emotion: StringProperty(description="How it seems to be spoken, and how sure that is; empty where none is guessed")
     words: CollectionProperty(type=KMTalkSegment)
     phones: CollectionProperty(type=KMTalkSegment)
     contacts: StringProperty(description="How many lip contacts are held, in a sentence")

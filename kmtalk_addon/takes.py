@@ -372,6 +372,8 @@ def remember(
     alignment = animation.alignment
     heard = alignment.heard
     take.heard_text, take.heard_language = ("", "") if heard is None else (heard.text, heard.language)
+    guessed = animation.emotion
+    take.emotion = "" if guessed is None else f"{guessed.name} ({guessed.confidence:.0%} sure)"
     with current.fill_in():
         if not _is_heard(take.words, alignment.words):
             _fill(take.words, alignment.words)

@@ -18,6 +18,7 @@ from .checks import STRONG
 from .completion import complete_through, recomplete
 from .ears import LONG, ears_for
 from .easing import smoothly
+from .emotion import Emotion, guess, measured
 from .errors import InputError, KMTalkError
 from .features import MEL_RATE
 from .finish.compose import free_keys, freely_moving, with_contacts
@@ -27,7 +28,8 @@ from .finish.narrowing import narrow_keys
 from .finish.splice import spliced
 from .localization import localize
 from .localization.keys import key_instants
-from .localization.unheard import unheard_voice
+from .localization.unheard import PHONELESS, unheard_voice
+from .localization.vocal import quieted, says_words, with_sounds
 from .memory import give_back
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
@@ -122,6 +124,7 @@ class Animator:
             lip_line=request.lip_line,
             style=style,
             origin=origin_of(request),
+            emotion=_emotion(heard, alignment) if request.emotion_guess == "on" else None,
         )
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
@@ -239,6 +242,7 @@ def _aligned(
 ) -> Alignment:
     """What was said, and a warning where something was heard that it lacks."""
     log_posteriors = heard.phone_log_posteriors.astype(np.float32)
+    spoken = quieted(log_posteriors, heard.kinds, heard.timbre[:, 0], heard.rate)
     if request.alignment is not None:
         from .localization.within_words import placed
 
@@ -251,16 +255,18 @@ def _aligned(
             led,
             request.transcript,
             request.localizer,
-            lambda _: (log_posteriors, heard.rate),
+            lambda _: (spoken, heard.rate),
             progress,
             language=request.language,
             tools=request.tools,
             hear=ears,
         )
+        if found.source not in PHONELESS:
+            found = with_sounds(found, heard.kinds, heard.rate)
         found = replace(found.from_time(heard.lead), duration=sound.duration)
     if request.alignment is None or not request.corrections:  # what was corrected may be silent by intention
         in_heard_time = found.later(heard.lead)
-        told = unheard_voice(in_heard_time, log_posteriors, heard.voiced, heard.rate)
+        told = unheard_voice(in_heard_time, spoken, heard.voiced & says_words(heard.kinds), heard.rate)
         found = replace(found, warnings=tuple(dict.fromkeys((*found.warnings, *told))))
     if not request.corrections:
         return found
@@ -268,6 +274,12 @@ def _aligned(
 
     language = found.heard.language if found.heard is not None else request.language
     return corrected(found, request.corrections, heard.posteriors_from_start(), heard.rate, language)
+
+
+def _emotion(heard: Heard, alignment: Alignment) -> Emotion | None:
+    """How it seems to be spoken."""
+    voice = heard.phone_log_posteriors, heard.prosody, heard.voiced, heard.timbre, heard.pitch, heard.rate
+    return guess(measured(*voice), alignment.words)
 
 
 def _load_backend(name: str, checkpoint: Checkpoint) -> Backend:

@@ -54,7 +54,10 @@ ARRAYS: Mapping[str, Kind] = {
 }
 SOMETIMES: Mapping[str, Kind] = {
     "word_confidences": Kind("f", "W", 0.0, 1.0),
+    "phone_sounds": Kind("U", "P"),
     "origin": Kind("U", ""),
+    "emotion": Kind("U", ""),
+    "emotion_confidence": Kind("f", "", 0.0, 1.0),
     "heard_text": Kind("U", ""),
     "heard_language": Kind("U", ""),
     "heard_by": Kind("U", ""),

@@ -18,6 +18,7 @@ WINDOW = 400  # samples: 25 ms
 FFT = 512  # samples
 MELS = 64  # bands
 LOW, HIGH = 60.0, 7600.0  # Hz
+BRIGHT = 21  # bands below 1 kHz
 MEL_RATE = SAMPLE_RATE / HOP  # frames a second
 SPEECH_LEVEL = -3.0  # natural log of the power that the loud parts (95th percentile of frames) are brought to
 MAX_GAIN = 8.0  # natural log of power, about 35 dB: silence must stay silence
@@ -44,6 +45,13 @@ def log_mel(samples: np.ndarray, gain: float | None = None) -> np.ndarray:
         end = min(begin + CHUNK, n_frames)
         out[begin:end] = np.log(_power_frames(samples, begin, end) @ _mel_filters() * factor + FLOOR)
     return out
+
+
+def timbre(mel: np.ndarray) -> np.ndarray:
+    """(n, 64) log-mel → (n, 2): the level, and how much more of it is above 1 kHz than below (brightness), in dB."""
+    power = np.exp(mel)
+    low, high = power[:, :BRIGHT].sum(1), power[:, BRIGHT:].sum(1)
+    return 10 * np.log10(np.stack([low + high, high / low], axis=1))
 
 
 def speech_gain(samples: Samples) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .checks import is_finite
+from .emotion import Emotion
 from .errors import InputError
 from .origin import Origin
 from .phones import Alignment
@@ -108,7 +109,8 @@ class Animation:
     `feature_lead` s before the sound. `sliders` and `layers` are how it was finished, `style` is the one that the
     sliders name, `lip_line` that of the head it was finished for (None: the rig's). `vertices` (T, V, 3) float32 and
     `faces` (F, 3): the head that wears it, if any; `targets`: the shapes of another family that do, if any.
-    `unfinished` and `origin` are None where the result comes from elsewhere.
+    `unfinished` and `origin` are None where the result comes from elsewhere; `emotion` is a guess of how the sound is
+    spoken, None where nothing is guessed.
     """
 
     fps: float
@@ -131,6 +133,7 @@ class Animation:
     faces: np.ndarray | None = None
     targets: Targets | None = None
     origin: Origin | None = None
+    emotion: Emotion | None = None
 
     @property
     def key_times(self) -> np.ndarray:

@@ -29,11 +29,15 @@ def index_at(seconds: float, rate: float) -> int:
 
 @dataclass(frozen=True)
 class Phone:
-    """One phone: ARPABET label without stress (or `SIL`), start and end in seconds."""
+    """One phone: ARPABET label without stress (or `SIL`), start and end in seconds.
+
+    `sound`: as IPA writes it, where another language has it and lips or jaw differ from the label's; else "".
+    """
 
     label: str
     start: float
     end: float
+    sound: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,19 +95,19 @@ class Alignment:
         covered: list[Phone] = []
         at = 0.0
 
-        def append(label: str, start: float, end: float) -> None:
+        def append(label: str, start: float, end: float, sound: str = "") -> None:
             if end - start <= 1e-6:
                 return
             if label == SILENCE and covered and covered[-1].label == SILENCE:
                 start = covered.pop().start
-            covered.append(Phone(label, start, end))
+            covered.append(Phone(label, start, end, sound))
 
         for phone in sorted(phones, key=lambda p: (p.start, p.end)):
             start, end = max(phone.start, at), min(phone.end, duration)
             if end - start <= 1e-6:
                 continue
             append(SILENCE, at, start)
-            append(phone.label, start if start > at else at, end)
+            append(phone.label, start if start > at else at, end, phone.sound)
             at = end
         append(SILENCE, at, duration)
         if not covered:
@@ -125,10 +129,10 @@ class Alignment:
 
     def later(self, by: float) -> Alignment:
         """The same, `by` s later; the first phone begins at 0 all the same."""
-        phones = [Phone(p.label, p.start + by, p.end + by) for p in self.phones]
+        phones = [replace(p, start=p.start + by, end=p.end + by) for p in self.phones]
         return replace(
             self,
-            phones=(Phone(phones[0].label, 0.0, phones[0].end), *phones[1:]),
+            phones=(replace(phones[0], start=0.0), *phones[1:]),
             words=tuple(Word(w.label, w.start + by, w.end + by, w.confidence) for w in self.words),
             duration=self.duration + by,
         )
@@ -136,7 +140,7 @@ class Alignment:
     def from_time(self, start: float) -> Alignment:
         """The part from `start` seconds on, its times counted from there."""
         part = Alignment.from_segments(
-            (Phone(p.label, p.start - start, p.end - start) for p in self.phones),
+            (replace(p, start=p.start - start, end=p.end - start) for p in self.phones),
             (Word(w.label, w.start - start, w.end - start, w.confidence) for w in self.words),
             max(self.duration - start, 0.0),
             self.source,

@@ -57,23 +57,25 @@ def periodicity(samples: Samples, rate: float, first: int, last: int) -> Periodi
     return Periodicity(auto[:, 0].copy(), correlation.astype(np.float16))  # so exact that no semitone changes
 
 
-def contour(found: Sequence[Periodicity]) -> tuple[np.ndarray, np.ndarray]:
-    """The pitch of consecutive frames, as `pitch_contour` gives it, and which are voiced, (count,) bool."""
+def contour(found: Sequence[Periodicity]) -> tuple[np.ndarray, np.ndarray, float]:
+    """The pitch of consecutive frames, as `pitch_contour` gives it, which are voiced, (count,) bool, and the median in
+    Hz (0 without a voice)."""
     power = np.concatenate([part.power for part in found])
     best, hertz = _likeliest(found)
     still = np.zeros(len(power), np.float32)
     loud = power > LOUD * loud_level(power)
     sure = loud & (best > SURE)
     if not sure.any():
-        return still, sure
+        return still, sure, 0.0
     middle = float(np.median(hertz[sure]))
     best, hertz = _likeliest(found, middle)
     voiced = loud & (best > VOICED)
     at = np.flatnonzero(voiced)
     if not len(at):
-        return still, voiced
-    semitones = 12 * np.log2(hertz[at] / np.median(hertz[at]))
-    return np.interp(np.arange(len(power)), at, _median_of_five(semitones)).astype(np.float32), voiced
+        return still, voiced, 0.0
+    median = float(np.median(hertz[at]))
+    semitones = _median_of_five(12 * np.log2(hertz[at] / median))
+    return np.interp(np.arange(len(power)), at, semitones).astype(np.float32), voiced, median
 
 
 def _likeliest(found: Sequence[Periodicity], middle: float | None = None) -> tuple[np.ndarray, np.ndarray]:

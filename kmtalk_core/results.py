@@ -13,6 +13,7 @@ import numpy as np
 
 from .archives import parsed
 from .checks import FINISHED, FINISHED_AND_EDITED, NAMES, Misfit, check_arrays, check_some
+from .emotion import EMOTIONS, Emotion
 from .errors import InputError, KMTalkError
 from .files import load_npz, save_npz
 from .motion import Animation, Generated, GeneratedVertices, KeyMotions, Targets, Unfinished, VertexAnimation
@@ -178,6 +179,7 @@ def _common(animation: Animation | VertexAnimation) -> Arrays:
         "phone_labels": np.array([p.label for p in phones], dtype="U8"),
         "phone_starts": np.array([p.start for p in phones], dtype=np.float64),
         "phone_ends": np.array([p.end for p in phones], dtype=np.float64),
+        **({"phone_sounds": np.array([p.sound for p in phones], "U8")} if any(p.sound for p in phones) else {}),
         "word_labels": np.array([w.label for w in words], dtype=str if words else "U1"),
         "word_starts": np.array([w.start for w in words], dtype=np.float64),
         "word_ends": np.array([w.end for w in words], dtype=np.float64),
@@ -205,6 +207,9 @@ def _controls_of(animation: Animation) -> Arrays:
         "controls": animation.controls.astype(np.float32, copy=False),
         "key_controls": animation.keys.controls.astype(np.float32),
     }
+    if animation.emotion is not None:
+        arrays["emotion"] = np.array(animation.emotion.name)
+        arrays["emotion_confidence"] = np.array(animation.emotion.confidence, np.float64)
     if animation.feature_lead:
         arrays["feature_lead"] = np.array(animation.feature_lead, np.float64)
     if animation.unfinished is not None:
@@ -297,7 +302,16 @@ def _animation(z: Mapping[str, np.ndarray]) -> Animation:
         if "targets" in z
         else None,
         origin=_origin(z),
+        emotion=_emotion(z),
     )
+
+
+def _emotion(z: Mapping[str, np.ndarray]) -> Emotion | None:
+    if "emotion" not in z or "emotion_confidence" not in z:
+        return None
+    if str(z["emotion"]) not in EMOTIONS:
+        raise Misfit(f"there is no emotion {z['emotion']!s:.20}")
+    return Emotion(str(z["emotion"]), float(z["emotion_confidence"]))
 
 
 def _vertex_animation(z: Mapping[str, np.ndarray]) -> VertexAnimation:
@@ -325,13 +339,14 @@ def _vertex_animation(z: Mapping[str, np.ndarray]) -> VertexAnimation:
 def _alignment(z: Mapping[str, np.ndarray]) -> Alignment:
     if unknown := set(z["phone_labels"].tolist()) - set(PHONES):
         raise Misfit(f"there is no phone {min(unknown):.8}")
+    sounds = z["phone_sounds"] if "phone_sounds" in z else np.full(len(z["phone_labels"]), "")
     labels, starts, ends = z["word_labels"], z["word_starts"], z["word_ends"]
     # Files of before confidence have none of it: 1.
     confidences = z["word_confidences"] if "word_confidences" in z else np.ones(len(labels))
     return Alignment(
         tuple(
-            Phone(str(label), float(a), float(b))
-            for label, a, b in zip(z["phone_labels"], z["phone_starts"], z["phone_ends"], strict=True)
+            Phone(str(label), float(a), float(b), str(sound))
+            for label, a, b, sound in zip(z["phone_labels"], z["phone_starts"], z["phone_ends"], sounds, strict=True)
         ),
         tuple(
             Word(str(label), float(a), float(b), float(c))

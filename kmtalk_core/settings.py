@@ -38,6 +38,14 @@ KEY_RULES: Choices = {
 EXPRESSIONS: Choices = {
     name: (name.capitalize(), f"A {name} face that speaks")
     for name in ("neutral", "happy", "sad", "angry", "surprised")
+} | {"heard": ("As Heard", "What is guessed from voice and words, as far as it is sure")}
+EMOTION_GUESSES: Choices = {
+    "on": ("On", "Guess from voice and words whether somebody is happy, sad, angry or surprised"),
+    "off": ("Off", "Guess nothing"),
+}
+VOCAL_SOUNDS: Choices = {
+    "move": ("Move", "Laughs open and shake, breaths part the lips, effort clenches"),
+    "rest": ("Rest", "The mouth rests in them"),
 }
 STYLES: Choices = {
     "neutral": ("Neutral", "As the model speaks"),
@@ -173,6 +181,9 @@ class LocalizerSettings(_Checked):
         choices=LANGUAGE_CHOICES,
         meant=from_tag,
     )
+    emotion_guess: str = _setting(
+        "on", "Guess emotion", "Whether it is guessed how the line is spoken", choices=EMOTION_GUESSES
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +244,9 @@ class Layers(_Checked):
     head: float = _setting(1.0, "Head", "Strength of the head's motion; 0 holds it still", high=2.0)
     expression: str = _setting("neutral", "Expression", "What the whole face expresses", choices=EXPRESSIONS)
     expression_strength: float = _setting(1.0, "Strength", "How much of the expression", high=1.0)
+    vocal_sounds: str = _setting(
+        "move", "Laughs and breaths", "What the face does in laughs, breaths, coughs and the like", choices=VOCAL_SOUNDS
+    )
     seed: int = _setting(0, "Seed", "Another seed gives other blinks, brow and head movements", high=ENDLESS)
 
 

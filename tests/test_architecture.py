@@ -156,6 +156,7 @@ def test_every_asset_of_others_is_attributed():
         "kmtalk_compact.npz",
         "model_card.md",
         "recogniser_card.md",
+        "sound_kinds.npz",
         "demo_head.npz",
         "lip_motion.npz",
         "bones.json",

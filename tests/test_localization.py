@@ -215,7 +215,7 @@ def test_a_transcript_of_which_nothing_is_heard_falls_back_with_a_warning(sound)
     ("text", "language", "told"),
     [
         ("Привет 你好", "en", "“Привет”, “你好” cannot be read out in English and were left out"),
-        ("[laughs] (beat) …", "en", "no words that are said"),
+        ("[applause] (beat) …", "en", "no words that are said"),
         ("… ?!", "de", "no words that are said"),
     ],
 )

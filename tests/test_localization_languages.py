@@ -6,7 +6,7 @@ import pytest
 from kmtalk_core.audio import Sound
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.localization import espeak, languages, localize
-from kmtalk_core.localization.ipa import likeness, nearest, segments
+from kmtalk_core.localization.ipa import likeness, lips_of, nearest, segments
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
 
 EITHER = [espeak._bundled(), espeak._program()]  # the package's library, and the program
@@ -35,10 +35,25 @@ def test_ipa_is_taken_apart(ipa, expected):
 
 
 @pytest.mark.parametrize(
-    ("symbol", "phone"), [("p", "P"), ("ʧ", "CH"), ("y", "UW"), ("ɲ", "N"), ("aɪ", "AY"), ("ʁ", "R")]
+    ("symbol", "phone"),
+    [
+        *[("p", "P"), ("ʧ", "CH"), ("ɲ", "N"), ("aɪ", "AY")],
+        *[("y", "UW"), ("ʏ", "UW"), ("ø", "UH"), ("ɥ", "W"), ("ɯ", "IH")],  # lips of their own beside: `lips_of`
+        *[("ʁ", "G"), ("r", "D"), ("ɾ", "D"), ("ɹ", "R")],  # only the English r rounds the lips
+        *[("β", "B"), ("ɸ", "W"), ("ɕ", "S"), ("ʃ", "SH")],  # no lip is at the teeth, or pursed
+    ],
 )
 def test_foreign_sounds_get_the_lips_of_an_english_phone(symbol, phone):
     assert nearest(symbol) == phone
+
+
+def test_lips_that_english_lacks_are_known():
+    purses = {symbol: lips_of(symbol) for symbol in ("y", "ʏ", "ø", "œ", "u", "o", "ɥ")}
+    assert all(value is not None and value > 0.4 for value in purses.values())
+    assert purses["y"] > purses["ø"] > purses["œ"]
+    assert [lips_of(symbol) for symbol in ("ɯ", "ʁ", "r", "ɕ")] == [0.0] * 4
+    assert [lips_of(symbol) for symbol in ("a", "i", "m", "ɹ", "ɔ", "aɪ")] == [None] * 6
+    assert segments("pfeːɐ") == ["p", "f", "e", "ɐ"]  # the lips close before they are at the teeth
 
 
 def test_likeness_is_articulatory():

@@ -9,7 +9,9 @@ import pytest
 from kmtalk_core.command import cli
 from kmtalk_core.command.arguments import add_setting
 from kmtalk_core.command.batch.manifest import Line, read_line
+from kmtalk_core.emotion import EMOTIONS
 from kmtalk_core.errors import InputError
+from kmtalk_core.finish.compose import HEARD
 from kmtalk_core.finish.expression import EXPRESSIONS
 from kmtalk_core.localization.keys import RULES
 from kmtalk_core.request import Request
@@ -79,7 +81,7 @@ def test_every_surface_refuses_what_is_out_of_range(setting, tmp_path):
 
 
 def test_choices_are_what_the_modules_offer():
-    assert tuple(EXPRESSION_CHOICES) == tuple(EXPRESSIONS)
+    assert tuple(EXPRESSION_CHOICES) == (*EXPRESSIONS, HEARD) == (*EMOTIONS, HEARD)
     assert {"auto", *RULES} == set(KEY_RULES)
     assert {"en", "any"} < set(LANGUAGE_CHOICES) and next(iter(LOCALIZERS)) == "auto"
 

@@ -19,12 +19,14 @@ from ..settings import Layers, Sliders
 from ..styles import style_named
 from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts, lips_apart
 from .expression import expression_layer, posture_of, speak_through
+from .foreign import rounded_as_said
 from .head import head_motion
 from .manner import in_pauses, styled
 from .pace import paced
 from .rhythm import find_rhythm
 from .smoothing import smoothed
 from .upper_face import upper_face
+from .vocal import MOVE, parted, vocal_layer, with_layer
 
 # Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it. Lips part and the jaw
 # sinks a little with the breath that is drawn, but it opens no earlier than READY.
@@ -32,6 +34,8 @@ READY, STILL = 0.14, 0.3  # s
 BREATH_JAW = 0.04  # jawOpen at most before READY
 HABIT_MM = 2.0  # of lips apart in pauses that a style has, from which on nothing closes them there
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
+
+HEARD, NEUTRAL = "heard", "neutral"  # expressions: the guessed one, and none
 
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
 _UPPER = np.array([CONTROL_INDEX[name] for name in UPPER_FACE_CONTROLS])
@@ -66,13 +70,14 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     lead = animation.feature_lead  # of the sound as it was heard
     times, alignment = animation.times - sliders.offset + lead, animation.alignment.later(lead)
     rhythm = find_rhythm(alignment, unfinished.prosody, animation.feature_rate)
-    name, strength = layers.expression, layers.expression_strength
+    name, strength = worn_expression(animation, layers)
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
     rests = find_rests(alignment, ramp=STILL)
     moving = freedom(times, rests, alignment).astype(np.float32)[:, None]
     late = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in rests]
     ready = freedom(times, late, alignment).astype(np.float32)[:, None]
-    speech = styled(unfinished.speech, animation.times, animation.alignment, animation.style)
+    said = rounded_as_said(unfinished.speech, animation.times, animation.alignment)
+    speech = styled(said, animation.times, animation.alignment, animation.style)
     speech = paced(slide(speech, animation.fps, sliders) * moving, animation.fps)
     ajar = np.minimum(1.0, BREATH_JAW / np.maximum(speech[:, _OPENS, None], 1e-6))
     out[:, _SPEECH] = speech * np.where(_JAW, ajar + (1 - ajar) * ready, 1.0)
@@ -81,7 +86,19 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)
+    if layers.vocal_sounds == MOVE:
+        out = with_layer(out, vocal_layer(times, alignment, unfinished.prosody, animation.feature_rate))
     return np.clip(out, np.array(LOWEST, np.float32), 1.0, out=out)
+
+
+def worn_expression(animation: Animation, layers: Layers) -> tuple[str, float]:
+    """The expression's name and strength; of one that is heard, as far as the guess is sure."""
+    if layers.expression != HEARD:
+        return layers.expression, layers.expression_strength
+    guessed = animation.emotion
+    if guessed is None:
+        return NEUTRAL, 0.0
+    return guessed.name, layers.expression_strength * guessed.confidence
 
 
 def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edited: np.ndarray) -> Animation:
@@ -102,7 +119,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         contact_ramp(animation.sliders),
         animation.lip_line,
         free if generated is None else generated.free,
-        _apart_by_habit(animation),
+        _apart_in_pauses(animation),
     )
     frames = nearest_frames(keys.times, animation.fps)
     on_frame = (np.abs(keys.times * animation.fps - frames) < ON_FRAME) & (frames >= 0) & (frames < len(controls))
@@ -119,12 +136,16 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
     )
 
 
-def _apart_by_habit(animation: Animation) -> np.ndarray | None:
-    """(T,) 0…1: how far the style leaves the lips apart where nothing is said; None for no style that does."""
-    if not animation.style.shows_in_pauses:
-        return None
-    pose = in_pauses(animation.style, animation.times - animation.sliders.offset, animation.alignment)
-    return smoothstep(lips_apart(pose, SPEECH_CONTROLS) / HABIT_MM)
+def _apart_in_pauses(animation: Animation) -> np.ndarray | None:
+    """(T,) 0…1: how far the lips are left apart where nothing is said, by a habit of the style or in a laugh or breath;
+    None where they never are."""
+    times, alignment = animation.times - animation.sliders.offset, animation.alignment
+    out = np.zeros(len(times))
+    if animation.style.shows_in_pauses:
+        out = smoothstep(lips_apart(in_pauses(animation.style, times, alignment), SPEECH_CONTROLS) / HABIT_MM)
+    if animation.layers.vocal_sounds == MOVE:
+        out = np.maximum(out, parted(times, alignment))
+    return out if out.any() else None
 
 
 def free_keys(animation: Animation, keys: KeyMotions) -> tuple[KeyMotions, KeyMotions, np.ndarray]:

@@ -72,8 +72,9 @@ def _readable(text: str, language: str) -> tuple[str, tuple[str, ...]]:
     if language != ENGLISH:
         return (text, ()) if any(c.isalnum() for c in text) else ("", (NO_WORDS,))
     from .text import spoken_text
+    from .vocal import marked
 
-    spoken = spoken_text(text)
+    spoken = spoken_text(marked(text))
     return (text, spoken.warnings) if spoken.words else ("", spoken.warnings or (NO_WORDS,))
 
 

@@ -24,6 +24,7 @@ from ..tongues import ENGLISH
 from .forced import Costs, force
 from .labels import to_arpabet
 from .posterior import Script, word_confidence
+from .vocal import USUAL, is_sound, kind_of, without_phones
 
 TIERS = ("word", "phone")
 NEAR = 0.5  # s around a word without near neighbours that may change
@@ -90,7 +91,10 @@ def realign(
 
     The start of the word before and the end of the word after stay, and everything outside of them.
     """
-    words = alignment.words
+    if edited := _sound_edited(alignment, edit):
+        return edited
+    sounds = [w for w in alignment.words if is_sound(w) and not w.start <= edit.at < w.end]
+    words = tuple(w for w in alignment.words if not is_sound(w))
     index = next((i for i, w in enumerate(words) if w.start <= edit.at < w.end), None)
     if index is None and not edit.label:
         raise InputError(f"No word is said at {edit.at:g} s; a correction there needs the word that is missing.")
@@ -118,13 +122,31 @@ def realign(
     phones, found = _chained(chain, middle, (first, edit.start, edit.end, last), log_posteriors, rate)
     outside = [p for p in words if p is not before and p is not after and p is not old]
     kept = [
-        Phone(p.label, max(p.start, a), min(p.end, b))
+        replace(p, start=max(p.start, a), end=min(p.end, b))
         for a, b in ((0.0, first), (last, alignment.duration))
         for p in alignment.phones
         if p.start < b and p.end > a
     ]
     return Alignment.from_segments(
-        [*kept, *phones], [*outside, *found], alignment.duration, alignment.source, alignment.warnings
+        [*kept, *phones], [*outside, *found, *sounds], alignment.duration, alignment.source, alignment.warnings
+    )
+
+
+def _sound_edited(alignment: Alignment, edit: Correction) -> Alignment | None:
+    """The alignment with a laugh, a breath, … added, moved or removed; None where a word is meant."""
+    old = next((w for w in alignment.words if w.start <= edit.at < w.end), None)
+    named, kept = kind_of(edit.label or "") is not None, not (edit.label or "").strip()
+    if not named and not (kept and old is not None and is_sound(old)):
+        return None
+    others = [w for w in alignment.words if w is not old]
+    if edit.label is not None and not edit.label.strip():
+        return replace(alignment, words=tuple(others))
+    start = edit.start if edit.start is not None else old.start if old is not None else edit.at
+    end = edit.end if edit.end is not None else old.end if old is not None else edit.at + USUAL
+    new = Word(edit.label.strip() if edit.label else old.label, start, max(end, start + SHORTEST))  # type: ignore[union-attr]
+    phones = [part for phone in alignment.phones for part in without_phones(phone, [new])]
+    return Alignment.from_segments(
+        phones, [*others, new], alignment.duration, alignment.source, alignment.warnings, alignment.guessed
     )
 
 
@@ -214,6 +236,7 @@ def _placed(
         return [Phone(SILENCE, begin, stop)], []
     # One set of columns for words of the chain in any language: English phones, then each word's own sounds.
     labels: list[str] = list(PHONES)
+    sounds: list[str] = [""] * len(PHONES)
     low = max(round(begin * rate), 0)
     heard = log_posteriors[low : max(round(stop * rate), low + 1)].astype(np.float32)
     tables = [Script((), ()).emissions(heard)]
@@ -223,6 +246,7 @@ def _placed(
         if word.script.mixture is not None:
             shift = len(labels)
             labels += word.script.phones
+            sounds += word.script.sounds or [""] * len(word.script.phones)
             tables.append(word.script.emissions(heard)[:, : len(word.script.phones)])
         spoken += [(number, tuple(tuple(c + shift for c in way) for way in ways)) for _, ways in word.script.spoken]
     emissions = np.concatenate(tables, 1)
@@ -240,7 +264,7 @@ def _placed(
     if to_stop and silent[-1] and len(spans) > 1:
         spans[-2] = (spans[-2][0], spans[-2][1], stop)
         del spans[-1]
-    phones = [Phone(labels[s.column], a, b) for s, a, b in spans]
+    phones = [Phone(labels[s.column], a, b, sounds[s.column]) for s, a, b in spans]
     words = []
     for number, word in enumerate(said):
         own = [(s, a, b) for s, a, b in spans if s.word is not None and s.word >= 0 and spoken[s.word][0] == number]

@@ -203,7 +203,7 @@ class _Found:
             if alone:
                 yield from without_laughter(free_phones(log_posteriors, rate, part[0].start, part[-1].end))
             else:
-                yield from (Phone(self.script.phones[s.column], s.start, s.end) for s in part)
+                yield from (self.script.phone(s.column, s.start, s.end) for s in part)
 
 
 def _found(

@@ -54,14 +54,15 @@ _CONSONANTS = {
     for voice, symbol in enumerate(pair)
     if symbol != "."
 }
+_CONSONANTS |= {"ɥ": (6, "approximant", 1), "ɕ": (4, "fricative", 0), "ʑ": (4, "fricative", 1)}  # like j, ʃ and ʒ
 # Other ways to write a symbol, sequences that are one sound first.
 _SPELLINGS = {
     "tʃ": "ʧ", "dʒ": "ʤ", "ts": "ʦ", "dz": "ʣ", "tɕ": "ʨ", "dʑ": "ʥ", "ʈʂ": "ʧ", "ɖʐ": "ʤ", "tʂ": "ʧ", "dʐ": "ʤ",
-    "pf": "f", "th": "t", "kh": "k", "ph": "p", "g": "ɡ", "ɕ": "ʃ", "ʑ": "ʒ", "ɧ": "ʃ", "ʍ": "w", "ɥ": "j", "ɫ": "l",
+    "th": "t", "kh": "k", "ph": "p", "g": "ɡ", "ɧ": "ʃ", "ʍ": "w", "ɫ": "l",
     "ɮ": "l", "ɺ": "ɾ", "ɓ": "b", "ɗ": "d", "ɠ": "ɡ", "ᵻ": "ɪ", "ɹ̩": "ɚ", "ʢ": "ʕ", "ʜ": "ħ", "ɦ": "h",
 }  # fmt: skip
 _WRITTEN = {"ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ʨ": "tɕ", "ʥ": "dʑ"}
-_GLIDES = {"j": "i", "w": "u", "ɹ": "ɚ", "ʋ": "v", "ɰ": "ɯ"}  # sounds that differ in little but length
+_GLIDES = {"j": "i", "w": "u", "ɹ": "ɚ", "ʋ": "v", "ɰ": "ɯ", "ɥ": "y"}  # sounds that differ in little but length
 _DIPHTHONGS = {"aɪ", "ai", "aʊ", "au", "eɪ", "ei", "oʊ", "ou", "əʊ", "ɔɪ", "ɔø", "oɪ", "aj", "aw", "ɔʏ", "oi"}
 
 _ARPABET = {
@@ -87,6 +88,9 @@ def segments(ipa: str) -> list[str]:
     return [s for s in found if s in _VOWELS or s in _CONSONANTS or s in _DIPHTHONGS]
 
 
+_SPREAD = frozenset("ɯɤrʀʁɽɕʑʨʥ")  # no lips are rounded
+
+
 @functools.cache
 def likeness(segment: str) -> tuple[float, ...]:
     """How much each of PHONES resembles a segment, 0…1; the nearest gets 1."""
@@ -94,10 +98,35 @@ def likeness(segment: str) -> tuple[float, ...]:
     return tuple(np.exp(-NEAR * (distances - distances.min())))
 
 
+# Whose lips and jaw others have than the English sound that they are written like: trills and r in the throat round no
+# lips, b and p that do not close fully come from the lips and not from the teeth, and ɕ spreads what sh rounds.
+_LOOKS = {
+    "r": "D", "ʀ": "G", "ʁ": "G", "χ": "HH", "ɽ": "D", "β": "B", "ɸ": "W", "ɥ": "W", "ɕ": "S", "ʑ": "Z", "ʨ": "S",
+    "ʥ": "Z", "y": "UW", "ʏ": "UW", "ø": "UH", "œ": "UH",
+}  # fmt: skip
+
+
 def nearest(segment: str) -> str:
     """The phone of PHONES whose lips and jaw a segment has."""
+    if segment in _LOOKS:
+        return _LOOKS[segment]
     # A label that ARPABET lacks comes first, so that y is read as IPA.
     return to_arpabet(["ə", _WRITTEN.get(segment, segment)])[0][1]
+
+
+def lips_of(segment: str) -> float | None:
+    """How far a sound purses the lips, 0…1, where English has none that does so: rounded vowels in front, and vowels
+    and glides that the labels' would round; None for all others."""
+    if segment in _SPREAD:
+        return 0.0
+    first = segment[0]
+    if first == "ɥ":
+        return 1.0
+    if len(segment) == 1 and first in _VOWELS:
+        height, back, rounding = _VOWELS[first]
+        if rounding == 1 and (back < 1 or height < 0.5):
+            return 1.0 - 0.7 * height
+    return None
 
 
 def _distance(segment: str, phone: str) -> float:

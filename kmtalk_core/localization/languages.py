@@ -15,10 +15,11 @@ from ..errors import InputError, shortened
 from ..phones import PHONES, SILENCE
 from ..tongues import LANGUAGES
 from .espeak import words_in_ipa
-from .ipa import likeness, nearest, segments
+from .ipa import likeness, lips_of, nearest, segments
 from .posterior import Script, subtitle_times
 from .transcript import subtitles
 from .unspoken import speaker_labels, without_directions, without_lists, without_markup, without_names, without_times
+from .vocal import marked, unmarked
 
 _FOREIGN = re.compile(r"\([a-z-]+\)")  # espeak-ng's mark that it reads on in another language
 _CLAUSE = re.compile("(?<=[、，。！？；：])(?=\\w)")  # Chinese and Japanese have no spaces after these
@@ -35,12 +36,14 @@ def foreign_script(transcript: str, language: str, leave_out: bool = False) -> S
     """
     cues = subtitles(transcript)
     texts = [(transcript, None, None)] if cues is None else [(cue.text, cue.start, cue.end) for cue in cues]
-    listed = [
+    every = [
         (word, (start, end))
         for text, start, end in texts
-        for word in _said(text).split()
+        for word in _said(marked(text)).split()
         if any(c.isalnum() or c in "€$£¥₹%&+" for c in word)
     ]
+    tags, numbers = unmarked([word for word, _ in every])
+    listed = [every[number] for number in numbers]
     words = [word for word, _ in listed]
     spoken = pronounced(words, language, leave_out)
     inventory = sorted({segment for word in spoken for segment in word})
@@ -57,6 +60,8 @@ def foreign_script(transcript: str, language: str, leave_out: bool = False) -> S
         mixture,
         subtitle_times([times for _, times in listed]),
         frozenset(number for number, word in enumerate(spoken) if len(word) <= WEAK),
+        tags,
+        ("", *(segment if lips_of(segment) is not None else "" for segment in inventory)),
     )
 
 

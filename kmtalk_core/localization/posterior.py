@@ -18,6 +18,7 @@ from ..progress import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
 from .laughter import without_laughter
+from .vocal import Tag, marked, tagged, unmarked
 
 if TYPE_CHECKING:
     from .child import Progress
@@ -68,9 +69,10 @@ class Script:
     """What is to be found in a sound, word by word.
 
     `labels`: of each word, as written; `spoken`: of each spoken word, the number of its written word and its
-    pronunciations, as columns of the emissions; `phones`: the label of each column, silence first; `mixture`
-    (len(PHONES), columns): which of the model's phones each column may sound like, None where columns are PHONES;
-    `times`: of each word's subtitle, none where there are no subtitles; `weak`: numbers of words that are hardly said.
+    pronunciations, as columns of the emissions; `phones`: the label of each column, silence first, and `sounds` what
+    IPA calls it, where its lips differ (none: nowhere); `mixture` (len(PHONES), columns): which of the model's phones
+    each column may sound like, None where columns are PHONES; `times`: of each word's subtitle, none where there are no
+    subtitles; `weak`: numbers of words that are hardly said; `tags`: sounds that are no words, and between which words.
     """
 
     labels: tuple[str, ...]
@@ -79,6 +81,12 @@ class Script:
     mixture: np.ndarray | None = None
     times: tuple[Times, ...] = ()
     weak: frozenset[int] = frozenset()
+    tags: tuple[Tag, ...] = ()
+    sounds: tuple[str, ...] = ()
+
+    def phone(self, column: int, start: float, end: float) -> Phone:
+        """The phone of a column, from `start` to `end` s."""
+        return Phone(self.phones[column], start, end, self.sounds[column] if self.sounds else "")
 
     def emissions(self, log_posteriors: np.ndarray) -> np.ndarray:
         """(N, phones) log-posteriors → (N, columns) of this script, and more columns that none of its words has."""
@@ -94,7 +102,9 @@ def english_script(transcript: str) -> Script:
     from .g2p import pronunciations  # takes a while to load, and many sounds come without a text
     from .text import spoken_text
 
-    written = spoken_text(transcript).words
+    every = spoken_text(marked(transcript)).words
+    tags, words = unmarked([word.label for word in every])
+    written = [every[number] for number in words]
     spoken = []
     for index, word in enumerate(written):
         for part in word.spoken:
@@ -105,6 +115,7 @@ def english_script(transcript: str) -> Script:
         tuple(s for s in spoken if s[1]),
         times=subtitle_times([(word.start, word.end) for word in written]),
         weak=frozenset(i for i, word in enumerate(written) if word.label.lower() in _WEAK),
+        tags=tags,
     )
 
 
@@ -152,7 +163,7 @@ def align_posterior(
         if s.word == -1:
             phones += free_phones(log_posteriors, rate, start, end)
         else:
-            phones.append(Phone(script.phones[s.column], start, end))
+            phones.append(script.phone(s.column, start, end))
             if s.word is not None:
                 of_word.setdefault(s.word, []).append(s)
     words = _words(script, of_word, rate)
@@ -163,8 +174,9 @@ def align_posterior(
         else:
             words = with_lost(words, wrong, script.labels, sound.duration)
             starts = {index: word.start for index, word in words.items()}
-            notes += doubtful_passages(script.labels, wrong, starts) + _unwritten(found, log_posteriors, rate)
-    return Alignment.from_segments(phones, words.values(), sound.duration, ALIGNED, notes)
+            notes += doubtful_passages(script.labels, wrong, starts) + _unwritten(found, script, log_posteriors, rate)
+    listed = [*words.values(), *tagged(script.tags, words, sound.duration)]
+    return Alignment.from_segments(phones, listed, sound.duration, ALIGNED, notes)
 
 
 def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> dict[int, Word]:
@@ -241,17 +253,21 @@ def _doubted(script: Script, of_word: dict[int, list[Segment]], replaced: set[in
     return wrong
 
 
-def _unwritten(found: Sequence[Segment], log_posteriors: np.ndarray, rate: float) -> tuple[str, ...]:
+def _unwritten(found: Sequence[Segment], script: Script, log_posteriors: np.ndarray, rate: float) -> tuple[str, ...]:
     """One sentence on when something is said that the transcript lacks; none if all is in it.
 
-    Where other words are written, `_doubts` tells.
+    Where other words are written, `_doubts` tells; where a sound is tagged, it is what is heard.
     """
     silence = PHONE_INDEX[SILENCE]
+    tagged_before = {tag.before for tag in script.tags}
+    number_of = [index for index, _ in script.spoken]
     stretches: list[str] = []
     parts = [list(some) for _, some in groupby(found, key=_in_word)]
     for before, part, after in zip([[], *parts[:-1]], parts, [*parts[1:], []], strict=True):
         first, following = (before[-1].word if before else -1), (after[0].word if after else None)
         if _in_word(part[0]) or (following is not None and following != first + 1):  # type: ignore[operator]
+            continue
+        if (number_of[following] if following is not None else len(script.labels)) in tagged_before:
             continue
         speech = [
             (log_posteriors[index_at(s.start, 1.0) : index_at(s.end, 1.0), silence] < SPEECH).sum() / rate for s in part

@@ -10,14 +10,15 @@ import numpy as np
 
 from ..conditioning import phone_context
 from ..errors import KMTalkError
-from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain
+from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain, timbre
 from ..localization.keys import KeyInstants
 from ..memory import waiting_zeros
 from ..motion import KeyMotions
 from ..onset import find_onset
 from ..packed import Preceded, Samples, stretch
-from ..phones import Alignment
+from ..phones import PHONES, Alignment
 from ..pitch import Periodicity, contour, periodicity
+from ..sound_kinds import KINDS, RATE, WORDS, shipped_kinds
 from ..threads import in_order
 
 PIECE = 12.0  # s handed to a network at once
@@ -53,14 +54,19 @@ class Heard:
 
     `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 3) float16:
     loudness relative to the speaker's own level, stress, and pitch in semitones above the speaker's median; `voiced`
-    (N,) bool. Index i is `lead` s (less than 1 / `rate`) before i / `rate` s of the sound; counted like the indices,
-    there is something to hear from `onset` s on.
+    (N,) bool; `kinds` (N, sound_kinds.KINDS) float16, the chances of words, laughs, breaths and so on; `timbre` (N, 2)
+    float16, level and brightness in dB; `pitch` the median in Hz, 0 where no voice is. Index i is `lead` s (less than
+    1 / `rate`) before i / `rate` s of the sound; counted like the indices, there is something to hear from
+    `onset` s on.
     """
 
     audio: np.ndarray
     phone_log_posteriors: np.ndarray
     prosody: np.ndarray
     voiced: np.ndarray
+    kinds: np.ndarray
+    timbre: np.ndarray
+    pitch: float
     rate: float
     lead: float = 0.0
     onset: float = 0.0
@@ -89,10 +95,11 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
         around = stretch(samples, begin * HOP - margin, min(end * HOP + margin, len(samples)))
         mel = log_mel(around, gain)[stride : stride + end - begin]
         voice = periodicity(samples, rate, before.last if before else 0, piece.last)
-        audio, logits, prosody = (a[piece.first - begin // stride :] for a in backend.encode(mel))
+        audio, logits, prosody = backend.encode(mel)
         top = logits.max(1, keepdims=True)
         log_posteriors = logits - top - np.log(np.exp(logits - top).sum(1, keepdims=True))
-        return piece, voice, (audio, log_posteriors, prosody)
+        heard_of = (audio, log_posteriors, prosody, _kinds(mel, log_posteriors, rate), timbre(mel[::stride]))
+        return piece, voice, tuple(part[piece.first - begin // stride :] for part in heard_of)
 
     arrays: list[np.ndarray] = []
     voices: list[Periodicity] = []
@@ -108,10 +115,18 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
         progress(piece.last / n)
     if not finite:
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
-    audio, log_posteriors, prosody = arrays
-    pitch, voiced = contour(voices)
+    audio, log_posteriors, prosody, kinds, colour = arrays
+    pitch, voiced, hertz = contour(voices)
     prosody = np.column_stack([prosody, pitch.astype(np.float16)])
-    return Heard(audio, log_posteriors, prosody, voiced, rate, onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE)
+    lead, at = onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE
+    return Heard(audio, log_posteriors, prosody, voiced, kinds, colour, hertz, rate, lead, at)
+
+
+def _kinds(mel: np.ndarray, log_posteriors: np.ndarray, rate: float) -> np.ndarray:
+    """(n, KINDS) of the frames that `log_posteriors` (n, phones) at `rate` Hz has; `mel` begins with them."""
+    if rate != RATE or log_posteriors.shape[1] != len(PHONES):  # of a model of other makers
+        return np.eye(len(KINDS), dtype=np.float32)[np.full(len(log_posteriors), KINDS.index(WORDS))]
+    return shipped_kinds()(mel, log_posteriors)
 
 
 def acquire_keys(

@@ -16,9 +16,11 @@ import numpy as np
 
 from ...errors import InputError, shortened
 from ...phones import PHONE_INDEX, SILENCE, VOWELS, Alignment, Phone, Word
+from ..ipa import lips_of, segments
 from ..labels import is_silent, to_arpabet
 from ..markup import local_name, xml_root
 from ..transcript import Cue, decoded, subtitles, timed_labels
+from ..vocal import kind_of
 from .aligners import ctm_lines, is_ctm, json_track, label_lines, master_labels, mfa_csv
 from .elan import elan_track
 from .mouths import RHUBARB_LINES, moho_dat, mouth_phones, papagayo_pgo, rhubarb_tsv, rhubarb_xml
@@ -153,6 +155,7 @@ def _alignment(track: Track, name: str) -> Alignment:
         for w in track.words
         if w.label.strip() and not _noise(w.label)
     ]
+    sounds = [Word(w.label.strip(), w.start, max(w.start, w.end)) for w in track.words if kind_of(w.label)]
     if not track.phones and not track.mouths and not words:
         raise _nothing_usable(name, track)
     phones = [phone for phone in _phones(name, track) if phone.label != SILENCE]
@@ -165,7 +168,7 @@ def _alignment(track: Track, name: str) -> Alignment:
         left, unknown, source = words, [], WORDS_ONLY
     phones += (phone for word in left for phone in spread(word))
     guessed = [(word.start, word.end) for word in left] + [(i.start, i.end) for i in unknown]
-    return Alignment.from_segments(phones, words, duration, source, warnings, guessed)
+    return Alignment.from_segments(phones, [*words, *sounds], duration, source, warnings, guessed)
 
 
 def _nothing_usable(name: str, track: Track) -> InputError:
@@ -190,8 +193,14 @@ def _phones(name: str, track: Track) -> list[Phone]:
     if track.phones:
         _known(name, track.phones)
         labels, _ = to_arpabet(phone.label for phone in track.phones)
-        return [Phone(label, p.start, p.end) for label, p in zip(labels, track.phones, strict=True)]
+        return [Phone(label, p.start, p.end, _sound(p.label)) for label, p in zip(labels, track.phones, strict=True)]
     return list(_mouths(name, track.mouths)) if track.mouths else []
+
+
+def _sound(label: str) -> str:
+    """What IPA calls a phone whose lips no English one has; else ""."""
+    found = segments(label) if not label.isascii() and len(label) <= LONGEST_LABEL else []
+    return found[0] if len(found) == 1 and lips_of(found[0]) is not None else ""
 
 
 def _left_without(track: Track, words: Sequence[Word], phones: Sequence[Phone]) -> tuple[list[Word], list[Interval]]:

@@ -1,0 +1,42 @@
+"""`python -m training.vocal --sounds DIR --real-speech DIR [--out FILE]`: make the network of laughs and breaths.
+
+DIR of the sounds holds the unpacked packages that `training.vocal.sources` names, DIR of the speech what
+`training.corpus` takes. A quarter of an hour on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from kmtalk_core.assets import SOUND_KINDS
+
+from .making import Encoder, heard_scenes, readers, save, sounds_of, train
+
+SCENES, STEPS, SEED = 2400, 1600, 0
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(prog="python -m training.vocal", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--sounds", type=Path, required=True, metavar="DIR", help="unpacked packages with voices")
+    parser.add_argument("--real-speech", type=Path, required=True, metavar="DIR", help="folder of .flac files")
+    parser.add_argument("--out", type=Path, default=SOUND_KINDS, metavar="FILE", help="default: where it ships")
+    parser.add_argument("--scenes", type=int, default=SCENES, help=f"how many of 8 s ({SCENES})")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"of training ({STEPS})")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    encoder = Encoder()
+    speech, sounds = readers(options.real_speech, encoder), sounds_of(options.sounds)
+    print(
+        f"{len(speech)} readers;", ", ".join(f"{len(some)} {kind}" for kind, some in sorted(sounds.items())), flush=True
+    )
+    scenes = list(heard_scenes(options.scenes, SEED, encoder, speech, sounds))
+    network = train(scenes, options.steps, SEED, lambda line: print(line, flush=True))
+    print(f"{options.out}  {save(network, options.out)}")
+
+
+if __name__ == "__main__":
+    main()
