@@ -174,7 +174,7 @@ def test_any_rate_and_length_in_pieces_on_disk(animator, data, monkeypatch):
     assert np.array_equal(on_disk.vertices, whole.vertices)
 
 
-@pytest.mark.parametrize("name", ("faceformer", "codetalker", "meshtalk"))
+@pytest.mark.parametrize("name", ("faceformer", "codetalker"))
 def test_the_autoregressive_ones_speak_for_ten_minutes(name, tmp_path):
     """A pose a second is enough: 601 of them, more than the published codes can."""
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Prepare a data set: `python -m training.prepare vocaset|biwi|folder SOURCE --out DIR [--localizer auto]`.
+"""Prepare a data set: `python -m training.prepare vocaset|biwi|multiface|beat2|folder SOURCE --out DIR`.
 
 `synthetic --out DIR` makes a small one first, from the rig and the articulation synthesizer, `faces PERSON… --out DIR`
 one of captured people. `align DIR --localizer L
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,25 @@ from kmtalk_core.localization import LOCALIZERS
 from training.captured.dataset import DataSet, write_dataset
 
 from .align import IMPORTED, add_alignments, align_clips
+from .beat2 import unpack_beat2
 from .checks import Checked, check
 from .faces import make_faces
 from .layouts import LAYOUTS, Layout
+from .multiface import unpack_multiface
 from .raw_vocaset import is_raw, unpack
 from .synthetic import make_source
+
+# Data sets in layouts of their own, which are unpacked first: what they are, and by what.
+UNPACKED: dict[str, tuple[str, Callable[[argparse.Namespace, Path, Callable[[float], None]], Path]]] = {
+    "multiface": (
+        "Multiface: tracked meshes and sounds of sentences",
+        lambda options, out, progress: unpack_multiface(options.source, out, progress),
+    ),
+    "beat2": (
+        "BEAT2: FLAME's expressions and jaw on SMPL-X's head",
+        lambda options, out, progress: unpack_beat2(options.source, options.model, out, progress),
+    ),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,6 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--localizer", choices=choices, default="auto", help="what finds the phones (auto)")
         one.add_argument("--leave-out-bad", action="store_true", help="go on without the clips that have problems")
         one.set_defaults(run=lambda o, kind=kind: _prepare(kind, o))
+    for kind, (told, _) in UNPACKED.items():
+        one = kinds.add_parser(kind, help=told)
+        one.add_argument("source", type=Path, help="folder that the data set was downloaded to")
+        one.add_argument("--out", type=Path, required=True, help="folder for the prepared data set")
+        one.add_argument("--localizer", choices=choices, default="auto", help="what finds the phones (auto)")
+        one.add_argument("--leave-out-bad", action="store_true", help="go on without the clips that have problems")
+        if kind == "beat2":
+            one.add_argument("--model", type=Path, help="SMPLX_NEUTRAL_2020.npz (that in SOURCE)")
+        one.set_defaults(run=lambda o, kind=kind: _unpacked(kind, o))
     made = kinds.add_parser("synthetic", help="a small data set from the rig and the articulation synthesizer")
     made.add_argument("--out", type=Path, required=True)
     made.add_argument("--subjects", type=int, default=4, help="the last one is for the test (4)")
@@ -84,6 +108,12 @@ def _prepare(kind: str, options: argparse.Namespace) -> int:
         with _bar("unpacking") as bar:
             source = unpack(source, options.out / "source", lambda share: bar.update(share - bar.n))
     return prepare(LAYOUTS[kind](source), options.out, options.localizer, options.leave_out_bad)
+
+
+def _unpacked(kind: str, options: argparse.Namespace) -> int:
+    with _bar("unpacking") as bar:
+        source = UNPACKED[kind][1](options, options.out / "source", lambda share: bar.update(share - bar.n))
+    return prepare(LAYOUTS["folder"](source), options.out, options.localizer, options.leave_out_bad)
 
 
 def prepare(layout: Layout, out: Path, localizer: str = "auto", leave_out_bad: bool = False) -> int:

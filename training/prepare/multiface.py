@@ -1,0 +1,111 @@
+"""Multiface (Wuu et al., 2022; github facebookresearch/multiface) as data of one's own: tracked meshes and sounds.
+
+SOURCE holds entities, m--…--GHS, each with tracked_mesh/SEGMENT/FRAME.bin (float32, 7,306 × 3, mm, the head's motion
+taken out), a FRAME.obj with the faces, vert_mean.bin and audio/SEGMENT.wav, at 30 frames a second. Sentences are the
+segments SEN_…, whose names are what is said. Of each person every tenth sentence is for the test and every tenth, five
+later, for validation: no split has been published for speech.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kmtalk_core.errors import InputError
+from kmtalk_core.files import save_npz, save_text, written_whole
+from kmtalk_core.rig.mesh import Mesh, load_mesh
+
+from .regions import regions_of
+
+FPS, SENTENCE, NEUTRAL = 30.0, "SEN_", "E001_Neutral_Eyes_Open"
+TENTH, VALIDATION = 10, 5
+
+
+def unpack_multiface(source: Path, out: Path, progress: Callable[[float], None] = lambda _: None) -> Path:
+    """Write OUT as a folder of one's own data; → OUT. What is there is kept. Raises InputError for what is missing."""
+    entities = [path for path in sorted(source.glob("m--*")) if (path / "tracked_mesh").is_dir()]
+    if not entities:
+        raise InputError(f"{source} has no entity m--… with tracked_mesh; name the folder that Multiface was put into.")
+    for name in ("wav", "vertices_npy", "text"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    faces = _faces(entities)
+    templates: dict[str, np.ndarray] = {}
+    place = 0
+    splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    segments = [(entity, segment) for entity in entities for segment in _sentences(entity)]
+    for number, (entity, segment) in enumerate(segments):
+        who = _person(entity)
+        if who not in templates:
+            templates[who], place = _neutral(entity), 0
+        name = f"{who}_{segment.removeprefix(SENTENCE).replace('_', '-')}"
+        motion, sound = out / "vertices_npy" / f"{name}.npy", entity / "audio" / f"{segment}.wav"
+        if not motion.exists():
+            vertices = _sequence(entity / "tracked_mesh" / segment)
+            with written_whole(motion) as partial, partial.open("wb") as file:
+                np.save(file, vertices.reshape(len(vertices), -1))
+        if sound.is_file():  # one without is told by the checks
+            shutil.copyfile(sound, out / "wav" / f"{name}.wav")
+        save_text(segment.removeprefix(SENTENCE).replace("_", " ") + "\n", out / "text" / f"{name}.txt")
+        splits[{0: "test", VALIDATION: "val"}.get(place % TENTH, "train")].append(name)
+        place += 1
+        progress((number + 1) / len(segments))
+    first = next(iter(templates.values()))
+    lips, upper = regions_of(source, Mesh(first.astype(np.float64), faces))
+    save_npz(templates, out / "templates.npz")
+    save_npz({"vertices": first, "faces": faces}, out / "mesh.npz")
+    for name, mask in (("lips", lips), ("upper_face", upper)):
+        save_text(", ".join(map(str, mask)) + "\n", out / f"{name}.txt")
+    tables = "".join(f"{split} = {json.dumps(names)}\n" for split, names in splits.items() if names)
+    save_text(
+        f'name = "multiface"\nfps = {FPS}\nunit = "mm"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
+        f'upper_face = "upper_face.txt"\n[splits]\n{tables}',
+        out / "dataset.toml",
+    )
+    return out
+
+
+def _sentences(entity: Path) -> list[str]:
+    return sorted(path.name for path in (entity / "tracked_mesh").glob(f"{SENTENCE}*") if path.is_dir())
+
+
+def _person(entity: Path) -> str:
+    """m--20180227--0000--6795937--GHS → 6795937."""
+    parts = entity.name.split("--")
+    return parts[3] if len(parts) > 3 else entity.name
+
+
+def _neutral(entity: Path) -> np.ndarray:
+    """(V, 3) float32: the mean of the neutral segment, else of everything."""
+    neutral = entity / "tracked_mesh" / NEUTRAL
+    if any(neutral.glob("*.bin")):
+        return _sequence(neutral).mean(0)
+    return _vertices(entity / "vert_mean.bin")
+
+
+def _sequence(folder: Path) -> np.ndarray:
+    """(T, V, 3) float32 of the frames of a segment in their order."""
+    frames = [_vertices(path) for path in sorted(folder.glob("*.bin"))]
+    if not frames or len({len(vertices) for vertices in frames}) > 1:
+        raise InputError(f"{folder} has no frames, or frames of several meshes; download the segment again.")
+    return np.stack(frames)
+
+
+def _vertices(path: Path) -> np.ndarray:
+    try:
+        numbers = np.fromfile(path, np.float32)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}); download it again.") from None
+    if not len(numbers) or len(numbers) % 3:
+        raise InputError(f"{path} holds no vertices; download it again.")
+    return numbers.reshape(-1, 3)
+
+
+def _faces(entities: list[Path]) -> np.ndarray:
+    for entity in entities:
+        for path in sorted((entity / "tracked_mesh").glob("*/*.obj")):
+            return load_mesh(path).faces
+    raise InputError(f"{entities[0]} has no .obj in tracked_mesh, which tells the faces; download it with the meshes.")
