@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import bpy
@@ -155,26 +156,47 @@ def remember_lie(take: bpy.types.PropertyGroup, lie: Lie) -> None:
 
 def lie_of(take: bpy.types.PropertyGroup) -> Lie | None:
     """Where a take lies, or last lay."""
-    return Lie(*json.loads(take.lie)) if take.lie else None
+    return _lie(take.lie) if take.lie else None
+
+
+@lru_cache(maxsize=4096)
+def _lie(noted: str) -> Lie:
+    return Lie(*json.loads(noted))
+
+
+@lru_cache(maxsize=4096)
+def _laid(noted: str) -> _Laid:
+    return _Laid(*json.loads(noted))
 
 
 def overlapping(keys: bpy.types.Key, action: bpy.types.Action) -> list[tuple[bpy.types.Action, float, float]]:
     """The other lines that play on frames of this one, and the first and last of these frames."""
-    own = lie_of(take_of(action))
-    found = []
-    for other in playing(keys):
-        lie = lie_of(take_of(other))
-        if other == action or take_of(other).idle or lie is None or own is None:
-            continue
-        if lie.at <= own.end and own.at <= lie.end:
-            found.append((other, max(lie.at, own.at), min(lie.end, own.end)))
+    return overlaps(keys).get(action, [])
+
+
+Overlaps = Mapping[bpy.types.Action, list[tuple[bpy.types.Action, float, float]]]
+
+
+def overlaps(keys: bpy.types.Key) -> Overlaps:
+    """For each line that plays on frames of other ones, which these are, and the first and last of these frames."""
+    lies = {a: lie for a in playing(keys) if not take_of(a).idle and (lie := lie_of(take_of(a))) is not None}
+    found: dict[bpy.types.Action, list[tuple[bpy.types.Action, float, float]]] = {}
+    open_still: list[bpy.types.Action] = []
+    for action in sorted(lies, key=lambda a: lies[a].at):
+        own = lies[action]
+        open_still = [a for a in open_still if lies[a].end >= own.at]
+        for other in open_still:
+            span = own.at, min(own.end, lies[other].end)
+            found.setdefault(action, []).append((other, *span))
+            found.setdefault(other, []).append((action, *span))
+        open_still.append(action)
     return found
 
 
 def is_moved_by_hand(strip: bpy.types.NlaStrip) -> bool:
     """Whether the user has moved or changed a line's strip in the NLA editor; it stays as it is then."""
     laid = take_of(strip.action).laid
-    return bool(laid) and not _same(_as_is(strip), _Laid(*json.loads(laid)))
+    return bool(laid) and not _same(_as_is(strip), _laid(laid))
 
 
 @contextmanager
@@ -353,14 +375,20 @@ def hold_rest(keys: bpy.types.Key) -> None:
     """
     stills, others = json.loads(keys.kmtalk.stills or "{}"), paths_of_others(keys)
     names = controls_of_keys(keys)
-    moved = set().union(*(compat.played_paths(a, compat.slot_for_keys(a)) for a in playing(keys)))
     held = {}
     for control, value in stills.items():
         block = keys.key_blocks.get(names.get(control, ""))
-        path = block.path_from_id("value") if block is not None else ""
-        if path in moved and path not in others and value != block.bl_rna.properties["value"].default:
+        if block is None or value == block.bl_rna.properties["value"].default:
+            continue
+        path = block.path_from_id("value")
+        if path not in others:
             held[path] = value
-    _hold(keys, held)
+    moved: set[str] = set()
+    for action in playing(keys):
+        if moved >= held.keys():
+            break
+        moved |= compat.played_paths(action, compat.slot_for_keys(action))
+    _hold(keys, {path: value for path, value in held.items() if path in moved})
 
 
 def _hold(keys: bpy.types.Key, held: Mapping[str, float]) -> None:
@@ -477,16 +505,18 @@ def _arrange(
     wrong = []
     for number, actions_on in enumerate(on):
         actions_on.sort(key=lambda a: wanted[a].start)
-        if number < len(tracks) and not _is_so(tracks[number], actions_on, wanted):
-            wrong.append(number)
-            for strip in list(tracks[number].strips):
+        if number < len(tracks):
+            right = _count_right(tracks[number], actions_on, wanted)
+            if right < max(len(actions_on), len(tracks[number].strips)):
+                wrong.append((number, right))
+            for strip in list(tracks[number].strips)[right:]:
                 tracks[number].strips.remove(strip)
     for number in range(len(tracks), len(on)):
-        wrong.append(number)
+        wrong.append((number, 0))
         tracks.append(data.nla_tracks.new())
         tracks[number].name = TRACK if not number else f"{TRACK} {number + 1}"
-    for number in wrong:
-        for action in on[number]:
+    for number, right in wrong:
+        for action in on[number][right:]:
             _add(tracks[number], action, wanted[action], kept.get(action))
     for _, strip in own_strips(keys):
         if strip.action in wanted and strip.action not in fixed:
@@ -534,11 +564,13 @@ def _same(a: _Laid, b: _Laid) -> bool:
     return all(abs(x - y) < 4 * SAME for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
 
 
-def _is_so(track: Any, actions: list[bpy.types.Action], wanted: Mapping[bpy.types.Action, _Laid]) -> bool:
-    strips = list(track.strips)
-    return [s.action for s in strips] == actions and all(
-        _same(_as_is(s), wanted[s.action]) and s.blend_type == take_of(s.action).blend for s in strips
-    )
+def _count_right(track: Any, actions: list[bpy.types.Action], wanted: Mapping[bpy.types.Action, _Laid]) -> int:
+    """How many strips of a track, from its beginning on, lie as they should."""
+    for number, (strip, action) in enumerate(zip(track.strips, actions, strict=False)):
+        so = strip.action == action and _same(_as_is(strip), wanted[action])
+        if not so or strip.blend_type != take_of(action).blend:
+            return number
+    return min(len(track.strips), len(actions))
 
 
 def _is_own(track: bpy.types.NlaTrack) -> bool:
@@ -556,10 +588,13 @@ def _strips_apart(keys: bpy.types.Key) -> list[tuple[bpy.types.NlaTrack, bpy.typ
 def _levels(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, int]:
     """Which track each line belongs on, from below: above all that began before it and still play, and above idles."""
     levels: dict[bpy.types.Action, int] = {}
+    open_still: list[bpy.types.Action] = []  # those that play on, and all idles
     for action in sorted(lies, key=lambda a: (not take_of(a).idle, lies[a].at)):
         own = lies[action]
-        below = [levels[o] for o in levels if lies[o].end + HELD > own.at and own.end + HELD > lies[o].at]
+        open_still = [o for o in open_still if take_of(o).idle or lies[o].end + HELD > own.at]
+        below = [levels[o] for o in open_still if lies[o].end + HELD > own.at and own.end + HELD > lies[o].at]
         levels[action] = 1 + max(below) if below else 0
+        open_still.append(action)
     return levels
 
 

@@ -145,6 +145,14 @@ def played_paths(action: bpy.types.Action | None, slot: Any) -> set[str]:
     return {curve.data_path for curve in bag.fcurves} if bag is not None else set()
 
 
+def is_animated(block: bpy.types.ID, path: str) -> bool:
+    """Whether an F-curve of the active Action or a driver moves the property at `path` of `block`."""
+    data = block.animation_data
+    return data is not None and (
+        path in played_paths(data.action, action_slot(data)) or data.drivers.find(path) is not None
+    )
+
+
 def has_modifiers(action: bpy.types.Action, slot: Any) -> bool:
     """Whether an F-curve that `action` plays in `slot` has modifiers, which may go on for ever."""
     return bool(played_paths(action, slot)) and any(len(c.modifiers) for c in channels(action, slot).fcurves)

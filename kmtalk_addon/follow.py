@@ -7,7 +7,8 @@ has no motion until the line is generated again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -18,7 +19,7 @@ from kmtalk_core.errors import InputError
 from . import clips, compat, keyframes, takes
 from .clips import Lie
 from .session import current
-from .strip import Played, read_line, scene_rate, sound_strips
+from .strip import Played, place_of, scene_rate, sound_strips, why_unheard
 from .takes import Clip
 
 SOON = 0.05  # s after a change; while a strip is dragged, every change asks anew
@@ -42,15 +43,16 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
     """Let every line of the heads in `scene` lie where its strip plays it; what cannot be done is told."""
     told: list[str] = []
     _separate(scene)
+    strips = strips_by_id(scene)
     for obj in heads(scene):
-        lies = {}
+        lies, playing = {}, set(clips.playing(obj.data.shape_keys))
         for clip in clips_on(scene, obj):
-            strip = clip.strip
-            if strip is None or not plays(clip):
+            strip = strips.get(clip.take.line_id)
+            if strip is None or clip.action not in playing:
                 continue
             clip.take.name = strip.name
             try:
-                lie = lie_for(clip.line, read_line(scene, strip))
+                lie = lie_for(clip.line, place_of(scene, strip))
             except InputError as error:
                 told.append(str(error))
                 continue
@@ -71,7 +73,7 @@ def settle(clip: Clip, tell_of_others: bool = True) -> None:
     lie = None
     if strip is not None:
         try:
-            lie = lie_for(line, read_line(clip.scene, strip))
+            lie = lie_for(line, place_of(clip.scene, strip))
         except InputError:
             lie = clips.lie_of(clip.take)  # nothing is heard; it stays
     lie = (
@@ -106,31 +108,59 @@ def give_way(keys: bpy.types.Key) -> None:
         clips.move(keys, lies)
 
 
+@dataclass(frozen=True)
+class _Sight:
+    """What tells where the lines of a head stand, gathered once for all of them."""
+
+    strips: Mapping[str, Any]
+    playing: frozenset[bpy.types.Action]
+    by_hand: frozenset[bpy.types.Action]
+    overlaps: clips.Overlaps
+
+    @classmethod
+    def of(cls, scene: bpy.types.Scene, keys: bpy.types.Key) -> _Sight:
+        own = [strip for _, strip in clips.own_strips(keys)]
+        by_hand = frozenset(strip.action for strip in own if clips.is_moved_by_hand(strip))
+        return cls(strips_by_id(scene), frozenset(strip.action for strip in own), by_hand, clips.overlaps(keys))
+
+    def standing(self, clip: Clip) -> list[str]:
+        take, strip = clip.take, self.strips.get(clip.take.line_id)
+        told = []
+        if clip.action not in self.playing:
+            return [f"The line {take.name} was taken out of the NLA; choose its take to let it play again."]
+        if strip is not None:
+            try:
+                told += filter(None, [why_unheard(clip.scene, strip)])
+                told += _beyond(clip.line, place_of(clip.scene, strip))
+            except InputError as error:
+                told.append(str(error))
+        if clip.action in self.by_hand:
+            told.append(f"The line {take.name} was moved in the NLA; it stays there until its sound strip moves.")
+        for other, first, last in self.overlaps.get(clip.action, ()):
+            name = clips.take_of(other).name
+            told.append(
+                f"{take.name} and {name} overlap on frames {first:.0f} to {last:.0f}; the later one is seen there."
+            )
+        return told
+
+
 def standing(clip: Clip) -> list[str]:
     """What is to be known of where a line lies, in sentences: also why it may not be seen."""
-    strip, take = clip.strip, clip.take
-    told = []
-    if not plays(clip):
-        return [f"The line {take.name} was taken out of the NLA; choose its take to let it play again."]
-    if strip is not None:
-        try:
-            told += _beyond(clip.line, read_line(clip.scene, strip))
-        except InputError as error:
-            told.append(str(error))
-    if any(s.action == clip.action and clips.is_moved_by_hand(s) for _, s in clips.own_strips(clip.keys)):
-        told.append(f"The line {take.name} was moved in the NLA; it stays there until its sound strip moves.")
-    for other, first, last in clips.overlapping(clip.keys, clip.action):
-        name = clips.take_of(other).name
-        told.append(f"{take.name} and {name} overlap on frames {first:.0f} to {last:.0f}; the later one is seen there.")
-    return told
+    return _Sight.of(clip.scene, clip.keys).standing(clip)
 
 
 def tell(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     """Keep for the panel, which must not change anything, what is to be known of the lines of a head."""
+    sight = _Sight.of(scene, obj.data.shape_keys)
     for clip in clips_on(scene, obj):
-        told = "\n".join(standing(clip))
+        told = "\n".join(sight.standing(clip))
         if clip.take.standing != told:
             clip.take.standing = told
+
+
+def strips_by_id(scene: bpy.types.Scene) -> dict[str, Any]:
+    """The sound strips of lines; where several have the same id, the first one."""
+    return {strip.kmtalk.id: strip for strip in reversed(sound_strips(scene)) if strip.kmtalk.id}
 
 
 def _beyond(line: Played, now: Played) -> list[str]:
@@ -187,7 +217,7 @@ def _duplicate(clip: Clip, strip: Any) -> None:
     if not plays(clip):
         return
     try:
-        lie = lie_for(clip.line, read_line(clip.scene, strip))
+        lie = lie_for(clip.line, place_of(clip.scene, strip))
     except InputError:
         return
     if lie is None:
@@ -202,7 +232,7 @@ def _duplicate(clip: Clip, strip: Any) -> None:
 def _sight(scene: bpy.types.Scene) -> tuple[Any, ...]:
     """What tells whether a strip of a line has changed; quick, for it is looked at all the time."""
     strips = tuple(
-        (s.kmtalk.id, s.name, compat.handles(s), compat.sound_delay(s), compat.speed_changes(s))
+        (s.kmtalk.id, s.name, s.mute, s.volume, compat.handles(s), compat.sound_delay(s), compat.speed_changes(s))
         for s in sound_strips(scene)
         if s.kmtalk.id
     )

@@ -96,9 +96,11 @@ def bring_up_to_date(scene: bpy.types.Scene) -> None:
 
 def _behind(scene: bpy.types.Scene) -> Iterator[Clip]:
     """The lines that are not worn as their strips say, for the networks' part of it; all else is done at once."""
+    strips = follow.strips_by_id(scene)
     for obj in follow.heads(scene):
+        playing = set(clips.playing(clips.keys_of(obj)))
         for clip in follow.clips_on(scene, obj):
-            if (strip := clip.strip) is None or not follow.plays(clip):
+            if (strip := strips.get(clip.take.line_id)) is None or clip.action not in playing:
                 continue
             take = clip.take
             if (take.blend, take.ease) != (strip.kmtalk.blend, strip.kmtalk.ease):

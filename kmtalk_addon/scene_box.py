@@ -15,7 +15,7 @@ from .casting import Part
 from .operators import Working, can_work, options_of
 from .scenes import FAILED, LEFT_OUT, LineOutcome, SceneOutcome, count_of
 from .session import current
-from .strip import sound_strips
+from .strip import sound_strips, why_unheard
 from .wrapping import sentence
 
 ROWS = 6  # of the list
@@ -145,7 +145,7 @@ class KMTALK_UL_scene(bpy.types.UIList):
         row.use_property_split = False
         row.prop(item.kmtalk, "speech", text="")
         sides = row.split(factor=0.65, align=True)
-        sides.active = item.kmtalk.speech and not item.mute
+        sides.active = item.kmtalk.speech and not why_unheard(scene, item)
         sides.label(text=item.name, icon=ICONS[outcome.status] if outcome is not None else "BLANK1")
         head = sides.row()
         who = ", ".join(name for name, _ in found if name)
@@ -234,8 +234,9 @@ def _situation(scene: bpy.types.Scene, strip: compat.StripType) -> tuple:
     said, head = strip.kmtalk, strip.kmtalk.speaker
     at = compat.handles(strip)
     return (
-        strip.mute, said.speech, head.session_uid if head is not None else 0, said.transcript, said.alignment,
-        said.use_name, said.text.session_uid if said.text else 0, strip.sound.filepath, at.right - at.left, at.offset,
+        why_unheard(scene, strip), said.speech, head.session_uid if head is not None else 0, said.transcript,
+        said.alignment, said.use_name, said.text.session_uid if said.text else 0, strip.sound.filepath,
+        at.right - at.left, at.offset,
     )  # fmt: skip
 
 

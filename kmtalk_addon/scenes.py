@@ -22,7 +22,7 @@ from .casting import Part
 from .job import Steps, WorkerGone
 from .lipsync import Made, Options
 from .session import Share, current, sentence
-from .strip import check_heard, read_line
+from .strip import read_line, why_unheard
 from .subject import Subject
 
 MADE = 0.9  # share of the progress after which all is made, and only has to be put on the faces
@@ -142,11 +142,10 @@ def _prepared(
             strip.name, head.name if head is not None else "", part.how, FAILED, part.why, strip_id=strip.kmtalk.id
         )
         try:
-            if part.left_out or strip.mute:
-                why = part.why or f"{strip.name} is muted."
-                outcome = replace(outcome, status=LEFT_OUT, told=why)
+            unheard = why_unheard(scene, strip)
+            if part.left_out or unheard:
+                outcome = replace(outcome, status=LEFT_OUT, told=part.why if part.left_out else unheard)
             elif head is not None:
-                check_heard(scene, strip)
                 line = read_line(scene, strip)
                 tasks.append(
                     _Task(place, Subject.of(scene, strip, shape_keys.check_mesh(head), line), options_of(strip))

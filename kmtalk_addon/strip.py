@@ -120,16 +120,26 @@ def metas_around(strip: Any) -> list[Any]:
     return found
 
 
-def check_heard(scene: bpy.types.Scene, strip: Any) -> None:
-    """Raise InputError if `strip` is muted: by itself, by its channel, or by a meta strip around it."""
+def why_unheard(scene: bpy.types.Scene, strip: Any) -> str:
+    """Why nothing of `strip` is heard, and what to do: it is muted or has no volume, by itself, by its channel, or by a
+    meta strip around it. "" if it is heard."""
     around = metas_around(strip)
     for inner, outer in zip((strip, *around), (*around, None), strict=True):
         which = f"The strip {strip.name}" if inner == strip else f"The meta strip {inner.name} around {strip.name}"
         if inner.mute:
-            raise InputError(f"{which} is muted, so nothing of it is heard; unmute it (Alt H) and try again.")
+            return f"{which} is muted, so nothing of it is heard; unmute it (Alt H) and try again."
+        if getattr(inner, "volume", 1.0) <= 0.0 and not compat.is_animated(scene, inner.path_from_id("volume")):
+            return f"{which} has volume 0, so nothing of it is heard; raise its volume and try again."
         channel = (outer or scene.sequence_editor).channels[inner.channel]
         if channel.mute:
-            raise InputError(f"{which} lies on {channel.name}, which is muted; unmute the channel and try again.")
+            return f"{which} lies on {channel.name}, which is muted; unmute the channel and try again."
+    return ""
+
+
+def check_heard(scene: bpy.types.Scene, strip: Any) -> None:
+    """Raise InputError if nothing of `strip` is heard (`why_unheard`)."""
+    if why := why_unheard(scene, strip):
+        raise InputError(why)
 
 
 def sound_path(strip: Any) -> Path:
@@ -138,8 +148,13 @@ def sound_path(strip: Any) -> Path:
 
 
 def read_line(scene: bpy.types.Scene, strip: Any) -> Played:
-    """What `strip` of `scene` plays. Raises InputError if that cannot be known."""
+    """What is heard of `strip` in `scene`. Raises InputError if it is muted, or if that cannot be known."""
     check_heard(scene, strip)
+    return place_of(scene, strip)
+
+
+def place_of(scene: bpy.types.Scene, strip: Any) -> Played:
+    """What `strip` of `scene` plays, muted or not. Raises InputError if that cannot be known."""
     at, fps, origin = compat.handles(strip), scene_rate(scene), origin_of(scene, strip)
     around = [compat.handles(meta) for meta in metas_around(strip)]
     first = max(at.left, math.ceil(origin - 1e-6), *(meta.left for meta in around))

@@ -380,6 +380,33 @@ def test_a_copied_head_has_a_line_of_its_own_once_it_is_worked_on(head, speak, m
     assert edited.obj == twin and same(content(clip.action), before)
 
 
+@pytest.mark.parametrize("how", ["mute", "volume"])
+def test_a_line_follows_a_strip_that_is_not_heard_and_says_so(head, speak, how):
+    sound, clip = speak("A", 50)
+    if how == "mute":
+        sound.mute = True
+    else:
+        sound.volume = 0.0
+    move(sound, 48)
+    follow.follow(bpy.context.scene)
+    assert lie_of(clip.take).at == 98 and "nothing of it is heard" in clip.take.standing
+    sound.mute, sound.volume = False, 1.0
+    follow.follow(bpy.context.scene)
+    assert clip.take.standing == ""
+
+
+def test_a_new_line_lays_only_what_comes_after_it_anew(head, speak):
+    for number, frame in enumerate((1, 200, 600)):
+        speak(f"Line {number}", frame)
+    clips.leave_tweak(head.data.shape_keys)
+    for number, (_, nla) in enumerate(clips.own_strips(head.data.shape_keys)):
+        nla.name = f"mine {number}"
+    speak("Between", 400)
+    clips.leave_tweak(head.data.shape_keys)
+    names = [nla.name for _, nla in clips.own_strips(head.data.shape_keys)]
+    assert names[:2] == ["mine 0", "mine 1"] and len(names) == 4
+
+
 def test_muted_lines_and_animated_influence_survive_moving(head, speak):
     sound, clip = speak("A", 50)
     clips.leave_tweak(clip.keys)

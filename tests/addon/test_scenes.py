@@ -107,6 +107,17 @@ def test_one_bad_strip_stops_nothing_and_is_listed(shoot, generate):
     assert outcome.summary == "1 line on 1 head, 1 left out, 4 failed"
 
 
+def test_what_is_not_heard_is_left_out(shoot, generate):
+    shoot("anna 1", "ben 1", "anna 2")
+    editor = bpy.context.scene.sequence_editor
+    editor.strips_all["ben 1"].volume = 0.0
+    editor.channels[editor.strips_all["anna 2"].channel].mute = True
+    outcome = generate()
+    assert statuses(outcome) == {"anna 1": "done", "ben 1": "left out", "anna 2": "left out"}
+    told = {line.strip: line.told for line in outcome.lines}
+    assert "has volume 0" in told["ben 1"] and "unmute the channel" in told["anna 2"]
+
+
 def test_an_error_of_its_own_costs_one_strip_too(shoot, generate, monkeypatch, capsys):
     shoot("anna 1", "ben 1")
     apply = lipsync.apply

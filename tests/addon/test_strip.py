@@ -109,6 +109,15 @@ def test_what_is_muted_is_refused(add_strip, muted):
         place(sound_strip)
 
 
+def test_a_strip_of_volume_0_is_refused_unless_it_fades(add_strip):
+    sound_strip = add_strip(frame=50)
+    sound_strip.volume = 0.0
+    with pytest.raises(InputError, match=r"The strip Line has volume 0.* raise its volume"):
+        place(sound_strip)
+    sound_strip.keyframe_insert("volume", frame=1)
+    assert place(sound_strip).first_frame == 50
+
+
 def test_what_is_no_sound_strip_says_what_to_do(add_strip):
     scene, other = bpy.context.scene, bpy.data.scenes.new("Shot 2")
     editor = scene.sequence_editor_create()
