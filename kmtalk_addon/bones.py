@@ -1,4 +1,4 @@
-"""Jaw, eyes, head, neck and tongue of an armature move with a line, on top of what the animator gives these bones.
+"""Jaw, lips, eyes, head, neck and tongue of an armature move with a line, on top of what an animator gives them.
 
 A line is on the shape keys of its head. What bones need and no shape key of the head has gets an empty one, whose value
 a line moves as that of any other. Each bone copies the turn of a helper, added to its own, which drivers turn by these
@@ -12,17 +12,20 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
+from kmtalk_core.retarget.lip_bones import SHAPED, LipMoves
 from kmtalk_core.retarget.recognition import NO_GAZE, NO_NODS, NO_TONGUE
-from kmtalk_core.retarget.skeletons import person_axes, turns_of
+from kmtalk_core.retarget.skeletons import Turns, person_axes, turns_of
 from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
 
 from . import families, shape_keys
 from .drivers import add_up
+from .lip_bones import constrain, lip_bones_of, moves_of
 from .skeleton import Bones, bones_of
 
 CONSTRAINT = "KMTalk"
 HELPER = "kmtalk_helper"  # custom property of a helper
-LOOKED = 1e-4  # rad
+KINDS = ("COPY_ROTATION", "COPY_LOCATION")  # of constraints
+LOOKED = 1e-4  # rad, or this share of a lip's largest move
 OPENS = 0.2  # jawOpen that one of the head's own shapes looks like, beside which the jaw's bone stays
 
 
@@ -49,9 +52,12 @@ def missing(head: bpy.types.Object) -> list[str]:
     found = bones_of(head)
     if found is None:
         return []
-    wanted = [control for role in _moving(head, found) for control in turns_of(role, "neck" in found.of)]
+    moving = _moving(head, found)
+    wanted = {control for role in moving for control in turns_of(role, "neck" in found.of)}
+    if "jaw" in moving and lip_bones_of(head, found):
+        wanted |= set(SHAPED)
     shown = _shown(head)
-    return [c for c in ALL_CONTROLS if c in wanted and c not in shown and c != "mouthClose"]
+    return [c for c in ALL_CONTROLS if c in wanted and c not in shown]
 
 
 def attach(head: bpy.types.Object) -> list[str]:
@@ -61,10 +67,17 @@ def attach(head: bpy.types.Object) -> list[str]:
     if found is None or found.rig.library is not None:
         return []
     moved = []
+    lips = _lip_moves(head, found)
     for role in _moving(head, found):
         bone = found.of[role]
-        if _turn(head, found, role, bone):
+        turns = turns_of(role, "neck" in found.of)
+        if lips is not None and "mouthClose" in lips.controls:  # lips close, rather than the jaw
+            turns = {control: turn for control, turn in turns.items() if control != "mouthClose"}
+        if _turn(head, found, role, bone, turns):
             moved.append(bone)
+    if lips is not None:
+        _move_lips(head, found, lips)
+        moved.append(f"{len(lips.bones)} bones of the lips")
     return moved
 
 
@@ -75,7 +88,7 @@ def detach(head: bpy.types.Object) -> None:
         if rig.type != "ARMATURE" or rig.pose is None:
             continue
         for bone in rig.pose.bones:
-            for constraint in [c for c in bone.constraints if c.type == "COPY_ROTATION" and c.target in helpers]:
+            for constraint in [c for c in bone.constraints if c.type in KINDS and c.target in helpers]:
                 bone.constraints.remove(constraint)
     for helper in helpers:
         bpy.data.objects.remove(helper)
@@ -95,7 +108,35 @@ def told(head: bpy.types.Object) -> str:
     moving = _moving(head, found) if found is not None else []
     if not moving:
         return ""
-    return f"Bones ({found.title}): {', '.join(role.replace('_', ' ') for role in moving)}"
+    roles = [role.replace("_", " ") for role in moving]
+    if "jaw" in moving and (lips := lip_bones_of(head, found)):
+        roles.append(f"{len(lips)} of the lips")
+    return f"Bones ({found.title}): {', '.join(roles)}"
+
+
+def reach(head: bpy.types.Object) -> dict[str, np.ndarray]:
+    """Control → (V, 3) what the bones of jaw and lips do to a head's mesh at 1, in its own space; empty where only a
+    jaw bone opens the mouth, or shape keys do."""
+    found = bones_of(head)
+    lips = _lip_moves(head, found) if found is not None else None
+    return {} if lips is None else dict(zip(lips.controls, lips.reach, strict=True))
+
+
+def _lip_moves(head: bpy.types.Object, found: Bones) -> LipMoves | None:
+    return moves_of(head, found, _axes(found)) if "jaw" in _moving(head, found) else None
+
+
+def _move_lips(head: bpy.types.Object, found: Bones, lips: LipMoves) -> None:
+    names = shape_keys.controls_of(head)
+    for number, bone in enumerate(lips.bones):
+        helper = _helper(head, found, f"lip {number + 1}")
+        for axis in range(3):
+            parts = {names[c]: m for c, m in zip(lips.controls, lips.moves[:, number, axis], strict=True) if c in names}
+            largest = max(map(abs, parts.values()), default=0.0)
+            parts = {name: move for name, move in parts.items() if abs(move) > LOOKED * largest}
+            if parts:
+                add_up(helper.driver_add("location", axis).driver, head.data.shape_keys, parts.items())
+        constrain(found.rig, bone, helper, "COPY_LOCATION").name = CONSTRAINT
 
 
 def _moving(head: bpy.types.Object, found: Bones) -> list[str]:
@@ -140,9 +181,15 @@ def looks_of(head: bpy.types.Object) -> dict[str, Mapping[str, float]]:
     return {channel: {channel: 1.0} for channel in shape_keys.controls_of(head)}
 
 
-def _turn(head: bpy.types.Object, found: Bones, role: str, bone: str) -> bool:
+def _helper(head: bpy.types.Object, found: Bones, what: str) -> bpy.types.Object:
+    helper = bpy.data.objects.new(f"KMTalk {head.name} {what}", None)
+    helper[HELPER] = True
+    helper.use_fake_user = found.rig.override_library is not None  # else its file forgets what only overrides use
+    return helper
+
+
+def _turn(head: bpy.types.Object, found: Bones, role: str, bone: str, turns: Turns) -> bool:
     """Let a bone turn; False if no shape key of the head says by how much."""
-    turns = turns_of(role, "neck" in found.of)
     names = shape_keys.controls_of(head)
     by_key: dict[str, np.ndarray] = {}
     for channel, looks in looks_of(head).items():
@@ -153,20 +200,14 @@ def _turn(head: bpy.types.Object, found: Bones, role: str, bone: str) -> bool:
         return False
     axes = _axes(found)
     rest = np.array(found.rig.data.bones[bone].matrix_local.to_3x3())
-    helper = bpy.data.objects.new(f"KMTalk {head.name} {role}", None)
-    helper[HELPER] = True
-    helper.use_fake_user = found.rig.override_library is not None  # else its file forgets what only overrides use
+    helper = _helper(head, found, role)
     helper.rotation_mode = "XYZ"
     local = {name: rest.T @ (axes.T @ turn) for name, turn in by_key.items()}
     for axis in range(3):
         parts = {name: turn[axis] for name, turn in local.items() if abs(turn[axis]) > LOOKED}
         if parts:
             _drive(helper, axis, head.data.shape_keys, parts)
-    constraint = found.rig.pose.bones[bone].constraints.new("COPY_ROTATION")
-    constraint.name = CONSTRAINT
-    constraint.target = helper
-    constraint.mix_mode = "AFTER"
-    constraint.owner_space, constraint.target_space = "LOCAL", "WORLD"  # in its "local" space an object stands still
+    constrain(found.rig, bone, helper, "COPY_ROTATION").name = CONSTRAINT
     return True
 
 

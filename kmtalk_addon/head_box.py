@@ -12,6 +12,7 @@ from kmtalk_core.retarget import followers
 from kmtalk_core.retarget.skeletons import ROLES
 
 from . import bones, overrides, parts, shape_keys
+from .lip_bones import lip_bones_of
 from .mapping import draw_table
 from .operators import can_work, chosen_mesh
 from .session import current
@@ -105,7 +106,10 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
                 if cost not in shown:
                     sentence(layout, context, cost)
     elif shape_keys.jaw_bone(mesh) and not _can_build(mesh):
-        sentence(layout, context, "Its jaw bone opens the mouth; lips have no shape keys", "CHECKMARK")
+        found = bones_of(mesh)
+        lips = len(lip_bones_of(mesh, found)) if found is not None else 0
+        shaped = f"{lips} bones shape the lips" if lips else "lips have neither shape keys nor bones"
+        sentence(layout, context, f"Its jaw bone opens the mouth; {shaped}", "CHECKMARK")
     elif _can_build(mesh):
         sentence(layout, context, "Shape keys will be built: its landmarks are known", "CHECKMARK")
     draw_parts(layout, context, mesh)
@@ -146,6 +150,7 @@ def draw_bones(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy
         row.prop_search(head.kmtalk_bones, role, rig.data, "bones", icon=icon)
         if found is not None and role in found.of and not getattr(head.kmtalk_bones, role):
             row.label(text=found.of[role])
+    column.prop(head.kmtalk_bones, "lips", placeholder=", ".join(lip_bones_of(head, found)) if found else "")
 
 
 def _can_build(mesh: bpy.types.Object) -> bool:

@@ -198,6 +198,11 @@ def _known_head(obj: bpy.types.Object, heads: Path) -> Steps[_KnownHead]:
         if not mesh.is_file():
             shape_keys.save_mesh(obj, mesh, with_shapes=True)
         return _KnownHead({"mesh": str(mesh)})
+    if mesh.is_file():
+        return _KnownHead({"mesh": str(mesh)})
+    if moved := bones.reach(obj):
+        shape_keys.save_mesh(obj, mesh, moves=moved)
+        return _KnownHead({"mesh": str(mesh)})
     if (face := faces.face_of(obj.data.shape_keys)) is None:
         return _KnownHead({})
     if not known.is_file():

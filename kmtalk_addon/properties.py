@@ -249,6 +249,10 @@ class KMTalkPart(bpy.types.PropertyGroup):
 class KMTalkBones(bpy.types.PropertyGroup):
     """Of a head: the bones of its armature that the user has chosen; empty: found by their names, "-": none."""
 
+    lips: StringProperty(
+        name="Lips", description="Bones of the lips, with commas between. Empty: found by their names; -: none"
+    )
+
 
 class KMTalkFace(bpy.types.PropertyGroup):
     """Of shape keys: what KMTalk has done with them, and how they were before."""

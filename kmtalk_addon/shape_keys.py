@@ -218,10 +218,13 @@ def own_shapes(obj: bpy.types.Object) -> dict[str, str]:
     return {control: name for control, name in controls_of(obj).items() if name not in built and _of_mouth(control)}
 
 
-def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> None:
+def save_mesh(
+    obj: bpy.types.Object, path: Path, with_shapes: bool = False, moves: Mapping[str, np.ndarray] | None = None
+) -> None:
     """Write the undeformed mesh for the rig: at the size and proportions that the object shows, as triangles.
 
-    `with_shapes`: and what the shape keys of the mouth do to it, as `control_names` and `shapes` (C, V, 3).
+    `with_shapes`: and what the shape keys of the mouth do to it, as `control_names` and `shapes` (C, V, 3); `moves`:
+    instead of these, control → (V, 3) what bones do to it, in the object's own space.
     """
     mesh, faces = obj.data, _triangles(obj.data)
     to_world = _to_world(obj)
@@ -232,9 +235,11 @@ def save_mesh(obj: bpy.types.Object, path: Path, with_shapes: bool = False) -> N
         arrays["landmarks"] = np.array(mesh[LANDMARKS], np.int64)
     if with_shapes:
         names = {control: name for control, name in controls_of(obj).items() if _of_mouth(control)}
-        moves = [displacement(obj, name) @ to_world.T for name in names.values()]
-        arrays["control_names"] = np.array(list(names), dtype=str)
-        arrays["shapes"] = np.array(moves, np.float32).reshape(len(names), -1, 3)
+        moves = {control: displacement(obj, name) for control, name in names.items()}
+    if moves is not None:
+        arrays["control_names"] = np.array(list(moves), dtype=str)
+        shapes = [move @ to_world.T for move in moves.values()]
+        arrays["shapes"] = np.array(shapes, np.float32).reshape(len(moves), -1, 3)
     save_npz(arrays, path, compressed=False)
 
 

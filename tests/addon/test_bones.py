@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from kmtalk_addon import api, bones, compat, lipsync, removal, shape_keys, skeleton
+from kmtalk_addon import api, bones, compat, lipsync, removal, shape_keys, skeleton, takes
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
+from kmtalk_core.retarget.lip_bones import find_lip_bones
 from kmtalk_core.retarget.recognition import NO_NODS
 from kmtalk_core.retarget.skeletons import JAW_DEG, find_bones, person_axes, turns_of
 from kmtalk_core.rig.articulation import build_rig
@@ -236,3 +237,115 @@ def test_an_overridden_character_keeps_what_was_added(character, tmp_path):
     np.testing.assert_allclose(seen(), before, atol=1e-5)
     removal.remove_all(bpy.context.scene, found("Head"))
     assert not any(bone.constraints for bone in found("Rig").pose.bones)
+
+
+@pytest.fixture
+def skinned(character, rig):
+    """A head of bones alone: `skinned(lips)`; skin follows a jaw and bones around the mouth, the lower ones its own."""
+
+    def make(lips: dict[str, tuple[float, bool]], roll: float = 0.0):
+        head, armature = character({"head": "head", "jaw": "jaw"}, keys=(), roll=roll)
+        marks = rig.anatomy.vertex_of[rig.anatomy.marks]
+        rest = rig.neutral @ UPRIGHT.T
+        upper, lower = rest[marks[48:55]], rest[[*marks[54:60], marks[48]]][::-1]
+        opening = np.linalg.norm(rig.shapes[rig.control_names.index("jawOpen")], axis=1)
+        of_jaw = np.clip(opening / np.quantile(opening[opening > 0.01], 0.9), 0, 1)
+        bpy.context.view_layer.objects.active = armature
+        bpy.ops.object.mode_set(mode="EDIT")
+        share = np.zeros((len(lips), len(rest)))
+        for row, (name, (place, below)) in zip(share, lips.items(), strict=True):
+            line = lower if below else upper
+            at = np.array([np.interp(place * 6, np.arange(7), line[:, axis]) for axis in range(3)])
+            bone = armature.data.edit_bones.new(name)
+            bone.head, bone.tail, bone.roll = at, np.add(at, (0, -0.02, 0.004)), roll
+            bone.parent = armature.data.edit_bones["jaw" if below else "head"]
+            near = np.exp(-0.5 * (np.linalg.norm(rest - at, axis=1) / 0.011) ** 2)
+            row[:] = np.where((of_jaw > 0.5) == below, near, 0.0)
+        bpy.ops.object.mode_set(mode="OBJECT")
+        share *= 0.9 / np.maximum(share.sum(0), 0.9)
+        left = 1 - share.sum(0)
+        for name, weights in (*zip(lips, share, strict=True), ("jaw", left * of_jaw), ("head", left * (1 - of_jaw))):
+            group = head.vertex_groups.new(name=name)
+            for vertex in np.flatnonzero(weights > 1e-4):
+                group.add([int(vertex)], float(weights[vertex]), "REPLACE")
+        head.modifiers.new("Armature", "ARMATURE").object = armature
+        bpy.context.view_layer.update()
+        return head, armature, marks
+
+    return make
+
+
+RIGIFY = {
+    "lip.T": (0.5, False), "lip.T.L.001": (0.75, False), "lip.T.R.001": (0.25, False), "lip_end.L.001": (1.0, False),
+    "lip_end.R.001": (0.0, False), "lip.B": (0.5, True), "lip.B.L.001": (0.75, True), "lip.B.R.001": (0.25, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.9])
+def test_lip_bones_shape_and_close_the_lips(skinned, roll):
+    head, armature, marks = skinned(RIGIFY, roll)
+    assert bones.told(head).endswith("8 of the lips")
+    rest = shown(head, marks)
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT, head=0.0))
+    assert "8 bones of the lips" in outcome.summary and not any("still" in told for told in outcome.warnings)
+    keys, free = head.data.shape_keys, head.data.shape_keys.animation_data
+    free.use_nla = False
+
+    def posed(**controls):
+        for block in keys.key_blocks[1:]:
+            block.value = controls.get(block.name, 0.0)
+        return shown(head, marks)
+
+    posed()
+    opened = posed(jawOpen=0.3)
+    assert gap(opened) > gap(rest) + 0.005
+    assert gap(posed(jawOpen=0.3, mouthClose=0.3)) < gap(rest) + 0.0012, "lips meet while the jaw is down"
+    assert (
+        width(posed(mouthPucker=1.0))
+        < 0.9 * width(rest)
+        < width(rest)
+        < width(posed(mouthSmileLeft=1, mouthSmileRight=1))
+    )
+    free.use_nla = True
+    seen = []
+    for frame in range(1, 70):
+        bpy.context.scene.frame_set(frame)
+        seen.append(gap(shown(head, marks)))
+    (action,) = [a for a in bpy.data.actions if a.kmtalk_takes]
+    phones = takes.loaded(action.kmtalk_takes[0].result).alignment.phones
+    for phone in (p for p in phones if p.label in ("M", "B") and p.end < 2.6):
+        closed = min(seen[round(phone.start * 25) : round(phone.end * 25) + 1])
+        assert closed < gap(rest) + 0.0012, phone
+    assert max(seen) > gap(rest) + 0.004
+    removal.remove_all(bpy.context.scene, head)
+    assert not any(bone.constraints for bone in armature.pose.bones) and head.data.shape_keys is None
+    assert not [obj for obj in bpy.data.objects if obj.type == "EMPTY"]
+
+
+def shown(head, marks):
+    bpy.context.view_layer.update()
+    evaluated = head.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return np.array([evaluated.data.vertices[int(v)].co for v in marks])
+
+
+def gap(points) -> float:
+    return float((points[[61, 62, 63], 2] - points[[67, 66, 65], 2]).mean())
+
+
+def width(points) -> float:
+    return float(points[54, 0] - points[48, 0])
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("DEF-lip.T.L", "ORG-lip.T.L", "lip.T", "lip.B", "lips.L", "jaw_master"), ("lip.T", "lip.B", "lips.L")),
+        (("lips_top.x", "c_lips_top.x", "c_lips_smile.l", "c_jawbone.x"), ("c_lips_top.x", "c_lips_smile.l")),
+        (("oris01", "oris03.L", "special01", "jaw"), ("oris01", "oris03.L")),
+        (("LipUpperMiddle", "lLipCorner", "lowerJaw"), ("LipUpperMiddle", "lLipCorner")),
+        (("l_lipcorner", "lipuppermiddle", "lowerjaw"), ("l_lipcorner", "lipuppermiddle")),
+        (("eyelid.L", "flipper", "clip", "tulip"), ()),
+    ],
+)
+def test_lip_bones_are_known(names, found):
+    assert find_lip_bones(names) == found
