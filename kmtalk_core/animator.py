@@ -29,7 +29,7 @@ from .finish.splice import spliced
 from .localization import localize
 from .localization.keys import key_instants
 from .localization.unheard import PHONELESS, unheard_voice
-from .localization.vocal import quieted, says_words, with_sounds
+from .localization.vocal import quieted, says_words, trusted, with_sounds
 from .memory import give_back
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
@@ -242,7 +242,8 @@ def _aligned(
 ) -> Alignment:
     """What was said, and a warning where something was heard that it lacks."""
     log_posteriors = heard.phone_log_posteriors.astype(np.float32)
-    spoken = quieted(log_posteriors, heard.kinds, heard.timbre[:, 0], heard.rate)
+    kinds = trusted(heard.kinds, heard.timbre[:, 0])
+    spoken = quieted(log_posteriors, kinds, heard.timbre[:, 0], heard.rate)
     if request.alignment is not None:
         from .localization.within_words import placed
 
@@ -262,7 +263,7 @@ def _aligned(
             hear=ears,
         )
         if found.source not in PHONELESS:
-            found = with_sounds(found, heard.kinds, heard.rate)
+            found = with_sounds(found, kinds, heard.rate)
         found = replace(found.from_time(heard.lead), duration=sound.duration)
     if request.alignment is None or not request.corrections:  # what was corrected may be silent by intention
         in_heard_time = found.later(heard.lead)

@@ -33,7 +33,9 @@ USUALLY, QUIETEST = 80.0, 8.0  # percentiles over the sound
 LEAST_WORDS, RANGE_DB = 0.3, 3.0
 BY_WORDS = 0.6  # the rest is by level
 RANGE = (2.0, 85.0)  # percentiles of the level between which …
-CLEAN_DB, CROWDED_DB = 21.0, 16.0  # … there is so much in a clean recording at least, and in a crowd at most
+CLEAN_DB, CROWDED_DB = 18.0, 13.0  # … there is so much in a clean recording at least, and in a crowd at most
+QUIET_DB, NOISY_DB = 21.0, 16.0  # and so much where laughs and breaths are told for sure, and not at all
+SOUND = (0.7, 0.2)  # chance of such a sound from which on silence takes from the phones, and over how much more all
 FAR = 0.45  # nearness below which silence is likelier than the phones
 # As stems: what stands in brackets or between asterisks, in the languages that scripts are mostly written in.
 _STEMS = {
@@ -135,7 +137,7 @@ def quieted(log_posteriors: np.ndarray, kinds: np.ndarray, level: np.ndarray, ra
 
     (N, KINDS) `kinds` and (N,) `level` in dB, at `rate` Hz.
     """
-    vocal = np.clip(2 * kinds[:, 2:].astype(np.float32).sum(1) - 1, 0.0, 1.0)
+    vocal = np.clip((_smoothed(kinds[:, 2:].astype(np.float64).sum(1), rate) - SOUND[0]) / SOUND[1], 0.0, 1.0)
     far = crowded(level) * np.clip(1 - nearness(kinds, level, rate) / FAR, 0.0, 1.0)
     wordless = CERTAIN * np.maximum(vocal, far)
     out = log_posteriors + np.log1p(-wordless)[:, None]
@@ -150,8 +152,23 @@ def crowded(level: np.ndarray) -> float:
     whose pauses the phone posteriors know."""
     if not len(level):
         return 0.0
+    return float(np.clip((CLEAN_DB - _range(level)) / (CLEAN_DB - CROWDED_DB), 0.0, 1.0))
+
+
+def trusted(kinds: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """(N, KINDS) chances of a sound with such (N,) `level` in dB: laughs and breaths are not told from a crowd."""
+    if not len(level):
+        return kinds
+    out = kinds.astype(np.float32)
+    trust = float(np.clip((_range(level) - NOISY_DB) / (QUIET_DB - NOISY_DB), 0.0, 1.0))
+    out[:, KINDS.index(NOBODY)] += (1 - trust) * out[:, 2:].sum(1)
+    out[:, 2:] *= trust
+    return out
+
+
+def _range(level: np.ndarray) -> float:
     quietest, usual = np.percentile(level.astype(np.float64), RANGE)
-    return float(np.clip((CLEAN_DB - (usual - quietest)) / (CLEAN_DB - CROWDED_DB), 0.0, 1.0))
+    return float(usual - quietest)
 
 
 def nearness(kinds: np.ndarray, level: np.ndarray, rate: float) -> np.ndarray:
