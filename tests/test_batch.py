@@ -274,8 +274,7 @@ def start(tmp_path, *options, pieces=(), marker="x"):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=heed_signals,
-        **dict(pieces),
+        **{"preexec_fn": heed_signals, **dict(pieces)},
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_batch import MARKER, ROOT, lines_of, processes, rows, start, statuses
+from test_batch import MARKER, ROOT, heed_signals, lines_of, processes, rows, start, statuses
 
 from kmtalk_core.command.batch import run
 from kmtalk_core.command.batch.line import Line
@@ -104,6 +104,45 @@ def test_workers_with_too_little_memory_end_the_batch_with_a_sentence(tmp_path):
     )
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert not processes(tmp_path.name)
+
+
+@contextmanager
+def memory_for(megabytes):
+    """A control group with so much memory, as farms give to a job; yields what puts a process into it."""
+    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    group = (old if old.is_dir() else new) / f"kmtalk-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        limit = "memory.limit_in_bytes" if old.is_dir() else "memory.max"
+        (group / limit).write_text(str(megabytes * 10**6))
+        if (swap := group / "memory.swap.max").exists():
+            swap.write_text("0")
+    except OSError:
+        pytest.skip("needs to make control groups")
+    try:
+        yield lambda: (group / "cgroup.procs").write_text(str(os.getpid()))
+    finally:
+        group.rmdir()
+
+
+@linux
+def test_a_line_for_which_the_memory_does_not_suffice_costs_itself_alone(tmp_path):
+    """The kernel kills what has the most; the batch and the other lines go on."""
+    lines = lines_of(tmp_path, 12)
+    told = [{"audio": line.audio.name, "transcript": "eat" if n == 3 else ""} for n, line in enumerate(lines)]
+    (tmp_path / "m.json").write_text(json.dumps(told))
+    with memory_for(500) as enter:
+
+        def inside():
+            enter()
+            heed_signals()
+
+        with start(tmp_path, pieces={"preexec_fn": inside}) as batch:
+            batch.stderr.read()
+        assert batch.returncode == 1
+    found = rows(tmp_path / "out")
+    assert [row["status"] for row in found] == ["done"] * 3 + ["failed"] + ["done"] * 8
+    assert "died twice" in found[3]["error"] and "out of memory?" in found[3]["error"]
 
 
 @linux

@@ -143,6 +143,16 @@ def test_a_store_that_takes_nothing_more_stops_the_batch(broken, tmp_path):
         run_batch([Line(audio=tmp_path / "a.wav", out="a.npz")], tmp_path / "w", store=Store("broken://season"))
 
 
+def test_a_slow_store_has_time_told_before_each_file(broken, tmp_path, monkeypatch):
+    lines, _ = stores.located(
+        [Line(audio=tmp_path, out="a.npz", remote=(("audio", "broken://season/a.wav"),))], tmp_path
+    )
+    told = []
+    monkeypatch.setattr(stores, "fetch", lambda address, path: told.append(address))
+    stores.bring(lines[0], told.append)
+    assert told == [stores.STALE, "broken://season/a.wav"]
+
+
 def test_a_killed_transfer_leaves_nothing_that_could_be_taken_for_a_result(tmp_path, monkeypatch):
     from fsspec.implementations.local import LocalFileSystem
 

@@ -42,7 +42,7 @@ def content(line):
 
 def animate(job, animator, tell, edited=False):
     line = job.line
-    tell(1.5)
+    tell(60.0 if line.transcript == "eat" else 1.5)
     go_wrong(job, line.transcript or "")
     with (job.folder.parent / "log").open("a") as log:
         log.write(f"{line.out}\n")
@@ -69,6 +69,9 @@ def go_wrong(job, how):
         raise StorageError("The disk is full.")
     if how == "memory":
         bytearray(2**40)
+    if how == "eat":
+        eaten = [bytearray(10**7) for _ in range(100)]
+        raise KMTalkError(f"{len(eaten)} pieces of memory were there.")
     if how == "fault":
         raise ZeroDivisionError("division by zero")
     if how == "deep":
