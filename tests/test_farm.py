@@ -1,12 +1,15 @@
 """What farms are given to run fits the command line."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from test_batch import lines_of, rows
 
 from kmtalk_core.command import cli
 
@@ -29,9 +32,35 @@ def test_the_open_job_description_calls_what_there_is():
     assert shards == ["3-of-8", None]
 
 
-@pytest.mark.skipif(shutil.which("openjd") is None, reason="needs openjd-cli")
-def test_the_open_job_description_is_valid():
-    subprocess.run(["openjd", "check", TEMPLATE], check=True)
+OPENJD = shutil.which("openjd", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+
+@pytest.mark.skipif(OPENJD is None, reason="needs openjd-cli")
+def test_the_open_job_description_is_valid_and_runs(tmp_path):
+    subprocess.run([OPENJD, "check", TEMPLATE], check=True)
+    lines_of(tmp_path, 5)
+    (tmp_path / "m.csv").write_text("audio\n" + "".join(f"line{number}.wav\n" for number in range(5)))
+    program = tmp_path / "kmtalk"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m stand_ins.batch_work "$@"\n')
+    program.chmod(0o755)
+    given = {"Manifest": tmp_path / "m.csv", "Out": tmp_path / "out", "Shards": 2, "ShardRange": "1-2"}
+    words = [word for name, value in {**given, "Command": program}.items() for word in ("-p", f"{name}={value}")]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    for step in ("Lines", "Gather"):
+        done = subprocess.run(
+            [OPENJD, "run", TEMPLATE, "--step", step, *words],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": paths},
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        if step == "Lines":
+            assert {path.name for path in (tmp_path / "out").glob("report.*.csv")} == {
+                "report.1-of-2.csv",
+                "report.2-of-2.csv",
+            }
+    assert [row["status"] for row in rows(tmp_path / "out")] == ["skipped"] * 5
 
 
 def test_the_manual_calls_what_there_is():
