@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from test_experiments import tiny  # noqa: F401
 
+from kmtalk_core.errors import InputError
 from kmtalk_core.phones import Phone
 from training.benchmark import __main__ as benchmark
 from training.benchmark import suite
@@ -16,6 +17,7 @@ from training.benchmark.charts import Bar, bars, curves
 from training.benchmark.costs import Costs, costs
 from training.benchmark.page import Picture, html, write_page
 from training.benchmark.shown import phone_frames
+from training.captured.architectures import unfetched
 from training.captured.training import train
 from training.experiments import runs
 
@@ -98,6 +100,17 @@ def test_a_rehearsal_keeps_nothing_and_fetches_nothing(brief, tmp_path, capsys, 
     assert run(brief, tmp_path, "--systems", "faceformer", "--scale", "vocaset", "--dry-run") == 0
     assert re.search(r"brief, faceformer, motion: \d+\.\d million parameters, 2 steps", capsys.readouterr().out)
     assert not (tmp_path / "run").exists()
+
+
+def test_encoders_that_would_be_fetched_are_known_by_their_sizes(tmp_path):
+    tables = {"speech": {"source": str(tmp_path), "trainable": "none"}, "lip_reading": {"layers": 1}}
+    found = unfetched("selftalk", tables)
+    assert found["speech"] == tables["speech"], "a folder needs no network"
+    assert found["lip_reading"]["recogniser"] == "" and found["lip_reading"]["architecture"]["hidden_size"] == 1024
+    assert unfetched("ottalk", {})["speech"]["architecture"] == {"model_type": "hubert"}
+    assert unfetched("meshtalk", {"network": {}}) == {"network": {}}
+    with pytest.raises(InputError, match="somebody/large is not known without a download"):
+        unfetched("kmtalk", {"speech": {"source": "somebody/large"}})
 
 
 def test_what_cannot_run_is_said(brief, tmp_path, capsys):
