@@ -102,6 +102,7 @@ class Animator:
         rule = "apexes" if request.key_rule == "auto" else request.key_rule
         progress(0.7, "posing key motions")
         speech = self._spoken(heard, alignment, rule, times, _part(progress, 0.75, 1.0, COMPLETING))
+        _let_wait(heard, sound)
         instants = key_instants(alignment, rule, request.fps)
         unposed = KeyMotions(instants.times, np.zeros((len(instants.times), len(ALL_CONTROLS)), np.float32))
         keys = unposed.later(round(request.offset * request.fps), request.fps)
@@ -206,8 +207,7 @@ class Animator:
 
     def _hear(self, sound: Sound, progress: Callable[[float], None]) -> Heard:
         heard = hear(self._backend, sound.stored, self._rate, progress)
-        if sound.duration > LONG:
-            give_back(heard.audio)
+        _let_wait(heard, sound)
         return heard
 
     def _spoken(
@@ -235,6 +235,12 @@ class Animator:
 
         motion = complete_through(spoken, frame_times(alignment.duration, MOTION_RATE), complete)
         return np.clip(smoothly(motion, (times + lead) * MOTION_RATE), 0.0, 1.0).astype(np.float32)
+
+
+def _let_wait(heard: Heard, sound: Sound) -> None:
+    """Keep what a long sound was heard as out of memory for a while."""
+    if sound.duration > LONG:
+        give_back(heard.audio)
 
 
 def _aligned(

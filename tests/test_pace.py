@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from kmtalk_core.finish import pace
 from kmtalk_core.finish.pace import FASTEST, paced
 
 
@@ -27,3 +28,15 @@ def test_a_jump_becomes_a_way_around_its_middle():
 def test_sequences_without_a_way_are_left_alone():
     for motion in (np.zeros((0, 3), np.float32), np.ones((1, 3), np.float32)):
         assert paced(motion, 24.0) is motion
+
+
+def test_columns_are_paced_each_by_itself(monkeypatch):
+    """However many are worked on at a time: an hour is done some columns at a time."""
+    rng = np.random.default_rng(5)
+    motion = rng.random((60, 5)).astype(np.float32)
+    kept = rng.random((60, 5)) < 0.1
+    least, most = np.where(kept, motion, -np.inf), np.where(kept, motion, np.inf)
+    whole = pace.paced(motion, 30.0), pace.paced_within(motion, 30.0, least, most)
+    monkeypatch.setattr(pace, "AT_ONCE", 120)
+    assert np.array_equal(pace.paced(motion, 30.0), whole[0])
+    assert np.array_equal(pace.paced_within(motion, 30.0, least, most), whole[1])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 FASTEST = 7.0  # of a control's range a second: .29 from one frame of film to the next
+AT_ONCE = 1 << 19  # values that are worked on together
 
 
 def paced(motion: np.ndarray, fps: float, fastest: float = FASTEST) -> np.ndarray:
@@ -14,10 +17,15 @@ def paced(motion: np.ndarray, fps: float, fastest: float = FASTEST) -> np.ndarra
     too fast begins as much earlier as it ends later.
     """
     step = fastest / fps
-    if len(motion) < 2 or not (np.abs(np.diff(motion, axis=0)) > step).any():
-        return motion
-    below, above = under(motion, step), -under(-motion, step)
-    return np.where(below == above, motion, (below + above) / 2)
+    out = motion
+    for some in _columns(motion):
+        here = motion[:, some]
+        if len(motion) < 2 or not (np.abs(np.diff(here, axis=0)) > step).any():
+            continue
+        out = motion.copy() if out is motion else out
+        below, above = under(here, step), -under(-here, step)
+        out[:, some] = np.where(below == above, here, (below + above) / 2)
+    return out
 
 
 def paced_within(
@@ -30,8 +38,17 @@ def paced_within(
     step = fastest / fps
     if len(motion) < 2:
         return np.minimum(np.maximum(motion, least), most)
-    slow = np.maximum(paced(motion, fps, fastest), -under(-least, step))
-    return np.minimum(slow, under(most, step))
+    out = np.empty_like(motion)
+    for some in _columns(motion):
+        slow = np.maximum(paced(motion[:, some], fps, fastest), -under(-least[:, some], step))
+        out[:, some] = np.minimum(slow, under(most[:, some], step))
+    return out
+
+
+def _columns(motion: np.ndarray) -> Iterator[slice]:
+    """Some columns at a time, which need no others, so that an hour takes little memory."""
+    count = max(AT_ONCE // max(len(motion), 1), 1)
+    return (slice(first, first + count) for first in range(0, motion.shape[1], count))
 
 
 def under(motion: np.ndarray, step: float) -> np.ndarray:
