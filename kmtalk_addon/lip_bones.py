@@ -58,7 +58,8 @@ def _measured(known: tuple, place: bytes, vertices: int, axes: bytes) -> LipMove
     head_uid, _, rig_uid, names, jaw = known
     by_uid = {obj.session_uid: obj for obj in bpy.data.objects}
     head, rig = by_uid[head_uid], by_uid[rig_uid]
-    turn = np.frombuffer(axes).reshape(3, 3)[0] * np.radians(JAW_DEG)
+    person = np.frombuffer(axes).reshape(3, 3)
+    turn = person[0] * np.radians(JAW_DEG)
     rest = shape_keys.rest_positions(head)
     with _skin_alone(head):
         unturned = _unturned(head, rig, jaw)
@@ -73,7 +74,8 @@ def _measured(known: tuple, place: bytes, vertices: int, axes: bytes) -> LipMove
                     row[axis] = _seen_by(head, helper, "location", step * np.eye(3)[axis]) / step
     if opened.shape != rest.shape:
         return None
-    return solve_lips(rest, opened @ unturned.T, names, moved @ unturned.T)
+    of_head = person @ np.array((rig.matrix_world.inverted() @ head.matrix_world).to_3x3().normalized())
+    return solve_lips(rest, opened @ unturned.T, names, moved @ unturned.T, of_head)
 
 
 def constrain(rig: bpy.types.Object, bone: str, helper: bpy.types.Object, kind: str) -> bpy.types.Constraint:

@@ -127,8 +127,9 @@ def _candidates(head: bpy.types.Object) -> Iterator[bpy.types.Object]:
     rigs = _rigs(head)
     said = {row.part for row in head.kmtalk_parts}
     low, high = _bounds(head)
+    widgets = _widgets(rigs)
     for obj in head.users_scene[0].objects if head.users_scene else ():
-        if obj == head or obj.type != "MESH" or not obj.data.vertices:
+        if obj == head or obj.type != "MESH" or not obj.data.vertices or obj in widgets:
             continue
         related = obj.parent == head or bool(_rigs(obj) & rigs)
         centre = sum(_bounds(obj)) / 2
@@ -249,6 +250,12 @@ def _rigs(obj: bpy.types.Object) -> set[bpy.types.Object]:
     """The armatures that move an object, or what it is parented to."""
     found = {m.object for m in obj.modifiers if m.type == "ARMATURE" and m.object is not None}
     return found | ({obj.parent} if obj.parent is not None else set())
+
+
+def _widgets(rigs: set[bpy.types.Object]) -> set[bpy.types.Object]:
+    """What shows the bones of control rigs, and is no part of a character."""
+    shown = (bone.custom_shape for rig in rigs if rig.pose is not None for bone in rig.pose.bones)
+    return {shape for shape in shown if shape is not None}
 
 
 def _bounds(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:

@@ -44,10 +44,13 @@ def find_lip_bones(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found) if FEWEST <= len(found) <= MOST else ()
 
 
-def solve_lips(rest: np.ndarray, jaw: np.ndarray, bones: Sequence[str], moved: np.ndarray) -> LipMoves | None:
+def solve_lips(
+    rest: np.ndarray, jaw: np.ndarray, bones: Sequence[str], moved: np.ndarray, axes: np.ndarray
+) -> LipMoves | None:
     """How `bones` move the lips of a mesh `rest` (V, 3): `jaw` (V, 3), what jawOpen 1 does to it; `moved` (B, 3, V, 3),
-    what a move by 1 along each axis of a bone does. None where the jaw parts no lips."""
-    lips = find_lips(rest, jaw)
+    what a move by 1 along each axis of a bone does; `axes` (3, 3), the person's left, up and forward as rows. None
+    where the jaw parts no lips."""
+    lips = find_lips(rest, jaw, axes)
     if lips is None:
         return None
     opened = lips.motion(jaw[None])[0]

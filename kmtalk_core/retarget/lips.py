@@ -45,10 +45,11 @@ class Lips:
         return out / self.width
 
 
-def find_lips(rest: np.ndarray, opening: np.ndarray) -> Lips | None:
+def find_lips(rest: np.ndarray, opening: np.ndarray, axes: np.ndarray | None = None) -> Lips | None:
     """The lips of a mesh from its vertices `rest` (V, 3) and a shape that opens the mouth, `opening` (V, 3).
 
-    None where no seam opens: the mouth is closed by skin, or the shape does something else.
+    `axes` (3, 3): the person's left, up and forward as rows where they are known; else found from the mouth. None where
+    no seam opens: the mouth is closed by skin, or the shape does something else.
     """
     from scipy.spatial import cKDTree
 
@@ -56,7 +57,7 @@ def find_lips(rest: np.ndarray, opening: np.ndarray) -> Lips | None:
     most = float(np.quantile(size[size > 0.05 * size.max()], 0.98)) if size.max() > 0 else 0.0
     if not np.isfinite(most) or most <= 1e-9 * float(np.ptp(rest, axis=0).max()):
         return None
-    down = opening[size > 0.8 * most].mean(0)
+    down = opening[size > 0.8 * most].mean(0) if axes is None else -axes[1]
     down /= max(float(np.linalg.norm(down)), 1e-300)
     along = opening @ down
     low, high = np.flatnonzero(along > MOVING * most), np.flatnonzero(size < RESTING * most)
@@ -70,7 +71,7 @@ def find_lips(rest: np.ndarray, opening: np.ndarray) -> Lips | None:
     if len(lower) < FEWEST:
         return None
     middle = (rest[lower] + rest[upper]) / 2
-    axes = _axes(rest, middle, -down)
+    axes = _axes(rest, middle, -down) if axes is None else axes
     placed = (middle - middle.mean(0)) @ axes.T
     width = float(np.ptp(placed[:, 0]))
     if width <= 0:
