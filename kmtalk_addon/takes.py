@@ -22,7 +22,7 @@ from kmtalk_core.archives import parsed
 from kmtalk_core.errors import InputError
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation
-from kmtalk_core.phones import Phone, Word
+from kmtalk_core.phones import DOUBTFUL, Phone, Word
 from kmtalk_core.results import load_animation, save_animation, unpack_finished
 from kmtalk_core.settings import CurveSettings, KeyDensitySettings, Layers, Sliders, known_fields, settings_of
 
@@ -31,7 +31,6 @@ from .session import current
 from .strip import Played, choose_strip, sound_strips
 
 SAME_TIME = 1e-4  # s; Blender keeps single precision
-DOUBTFUL = 0.1  # confidence of a word below which are 2 in 100 right words of read speech, and half of the wrong ones
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ CONSONANTS = (
 PHONES = (SILENCE, *VOWELS, *CONSONANTS)
 PHONE_INDEX = {label: index for index, label in enumerate(PHONES)}
 
+DOUBTFUL = 0.1  # confidence of a word below which it is in doubt
+
 BILABIALS = frozenset({"P", "B", "M"})
 LABIODENTALS = frozenset({"F", "V"})
 

@@ -16,7 +16,7 @@ from kmtalk_core.localization import localize
 from kmtalk_core.localization.forced import force
 from kmtalk_core.localization.posterior import align_posterior, clock, doubtful_passages, english_script
 from kmtalk_core.localization.textgrid import load_alignment
-from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE
+from kmtalk_core.phones import DOUBTFUL, PHONE_INDEX, PHONES, SILENCE
 
 TEXT = (ASSETS / "sample_speech.txt").read_text(encoding="utf-8")
 RATE = 50.0
@@ -144,6 +144,20 @@ def test_a_wrong_word_is_doubted_and_the_others_stay(sound, posteriors):
     wrong = localize(sound, TEXT.replace("five foxes", "seventeen elephants, five foxes"), posteriors=posteriors)
     assert "seventeen elephants" in wrong.warnings[0]
     assert span(wrong, "foxes") == pytest.approx(span(right, "foxes"), abs=0.02)
+
+
+@pytest.mark.parametrize(("said", "wrong"), [("foxes", "marbles"), ("moments", "giraffes"), ("voices", "umbrella")])
+def test_a_word_of_other_sounds_in_the_place_of_one_is_told(sound, posteriors, said, wrong):
+    text = TEXT.replace(said, wrong)
+    assert text != TEXT
+    found = localize(sound, text, posteriors=posteriors)
+    assert wrong in found.warnings[0]
+    doubtful = [w.label for w in found.words if w.confidence < DOUBTFUL]
+    assert wrong in doubtful and len(doubtful) <= 2
+
+
+def test_no_word_of_a_right_text_is_in_doubt(sound, posteriors):
+    assert all(w.confidence >= DOUBTFUL for w in localize(sound, TEXT, posteriors=posteriors).words)
 
 
 def test_what_the_transcript_lacks_keeps_its_phones(sound, posteriors):

@@ -50,6 +50,7 @@ def examine() -> list[Finding]:
     findings.append(checked("model", "the shipped weights", model_state))
     findings.append(checked("transcripts", "finding words and phones", transcripts_state))
     findings.append(hearing_finding())
+    findings.append(checked("laughs, breaths", "sounds that are no words", sounds_state))
     findings += [espeak_finding(), whisper_finding(), mfa_finding()]
     if findings_by_part(findings)["torch"].works:
         findings.append(checked("torch device", "GPU inference", torch_device, optional=True))
@@ -155,6 +156,14 @@ def transcripts_state() -> str:
     return (
         "aligned by the model itself; English" if found.source == "posterior-forced" else f"aligned by {found.source}"
     )
+
+
+def sounds_state() -> str:
+    """Load the network that knows laughs and breaths."""
+    from ..sound_kinds import KINDS, shipped_kinds
+
+    shipped_kinds()
+    return f"known from words: {', '.join(KINDS[2:])}"
 
 
 def torch_device() -> str:

@@ -91,6 +91,9 @@ def segments(ipa: str) -> list[str]:
 _SPREAD = frozenset("ɯɤrʀʁɽɕʑʨʥ")  # no lips are rounded
 
 
+LAX = 0.7  # of the rounding, where a vowel behind is lax
+
+
 @functools.cache
 def likeness(segment: str) -> tuple[float, ...]:
     """How much each of PHONES resembles a segment, 0…1; the nearest gets 1."""
@@ -125,7 +128,7 @@ def lips_of(segment: str) -> float | None:
     if len(segment) == 1 and first in _VOWELS:
         height, back, rounding = _VOWELS[first]
         if rounding == 1 and (back < 1 or height < 0.5):
-            return 1.0 - 0.7 * height
+            return (1.0 - 0.7 * height) * (LAX if first == "ʊ" else 1.0)
     return None
 
 

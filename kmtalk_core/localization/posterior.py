@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..audio import Sound
 from ..errors import shortened
-from ..phones import BILABIALS, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
+from ..phones import BILABIALS, DOUBTFUL, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
 from ..progress import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
@@ -39,6 +39,8 @@ SILENCE_BIAS = 1.5
 FLOOR = -10.0  # no frame speaks more than this against a phone
 # Mean log-posterior, against the likeliest phone: right words of real speech are below in 3 of 1,000 cases, ...
 MISFIT, SHORT_MISFIT = -3.5, -5.0
+# The same with all phones alike: with a word of other sounds in its place, 93 of 100 are below, of right ones 1 in 280.
+MISFIT_BY_PHONE, SHORT_BY_PHONE = -4.0, -5.0
 LONG_WORD = 4  # phones; shorter words are often slurred or swallowed although they are meant
 # Of these nothing may be left in fluent speech; alone they are never doubted.
 _WEAK = frozenset(
@@ -172,7 +174,7 @@ def align_posterior(
         if wrong is None:
             notes += (WRONG_TEXT,)
         else:
-            words = with_lost(words, wrong, script.labels, sound.duration)
+            words = with_lost(_decided(words, wrong), wrong, script.labels, sound.duration)
             starts = {index: word.start for index, word in words.items()}
             notes += doubtful_passages(script.labels, wrong, starts) + _unwritten(found, script, log_posteriors, rate)
     listed = [*words.values(), *tagged(script.tags, words, sound.duration)]
@@ -187,6 +189,14 @@ def _words(script: Script, of_word: dict[int, list[Segment]], rate: float) -> di
     return {
         index: Word(script.labels[index], max(s[0].start / rate, 0.0), s[-1].end / rate, word_confidence(s))
         for index, s in written.items()
+    }
+
+
+def _decided(words: Mapping[int, Word], wrong: Sequence[int]) -> dict[int, Word]:
+    """The words with confidences that tell those of `wrong`, and no others, as doubtful."""
+    return {
+        index: replace(w, confidence=min(w.confidence, DOUBTFUL / 2) if index in wrong else max(w.confidence, DOUBTFUL))
+        for index, w in words.items()
     }
 
 
@@ -225,6 +235,11 @@ def fit_of(segments: Sequence[Segment]) -> float:
     return sum(s.fit * (s.end - s.start) for s in segments) / max(sum(s.end - s.start for s in segments), 1e-9)
 
 
+def phone_fit(segments: Sequence[Segment]) -> float:
+    """The same with every phone counted alike: a wrong word is stretched over a sound that one of its phones fits."""
+    return sum(s.fit for s in segments) / max(len(segments), 1)
+
+
 def _replaced(found: Sequence[Segment]) -> set[int]:
     """The numbers of the words in whose place there are other sounds."""
     words = [s.word for s in found if s.word is not None]
@@ -238,6 +253,7 @@ def _replaced(found: Sequence[Segment]) -> set[int]:
 def _doubted(script: Script, of_word: dict[int, list[Segment]], replaced: set[int]) -> list[int] | None:
     """The numbers of the words that were not heard, or do not sound as written; None where the text is another one."""
     fits = [fit_of(of_word[i]) if i in of_word else None for i in range(len(script.spoken))]
+    by_phone = [phone_fit(of_word[i]) if i in of_word else 0.0 for i in range(len(script.spoken))]
     heard = [segment for segments in of_word.values() for segment in segments]
     if len(of_word) < 0.5 * len(fits) or fit_of(heard) < TEXT_MISFIT:
         return None
@@ -248,7 +264,8 @@ def _doubted(script: Script, of_word: dict[int, list[Segment]], replaced: set[in
         together = number in replaced or None in fits[max(number - 1, 0) : number] + fits[number + 1 : number + 2]
         lost = fit is None and (long or together)
         alone = index in script.weak and not together
-        if lost or (fit is not None and not alone and fit < (MISFIT if long else SHORT_MISFIT)):
+        unlike = by_phone[number] < (MISFIT_BY_PHONE if long else SHORT_BY_PHONE)
+        if lost or (fit is not None and not alone and (unlike or fit < (MISFIT if long else SHORT_MISFIT))):
             wrong.append(index)
     return wrong
 
