@@ -150,10 +150,11 @@ def test_lips_that_are_apart_at_rest_come_together_in_pauses_but_not_where_the_a
 def test_no_noise_moves_the_mouth_within_a_pause_but_it_gets_ready_for_speech():
     animation = finish(result(spoken("AA SIL SIL SIL SIL SIL SIL SIL SIL AA", 0.15)))
     jaw = animation.controls[:, CONTROL_INDEX["jawOpen"]]
-    middle = slice(round(0.5 * 30), round(1.0 * 30))
+    middle = slice(round(0.5 * 30), round(0.8 * 30))
     assert not jaw[middle].any() and (jaw[:4] == np.float32(0.35)).all() and jaw[round(1.3 * 30)] > 0.2
     assert np.diff(jaw).min() > -0.1 and np.diff(jaw).max() < 0.13  # comes to rest slowly, and opens where it is heard
-    assert jaw[: round(1.2 * 30)][middle.start :].max() < BREATH_JAW + 1e-6, "but little long before"
+    breath = jaw[middle.start : round(1.2 * 30)]
+    assert 0.5 * BREATH_JAW < breath.max() < BREATH_JAW + 1e-6, "but little long before, as breath is drawn"
     unknown = replace(animation, alignment=replace(animation.alignment, source="uniform"))
     assert (finish(unknown).controls[:, CONTROL_INDEX["jawOpen"]] == np.float32(0.35)).all()
 

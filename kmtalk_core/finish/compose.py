@@ -29,9 +29,9 @@ from .upper_face import upper_face
 from .vocal import MOVE, parted, vocal_layer, with_layer
 
 # Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it. Lips part and the jaw
-# sinks a little with the breath that is drawn, but it opens no earlier than READY.
-READY, STILL = 0.14, 0.3  # s
-BREATH_JAW = 0.04  # jawOpen at most before READY
+# sinks a little with the breath that is drawn, from BREATH on as people's do, but it opens no earlier than READY.
+BREATH, READY, STILL = 0.5, 0.14, 0.3  # s
+BREATH_JAW = 0.10  # jawOpen at most before READY
 HABIT_MM = 2.0  # of lips apart in pauses that a style has, from which on nothing closes them there
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
 
@@ -72,9 +72,10 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     rhythm = find_rhythm(alignment, unfinished.prosody, animation.feature_rate)
     name, strength = worn_expression(animation, layers)
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
-    rests = find_rests(alignment, ramp=STILL)
+    found = find_rests(alignment, ramp=STILL)
+    rests = [replace(rest, end=max(rest.end + STILL - BREATH, rest.start), fall=BREATH) for rest in found]
     moving = freedom(times, rests, alignment).astype(np.float32)[:, None]
-    late = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in rests]
+    late = [replace(rest, end=rest.end + STILL - READY, fall=READY) for rest in found]
     ready = freedom(times, late, alignment).astype(np.float32)[:, None]
     said = rounded_as_said(unfinished.speech, animation.times, animation.alignment)
     speech = styled(said, animation.times, animation.alignment, animation.style)
