@@ -4,6 +4,7 @@ import codecs
 import json
 import os
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 
@@ -168,11 +169,15 @@ def test_lines_that_cannot_work_are_known_before(tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "why_no_languages", lambda: "espeak-ng is missing; install it.")
     told = lines_that_cannot_work(lines)
     assert sorted(told) == [1, 2, 3, 4, 5] and all(sentence.endswith(".") for sentence in told.values())
-    check_space(tmp_path / "not" / "yet", 10)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda place: SimpleNamespace(free=2_000_000))
+    plain = [Line(audio=good, out="a.npz")] * 10
+    check_space(tmp_path / "not" / "yet", plain)
     with pytest.raises(StorageError, match="make some room"):
-        check_space(tmp_path, 10**12)
+        check_space(tmp_path, plain * 2)
+    with pytest.raises(StorageError, match="10 lines need about"):
+        check_space(tmp_path, [Line(audio=good, out="a.npz", formats=(".glb",))] * 10)
     with pytest.raises(InputError, match="is a file"):
-        check_space(good / "x", 1)
+        check_space(good / "x", plain)
 
 
 def test_a_dry_run_writes_nothing(tmp_path, capsys):

@@ -13,6 +13,8 @@ from .line import Line
 
 READERS = 8  # files opened side by side, since a share takes its time with each
 BYTES_A_LINE = 150_000  # of a result of 5 s
+BYTES_BESIDE = {".glb": 2_750_000, ".anim": 1_900_000, ".mp4": 130_000}  # … of what is exported with it
+BYTES_ELSE = 80_000
 
 
 def lines_that_cannot_work(lines: Sequence[Line]) -> dict[int, str]:
@@ -56,18 +58,19 @@ def why_no_languages() -> str:
     return ""
 
 
-def check_space(folder: Path, lines: int) -> None:
-    """Raise StorageError if the disk of `folder`, which need not exist yet, has no room for that many results."""
+def check_space(folder: Path, lines: Sequence[Line]) -> None:
+    """Raise StorageError if the disk of `folder`, which need not exist yet, has no room for what lines of 5 s make."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
         raise InputError(f"{place} is a file; choose a folder for the results.")
-    free, needed = shutil.disk_usage(place).free, lines * BYTES_A_LINE
+    beside = sum(BYTES_BESIDE.get(ending, BYTES_ELSE) for line in lines for ending in line.formats)
+    free, needed = shutil.disk_usage(place).free, len(lines) * BYTES_A_LINE + beside
     if free < needed:
         raise StorageError(
-            f"{lines} lines need about {needed / 1e9:.1f} GB, but the disk of {folder} has {free / 1e9:.1f} GB free; "
-            "make some room, or choose another folder."
+            f"{len(lines)} lines need about {needed / 1e9:.1f} GB, but the disk of {folder} has {free / 1e9:.1f} GB"
+            " free; make some room, or choose another folder."
         )
 
 

@@ -141,7 +141,7 @@ def batch_of(manifest: Path, base: str, store: Store | None, options: argparse.N
     progress(0.0, "checking files")
     lines, gone = located(lines, options.out.absolute())
     unable = gone | lines_that_cannot_work(lines)
-    check_space(options.out, len(lines) - len(unable))
+    check_space(options.out, [line for place, line in enumerate(lines) if place not in unable])
     if options.dry_run:
         return tell_plan(lines, unable, options, progress)
     outcome = run_batch(
