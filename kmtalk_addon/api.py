@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bpy
 
 from . import casting, clips, compat, lipsync, overrides, removal, scenes, session
 from . import follow as following
 from . import idle as idling
+from . import mouths as drawn_mouths
 from . import takes as _takes
 from .lipsync import Options, Outcome
 from .operators import options_of
@@ -36,8 +37,10 @@ def generate(
 ) -> Outcome:
     """Animate the mesh `obj` with the sound strip of that name (default: the active or only one).
 
-    A take of the line that somebody has edited stays, and the result is a new take.
+    A take of the line that somebody has edited stays, and the result is a new take. An object whose mouths are drawings
+    (`use_mouths`) can be named too.
     """
+    obj = drawn_mouths.head_of(obj)
     scene = scene or compat.sequencer_scene(bpy.context)
     return run(lipsync.generate(scene, choose_strip(scene, strip_name), obj, options or Options()))
 
@@ -46,6 +49,22 @@ def own_meshes(obj: bpy.types.Object) -> list[str]:
     """Make the linked meshes of an overridden head and of its parts ones that can be animated in this file; returns the
     names of their objects."""
     return overrides.own_meshes(obj)
+
+
+def use_mouths(
+    obj: bpy.types.Object, kind: str = "", chart: str = "", mouths: Mapping[str, Any] | None = None
+) -> bpy.types.Object:
+    """Let an object show drawings or poses as mouths (docs/two_d.md); returns the mesh to generate lines on.
+
+    `kind` is one of mouth_rows.KINDS, `chart` one of mouth_rows.CHARTS; what is not said is found by names. `mouths`:
+    mouth → picture, cell, slot, frame or value (a number), layer or shape key (its name), object, or Action.
+    """
+    return drawn_mouths.set_up(obj, kind, chart, mouths)
+
+
+def remove_mouths(obj: bpy.types.Object) -> None:
+    """The inverse of `use_mouths`, for the object or its mesh; its lines are to be removed before."""
+    drawn_mouths.remove(drawn_mouths.head_of(obj))
 
 
 def generate_scene(

@@ -17,7 +17,7 @@ from kmtalk_core.retarget.recognition import NO_GAZE, NO_NODS, NO_TONGUE
 from kmtalk_core.retarget.skeletons import Turns, person_axes, turns_of
 from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
 
-from . import families, shape_keys
+from . import charted, families, poses, shape_keys
 from .drivers import add_up
 from .lip_bones import constrain, lip_bones_of, moves_of
 from .skeleton import Bones, bones_of
@@ -146,8 +146,11 @@ def _moving(head: bpy.types.Object, found: Bones) -> list[str]:
     empty = {name for name in built if name in head.data.shape_keys.key_blocks and not _moves(head, name)}
     opened = any(c == "jawOpen" and name not in empty for c, name in shown.items())
     turned = any(c in HEAD_CONTROLS and name not in empty for c, name in shown.items())
+    drawn = charted.chart_of(head.data.shape_keys) is not None  # the mouth, tongue included
     roles = []
-    for role in found.of:
+    for role, bone in found.of.items():
+        if (drawn and role in ("jaw", "tongue")) or poses.is_posed(found.rig, bone):
+            continue
         if (role == "jaw" and opened) or (role in ("head", "neck") and turned):
             continue
         roles.append(role)

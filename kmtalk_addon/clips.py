@@ -82,7 +82,7 @@ def forget(keys: bpy.types.Key) -> None:
     for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known", "face", "inputs"):
         face.property_unset(name)
     for name in ("kmtalk", HOLDS):  # before 5.0, properties of add-ons are custom properties too
-        if name in keys:
+        if name in keys and (name == HOLDS or not len(keys[name])):
             del keys[name]
 
 
@@ -603,7 +603,7 @@ def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, _L
     laid = {}
     starts, ends = sorted(lie.at for lie in lies.values()), sorted(lie.end for lie in lies.values())
     for action, lie in lies.items():
-        ease = float(take_of(action).ease)
+        ease = 0.0 if take_of(action).cues else float(take_of(action).ease)  # drawings have nothing in between
         before, after = bisect_left(ends, lie.at), bisect_right(starts, lie.end)
         free_before = lie.at - ends[before - 1] - 1 if before else math.inf
         free_after = starts[after] - lie.end - 1 if after < len(starts) else math.inf

@@ -199,3 +199,29 @@ def speed_changes(strip: Any) -> int | None:
     """How many stretches of `strip` have a speed of their own (0: it was never retimed); None if Blender hides it."""
     keys = getattr(strip, "retiming_keys", None)
     return None if keys is None else max(0, len(keys) - 1)
+
+
+def layer_name(layer: Any) -> str:
+    """The name of a Grease Pencil layer, which was called its info before 4.3."""
+    return getattr(layer, "info", None) or layer.name
+
+
+def grease_pencil_modifiers(obj: bpy.types.Object) -> Any:
+    """The modifiers of a Grease Pencil object; before 4.3, they were apart from others."""
+    return obj.grease_pencil_modifiers if obj.type == "GPENCIL" else obj.modifiers
+
+
+def modifiers_path(obj: bpy.types.Object) -> str:
+    """The data path of `grease_pencil_modifiers`."""
+    return "grease_pencil_modifiers" if obj.type == "GPENCIL" else "modifiers"
+
+
+def time_offset_type(obj: bpy.types.Object) -> str:
+    """The type of a Grease Pencil object's Time Offset modifier."""
+    return "GP_TIME" if obj.type == "GPENCIL" else "GREASE_PENCIL_TIME"
+
+
+def filter_layer(modifier: Any, layer: str) -> None:
+    """Let a Grease Pencil modifier change one layer alone; empty: all."""
+    name = next(n for n in ("tree_node_filter", "layer_filter", "layer") if n in modifier.bl_rna.properties)
+    setattr(modifier, name, layer)

@@ -21,7 +21,7 @@ from kmtalk_core.retarget.solver import Face
 from kmtalk_core.retarget.wear import worn_motion
 from kmtalk_core.rig.controls import ALL_CONTROLS
 
-from . import clips, drawing, families, keyframes, shape_keys, takes
+from . import charted, clips, drawing, drawings, families, keyframes, poses, shape_keys, takes
 from .strip import Played
 
 SAME_WEIGHT = 1e-5
@@ -114,6 +114,11 @@ def write(
 ) -> None:
     """Put `animation` on the curves of the line, as the head's shapes; see `keyframes.write`."""
     keys, take = obj.data.shape_keys, clips.take_of(action)
+    if charted.chart_of(keys) is not None:
+        if keyframes.part_of(charted.CHANNEL) in parts:
+            drawings.write(keys, action, line, animation)
+        else:
+            drawings.clear(keys, action)
     face = face_of(keys)
     if face is None:
         take.curves = b""
@@ -122,7 +127,7 @@ def write(
         return
     found = shape_keys.recognition_of(keys)
     channels = tuple(families.channel(found.family, target) for target in face.targets)
-    weights, key_weights = worn_motion(animation, face)
+    weights, key_weights = (poses.within_one(face.targets, some) for some in worn_motion(animation, face))
     pinned = _pinned(obj, action, names, animation, channels)
     if pinned:
         missing = np.zeros_like(key_weights)
@@ -147,6 +152,8 @@ def read(
     obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, before: Animation
 ) -> KeyMotions:
     """The key motions as the animator left them, as controls; see `keyframes.read`."""
+    if charted.chart_of(obj.data.shape_keys) is not None:
+        return _beside_drawings(obj, action, names, line, before)
     curves, drawn = _Curves.of(clips.take_of(action)), drawing.unpack(clips.take_of(action).drawn)
     if curves is None:
         return keyframes.read(obj, action, names, line, before, drawn)
@@ -156,6 +163,22 @@ def read(
         base, was = _at(before, curves, float(time))
         controls[index] = base + _moved(curves, weights - was, before)
     return KeyMotions(found.times, controls)
+
+
+def _beside_drawings(
+    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, before: Animation
+) -> KeyMotions:
+    """The key motions where drawings are the mouth: what else there is of the face bears few of them, and those that no
+    curve bears are as they were."""
+    others = {control: name for control, name in names.items() if control != charted.CHANNEL}
+    try:
+        found = keyframes.read(obj, action, others, line, before, drawing.unpack(clips.take_of(action).drawn))
+    except InputError:  # no curve bears any
+        return before.keys
+    times = before.keys.times
+    missing = np.array([np.abs(found.times - time).min(initial=np.inf) > SAME_TIME for time in times], bool)
+    order = np.argsort(joined := np.concatenate([found.times, times[missing]]), kind="stable")
+    return KeyMotions(joined[order], np.concatenate([found.controls, before.keys.controls[missing]])[order])
 
 
 def sample(

@@ -14,6 +14,7 @@ from kmtalk_core.retarget.skeletons import ROLES
 from . import bones, overrides, parts, shape_keys
 from .lip_bones import lip_bones_of
 from .mapping import draw_table
+from .mouth_box import draw_mouths, told
 from .operators import can_work, chosen_mesh
 from .session import current
 from .skeleton import bones_of, rig_of
@@ -97,7 +98,9 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
     if current.glances.at(("waiting", mesh.session_uid), lambda: bool(overrides.waiting(mesh))):
         layout.operator("kmtalk.own_meshes", icon="LIBRARY_DATA_OVERRIDE")
     keys = mesh.data.shape_keys
-    if keys is not None and not shape_keys.needs_rig(mesh):
+    if drawn := told(mesh):
+        sentence(layout, context, drawn, "CHECKMARK")
+    elif keys is not None and not shape_keys.needs_rig(mesh):
         found = shape_keys.recognition_of(keys)
         if found is not None:
             sentence(layout, context, f"{found.summary} driven", "CHECKMARK")
@@ -114,6 +117,7 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
         sentence(layout, context, "Shape keys will be built: its landmarks are known", "CHECKMARK")
     draw_parts(layout, context, mesh)
     draw_bones(layout, context, mesh)
+    draw_mouths(layout, context, mesh)
     if keys is not None:
         draw_table(layout, context, keys)
 

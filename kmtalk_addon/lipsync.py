@@ -17,6 +17,7 @@ from kmtalk_core.finish.pins import with_pins, without
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import save_animation
+from kmtalk_core.retarget.cues import Edit
 from kmtalk_core.service.protocol import Animate, BuildRig, Complete, Correct, MeasureFace
 from kmtalk_core.settings import Layers, LineSettings, Sliders
 
@@ -24,6 +25,7 @@ from . import (
     bones,
     clips,
     corrections,
+    drawings,
     faces,
     follow,
     inputs,
@@ -245,6 +247,7 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
         alone,
         made.face,
         made.pinned,
+        _drawings_kept(about) if options.keep_keys else (),
     )
     takes.show_look(strip, look)
     if untouched:
@@ -290,6 +293,15 @@ def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[_Kept
     return kept
 
 
+def _drawings_kept(about: Subject) -> tuple[Edit, ...]:
+    """What was edited in the drawings of a strip's line so far."""
+    keys, line_id = clips.keys_of(about.head()), about.strip().kmtalk.id or None
+    action = next((a for a in takes.lines_on(keys) if clips.take_of(a).line_id == line_id), None)
+    if action is None:
+        return ()
+    return drawings.carried(keys, action, takes.read_line(clips.take_of(action)), about.line_now().start)
+
+
 def _edited_line(about: Subject) -> Clip | None:
     """The line of a strip if it has been edited, and can be carried over."""
     obj, strip = about.head(), about.strip()
@@ -317,6 +329,9 @@ def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> 
 def reset(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, frame: float | None = None) -> Steps[Outcome]:
     """Take back what was edited at the key motion on `frame` of the scene, deleted ones too; None: everything."""
     clip = takes.find_clip(scene, strip_name, obj)
+    drawn = None if frame is None else live.second_at(clip.take, frame)
+    if drawings.take_back(clip.keys, clip.action, clip.line, drawn) and frame is not None:
+        return (yield from complete(scene, strip_name, obj))
     with temporary_folder() as folder:
         edited = _edited(clip)
         at = None if frame is None else live.second_at(clip.take, frame)
@@ -396,12 +411,14 @@ def apply(
     alone: bool = True,
     face: bytes = b"",
     pinned: Sequence[float] = (),
+    cues: Sequence[Edit] = (),
 ) -> Outcome:
     """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh as a line, and remember it.
 
     All that may fail comes before anything is changed. Where it is one of many, not `alone`, its keyframes are not
     shown for editing, and `follow.tell` and `live.show` are for the end. `face` is what MeasureFace has told of the
-    mesh's shapes; `look`, how it is drawn, None: as the strip says; `pinned`, when key motions are pinned, s.
+    mesh's shapes; `look`, how it is drawn, None: as the strip says; `pinned`, when key motions are pinned, s; `cues`:
+    what was edited in the line's drawings before.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
@@ -424,6 +441,7 @@ def apply(
     clips.note_stills(keys, {control: keys.key_blocks[name] for control, name in names.items()})
     clip = Clip(scene, obj, _action_for(scene, obj, strip, line))
     take = clip.take
+    drawings.take_over(take, cues)
     take.line = takes.as_json(line)
     pins_on = [round(line.first_frame + time * line.frames_per_second_of_sound, 4) for time in pinned]
     faces.draw(clip, animation, look, pins_on)
@@ -480,6 +498,8 @@ def edited_keys(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) 
 def is_edited(clip: Clip) -> bool:
     """Whether the animator has edited key motions of the line."""
     before = takes.shown(clip.take)
+    if drawings.edits_on(clip.keys, clip.action, clip.line):
+        return True
     try:
         keys = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
     except InputError:  # all are gone

@@ -169,7 +169,7 @@ def _pinned(clip: Clip, keys: KeyMotions) -> np.ndarray:
 
 def toggle_pin(clip: Clip, frame: float) -> None:
     """Pin the pose on `frame` of the scene as a key motion, or let it go. Raises InputError beyond the line."""
-    at = _frame_within(clip, frame)
+    at = frame_within(clip, frame)
     if (np.abs(keyframes.pinned(clip.action, clip.line) - at) <= drawing.SAME_FRAME).any():
         keyframes.unpin(clip.action, at)
     else:
@@ -189,7 +189,7 @@ def on_curves(clip: Clip) -> Animation:
 
 def add_key(clip: Clip, frame: float) -> None:
     """Make a key motion of what the line shows on `frame` of the scene. Raises InputError beyond the line."""
-    keyframes.mark(clip.action, _frame_within(clip, frame))
+    keyframes.mark(clip.action, frame_within(clip, frame))
 
 
 def is_on(clip: Clip, frame: float, here: float) -> bool:
@@ -197,7 +197,7 @@ def is_on(clip: Clip, frame: float, here: float) -> bool:
     return abs(frame_of(clip.take, (frame - clip.line.first_frame) / clip.line.frames_per_second_of_sound) - here) < 0.5
 
 
-def _frame_within(clip: Clip, frame: float) -> float:
+def frame_within(clip: Clip, frame: float) -> float:
     """The frame of the line's Action that lies on `frame` of the scene."""
     line, seconds = clip.line, second_at(clip.take, frame)
     if not 0 <= seconds <= line.duration:

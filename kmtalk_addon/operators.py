@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import KeyDensitySettings, KeyRuleSettings, Layers, LocalizerSettings, Sliders
 
-from . import compat, corrections, lipsync, live, shape_keys, takes
+from . import compat, corrections, lipsync, live, mouths, shape_keys, takes
 from .job import Job, Steps
 from .live import redraw
 from .preferences import interpreter, tools
@@ -22,7 +22,7 @@ POLL_INTERVAL = 0.05  # s
 
 def chosen_mesh(context: bpy.types.Context) -> bpy.types.Object | None:
     """The mesh of the panel, else the active object."""
-    return context.scene.kmtalk.mesh or context.view_layer.objects.active
+    return context.scene.kmtalk.mesh or mouths.head_of(context.view_layer.objects.active)
 
 
 def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.Options:

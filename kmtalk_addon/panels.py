@@ -14,6 +14,7 @@ from . import compat, corrections, live, shape_keys, styles, takes
 from .head_box import draw_head
 from .hindrances import hindrances
 from .line_operators import draw_line, draw_more
+from .mouth_box import draw_mouths
 from .operators import chosen_mesh, what_is_missing
 from .scene_box import draw_scene
 from .session import current
@@ -147,6 +148,8 @@ def draw_mesh(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         draw_head(layout, context, mesh)
         for hidden in hidden_on(mesh):
             sentence(layout, context, hidden, "ERROR")
+    elif mesh is not None:
+        draw_mouths(layout, context, mesh)
 
 
 def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip | None) -> None:

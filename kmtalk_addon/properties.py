@@ -28,6 +28,7 @@ from kmtalk_core.settings import (
 
 from . import casting, compat, keyframes, live, parts
 from .mapped import KMTalkMapped
+from .mouth_rows import KMTalkDriven, KMTalkMouth, KMTalkMouths
 from .strip import sound_strips
 
 PARTS = tuple((part.key, part.title, part.description, 2**n) for n, part in enumerate(keyframes.PARTS))
@@ -211,6 +212,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
         description="The shapes' curves as written last (faces); empty where controls are written one by one",
         subtype="BYTE_STRING",
     )
+    cues: StringProperty(description="The drawings as written last, and what was edited in them (drawings.Written)")
     curves_offset: FloatProperty(description="The slider Offset that these were written with (s)")
     finished: StringProperty(
         description="What sliders have made of the result since (results.pack_finished); empty: nothing",
@@ -278,6 +280,9 @@ class KMTalkFace(bpy.types.PropertyGroup):
     follows: StringProperty(
         description="Of a part of a head: its shape keys that follow the head's (JSON, see parts)", override=OVERRIDE
     )
+    chart: StringProperty(
+        description="The mouth chart whose drawings are shown; empty: none (see charted)", override=OVERRIDE
+    )
     mapped: CollectionProperty(type=KMTalkMapped)
     mapped_row: IntProperty(name="Shape", description="A row of the table")
     face: StringProperty(
@@ -315,6 +320,9 @@ classes = (
     KMTalkMapped,
     KMTalkPart,
     KMTalkBones,
+    KMTalkMouth,
+    KMTalkDriven,
+    KMTalkMouths,
     KMTalkFace,
 )
 
@@ -327,10 +335,12 @@ def add() -> None:
     bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace, override=OVERRIDE)
     bpy.types.Object.kmtalk_parts = CollectionProperty(type=KMTalkPart)
     bpy.types.Object.kmtalk_bones = PointerProperty(type=KMTalkBones)
+    bpy.types.Object.kmtalk_mouths = PointerProperty(type=KMTalkMouths)
 
 
 def remove() -> None:
     """The inverse of `add`."""
+    del bpy.types.Object.kmtalk_mouths
     del bpy.types.Object.kmtalk_bones
     del bpy.types.Object.kmtalk_parts
     del bpy.types.Key.kmtalk

@@ -14,7 +14,7 @@ from bpy.app.handlers import persistent
 
 from kmtalk_core.errors import InputError
 
-from . import clips, compat, faces, follow, lipsync, live, takes
+from . import clips, compat, drawings, faces, follow, lipsync, live, takes
 from .preferences import interpreter
 from .session import current
 
@@ -34,6 +34,8 @@ def line_to_rerun(scene: bpy.types.Scene) -> takes.Clip | None:
 
 def _is_changed(clip: takes.Clip) -> bool:
     before = takes.shown(clip.take)
+    if drawings.has_new(clip.keys, clip.action, clip.line):
+        return True
     try:
         now = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
     except InputError:  # all key motions are gone: there is nothing to complete

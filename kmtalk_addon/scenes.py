@@ -17,7 +17,7 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.service.protocol import Ping
 
-from . import clips, faces, follow, lipsync, live, shape_keys, takes
+from . import clips, drawings, faces, follow, lipsync, live, shape_keys, takes
 from .casting import Part
 from .job import Steps, WorkerGone
 from .lipsync import Made, Options
@@ -199,6 +199,8 @@ def _is_as_it_was(made: Made) -> bool:
 def _has_new_edits(clip: takes.Clip) -> bool:
     """Whether keyframes were edited since the line was computed last."""
     before = takes.shown(clip.take).keys
+    if drawings.has_new(clip.keys, clip.action, clip.line):
+        return True
     try:
         now = faces.read(clip.obj, clip.action, clip.names, clip.line, takes.shown(clip.take))
     except InputError:  # all are gone

@@ -22,7 +22,7 @@ from kmtalk_core.rig.controls import ARKIT_CONTROLS, HEAD_CONTROLS, SPEECH_CONTR
 from kmtalk_core.rig.mesh import Mesh, triangles_of, triangulate
 from kmtalk_core.rig.naming import match_controls
 
-from . import compat, families
+from . import charted, compat, families, poses
 from .skeleton import bones_of
 
 # A head with the jaw and this share of ARKit's speech controls has been rigged by somebody: it is driven as it is.
@@ -81,7 +81,10 @@ def controls_of_keys(keys: bpy.types.Key | None) -> dict[str, str]:
     if keys is None:
         return {}
     instead = stand_ins(keys)
-    if is_of_family(keys):
+    if (drawing := charted.block_of(keys)) is not None:
+        found = {c: name for c, name in _resolved(_names(keys), keys.kmtalk.known).items() if c not in SPEECH_CONTROLS}
+        found[charted.CHANNEL] = drawing.name
+    elif is_of_family(keys):
         now = dict(zip(_called(keys), _names(keys), strict=True))
         found = {channel: now[name] for channel, name in families.channels(_called(keys), keys.kmtalk.mapping).items()}
     else:
@@ -110,6 +113,8 @@ def is_of_family(keys: bpy.types.Key) -> bool:
 
     What lines have been made for stays so. A head with few shapes gets ours if its landmarks are known.
     """
+    if charted.chart_of(keys) is not None:
+        return False
     known = _known(keys.kmtalk.known)["controls"]
     if known and not keys.kmtalk.mapping:
         return any(families.OF in channel for channel in known)
@@ -189,7 +194,8 @@ def renamed(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
 
 def needs_rig(obj: bpy.types.Object) -> bool:
     """Whether shape keys have to be built before speech can move this mesh."""
-    if obj.data.shape_keys is not None and is_of_family(obj.data.shape_keys):
+    keys = obj.data.shape_keys
+    if keys is not None and (charted.chart_of(keys) is not None or is_of_family(keys)):
         return False
     if jaw_bone(obj) and not landmarks_known(obj.data):
         return False
@@ -256,11 +262,14 @@ def save_targets(obj: bpy.types.Object, face: Face, path: Path) -> None:
     """Write the undeformed mesh and what the shape keys of the targets of `face` do to it, for MeasureFace."""
     keys, to_world = obj.data.shape_keys, _to_world(obj)
     names = {channel.partition(families.OF)[2]: name for channel, name in controls_of_keys(keys).items()}
+    posed = poses.measured(obj, names)
     arrays = {
         "vertices": rest_positions(obj) @ to_world.T,
         "target_names": np.array(face.targets, dtype=str),
         "looks": face.looks,
-        "shapes": np.array([displacement(obj, names[target]) @ to_world.T for target in face.targets], np.float32),
+        "shapes": np.array(
+            [posed.get(name := names[t], displacement(obj, name)) @ to_world.T for t in face.targets], np.float32
+        ),
     }
     save_npz(arrays, path, compressed=False)
 

@@ -2,10 +2,10 @@
 
 A file of assets/families, or a user's own mapping, is JSON: `family`, `title`, `shapes` and optionally `about`,
 `aliases`, `needs` (shapes without which it is not this family), `signature` (what some names must contain) and, of a
-mouth chart, `mouths` (drawing → the phones that it shows). Each of `shapes` says what it looks like at 1 in terms of
-our controls: a control's name, or names with weights, or `looks` (such weights) with `names` (other spellings) and
-`stands_in` (used only where the shapes that say the same are missing). A control without its side (`mouthSmile`) means
-both sides.
+mouth chart, `mouths` (drawing → the phones that it shows) and `instead` (drawing → the one that is shown where it is
+missing). Each of `shapes` says what it looks like at 1 in terms of our controls: a control's name, or names with
+weights, or `looks` (such weights) with `names` (other spellings) and `stands_in` (used only where the shapes that say
+the same are missing). A control without its side (`mouthSmile`) means both sides.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Family:
     needs: tuple[str, ...] = ()
     signature: tuple[str, ...] = ()
     mouths: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    instead: Mapping[str, str] = field(default_factory=dict, hash=False)
     by_name: Mapping[str, Shape] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +109,7 @@ def family_of(data: Mapping[str, Any], name: str = "own") -> Family:
         needs=listed("needs"),
         signature=listed("signature"),
         mouths={str(name): tuple(map(str, phones)) for name, phones in dict(data.get("mouths", {})).items()},
+        instead={str(name): str(other) for name, other in dict(data.get("instead", {})).items()},
     )
     if strange := [need for need in family.needs if need not in family.by_name]:
         raise InputError(f"`needs` names {strange[0]}, which is none of its shapes; correct it.")
@@ -129,6 +131,8 @@ def as_data(family: Family) -> dict[str, Any]:
     }
     if family.mouths:
         lists["mouths"] = {name: list(phones) for name, phones in family.mouths.items()}
+    if family.instead:
+        lists["instead"] = dict(family.instead)
     return {"family": family.name, "title": family.title, "about": family.about, **lists, "shapes": shapes}
 
 
