@@ -7,12 +7,13 @@ import pytest
 
 from kmtalk_core.emotion import EMOTIONS, MEAN, guess
 from kmtalk_core.finish.compose import worn_expression
+from kmtalk_core.finish.foreign import rounded_as_said
 from kmtalk_core.finish.vocal import MANNERS, parted, vocal_layer
 from kmtalk_core.localization.corrections import Correction, corrected
 from kmtalk_core.localization.posterior import english_script
 from kmtalk_core.localization.vocal import VOCAL, find_sounds, is_sound, kind_of, quieted, tagged, with_sounds
 from kmtalk_core.phones import PHONE_INDEX, PHONES, SILENCE, Alignment, HeardText, Phone, Word
-from kmtalk_core.rig.controls import CONTROL_INDEX
+from kmtalk_core.rig.controls import CONTROL_INDEX, SPEECH_CONTROLS
 from kmtalk_core.settings import Layers
 from kmtalk_core.sound_kinds import INPUTS, KINDS, NOBODY, WORDS, network_input, shipped_kinds
 
@@ -170,3 +171,20 @@ def test_the_heard_expression_is_worn_as_far_as_it_is_sure():
     assert worn_expression(Made, Layers(expression="sad")) == ("sad", 1.0)
     Made.emotion = None
     assert worn_expression(Made, Layers(expression="heard"))[1] == 0.0
+
+
+def test_lips_of_other_languages_purse_or_stay_flat():
+    times = np.arange(0, 2, 1 / 25)
+    speech = np.full((len(times), len(SPEECH_CONTROLS)), 0.2, np.float32)
+    pucker, smile = (SPEECH_CONTROLS.index(name) for name in ("mouthPucker", "mouthSmileLeft"))
+
+    def said(sound):
+        phones = (Phone(SILENCE, 0.0, 0.8), Phone("UW", 0.8, 1.2, sound), Phone(SILENCE, 1.2, 2.0))
+        return rounded_as_said(speech, times, Alignment(phones, (), 2.0, "posterior-forced"))
+
+    assert said("") is speech
+    at = 25
+    assert said("y")[at, pucker] > 0.65 and said("y")[at, smile] < 0.05
+    assert said("y")[at, pucker] > said("ø")[at, pucker] > said("œ")[at, pucker] > 0.3
+    assert said("ɯ")[at, pucker] < 0.06
+    assert np.array_equal(said("y")[:15], speech[:15]) and np.array_equal(said("y")[40:], speech[40:])

@@ -16,7 +16,7 @@ from ..localization.ipa import lips_of
 from ..phones import Alignment
 from ..rig.controls import SPEECH_CONTROLS
 
-PURSED = 0.55  # mouthPucker of a fully rounded sound, …
+PURSED = 0.7  # mouthPucker of a fully rounded sound, …
 FUNNELLED = 0.12  # … and mouthFunnel
 FLAT = 0.05  # mouthPucker at most of one that is not rounded
 OPEN = (0.16, 0.3)  # jawOpen at most of a rounded vowel that is close, and of one that is open by half
