@@ -20,12 +20,14 @@ from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
 from . import charted, families, poses, shape_keys
 from .drivers import add_up
 from .lip_bones import constrain, lip_bones_of, moves_of
-from .skeleton import Bones, bones_of
+from .skeleton import Bones, bones_of, rig_of
 
 CONSTRAINT = "KMTalk"
 HELPER = "kmtalk_helper"  # custom property of a helper
 KINDS = ("COPY_ROTATION", "COPY_LOCATION")  # of constraints
 LOOKED = 1e-4  # rad, or this share of a lip's largest move
+GAZES = {"eye_left": "eyeLookOutLeft", "eye_right": "eyeLookOutRight"}
+LOOKED_AT = 12  # vertices that a shape moves farthest
 OPENS = 0.2  # jawOpen that one of the head's own shapes looks like, beside which the jaw's bone stays
 
 
@@ -95,11 +97,14 @@ def detach(head: bpy.types.Object) -> None:
 
 
 def shows(head: bpy.types.Object) -> frozenset[str]:
-    """What of `recognition.Recognition.costs` the bones of a head make up for."""
+    """What of `recognition.Recognition.costs` the bones of a head make up for, or shape keys that turn it."""
     found = bones_of(head)
     moving = set(_moving(head, found)) if found is not None else set()
     by_role = {"head": NO_NODS, "eye_left": NO_GAZE, "eye_right": NO_GAZE, "tongue": NO_TONGUE}
-    return frozenset(cost for role, cost in by_role.items() if role in moving)
+    made_up = {cost for role, cost in by_role.items() if role in moving}
+    if set(HEAD_CONTROLS) & shape_keys.controls_of(head).keys():
+        made_up.add(NO_NODS)
+    return frozenset(made_up)
 
 
 def told(head: bpy.types.Object) -> str:
@@ -140,7 +145,7 @@ def _move_lips(head: bpy.types.Object, found: Bones, lips: LipMoves) -> None:
 
 
 def _moving(head: bpy.types.Object, found: Bones) -> list[str]:
-    """The roles whose bones move with a line: not the jaw where shapes open it, nor the head where shapes turn it."""
+    """The roles whose bones move with a line: not those of a jaw, a head or an eye that shapes move already."""
     shown = _shown(head)
     built = set(shape_keys.built_by_rig(head.data.shape_keys)) if head.data.shape_keys is not None else set()
     empty = {name for name in built if name in head.data.shape_keys.key_blocks and not _moves(head, name)}
@@ -153,8 +158,29 @@ def _moving(head: bpy.types.Object, found: Bones) -> list[str]:
             continue
         if (role == "jaw" and opened) or (role in ("head", "neck") and turned):
             continue
+        if role in GAZES and _turned_by_shapes(head, found, role):
+            continue
         roles.append(role)
     return roles
+
+
+def _turned_by_shapes(head: bpy.types.Object, found: Bones, role: str) -> bool:
+    """Whether shape keys of the head's gaze turn what the bone of an eye turns, so that both would turn it twice."""
+    bone, control = found.of[role], GAZES[role]
+    for obj in head.users_scene[0].objects if head.users_scene else ():
+        keys = obj.data.shape_keys if obj.type == "MESH" else None
+        if keys is None or bone not in obj.vertex_groups or rig_of(obj) != found.rig:
+            continue
+        name = shape_keys.plain_controls(tuple(block.name for block in keys.key_blocks)).get(control)
+        if name is None:
+            continue
+        size = np.linalg.norm(shape_keys.displacement(obj, name), axis=1)
+        farthest = np.argsort(size)[-LOOKED_AT:]
+        index = obj.vertex_groups[bone].index
+        of_bone = [any(g.group == index and g.weight > 0.5 for g in obj.data.vertices[v].groups) for v in farthest]
+        if size.max(initial=0.0) > 0 and np.mean(of_bone) > 0.5:
+            return True
+    return False
 
 
 def _moves(head: bpy.types.Object, name: str) -> bool:

@@ -49,12 +49,15 @@ def build_scene(
     return obj
 
 
-def show_head(head: bpy.types.Object) -> None:
-    """Let the 3-D views of all windows look through the camera, with materials, and select the head."""
+def show_head(head: bpy.types.Object, shading: str = "MATERIAL") -> None:
+    """Let the 3-D views of all windows look through the camera, and select the head.
+
+    With `shading` SOLID it is seen at once, in its materials' colours; Blender compiles MATERIAL's shaders first.
+    """
     head.select_set(True)
     for screen in bpy.data.screens:
         for space in (space for area in screen.areas for space in area.spaces if space.type == "VIEW_3D"):
-            space.shading.type = "MATERIAL"
+            space.shading.type, space.shading.color_type = shading, "MATERIAL"
             space.region_3d.view_perspective = "CAMERA"
 
 

@@ -48,7 +48,7 @@ def new_scene(context: bpy.types.Context) -> tuple[bpy.types.Scene, bpy.types.Ob
     compat.show_in_sequencer(context, scene)
     head = example.build_scene(load_npz(DEMO_HEAD), size=SIZE, scene=scene)
     scene.view_layers[0].objects.active = head
-    example.show_head(head)
+    example.show_head(head, "SOLID")
     strip = compat.add_sound_strip(scene, "Sample", str(SAMPLE_SPEECH), 1, 1)
     strip.sound.pack()  # the file may be moved, and the extension removed
     strip.kmtalk.transcript = SAMPLE_SPEECH.with_suffix(".txt").read_text(encoding="utf-8").strip()

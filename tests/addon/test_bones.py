@@ -193,6 +193,29 @@ def test_what_bones_show_is_no_longer_missed(character):
     assert NO_NODS not in bones.shows(head)
 
 
+def test_an_eye_that_shape_keys_turn_is_not_turned_twice(character):
+    """As Ready Player Me's: eyeballs with shape keys for the gaze, and a bone that turns the same eyeball."""
+    head, armature = character(ROLES)
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.01, location=(0.03, -0.05, 0.0), segments=8, ring_count=6)
+    eye = bpy.context.object
+    eye.name = "EyeLeft"
+    eye.vertex_groups.new(name="eye.L").add(range(len(eye.data.vertices)), 1.0, "REPLACE")
+    eye.modifiers.new("Armature", "ARMATURE").object = armature
+    assert "eye left" in bones.told(head)
+    eye.shape_key_add(name="Basis")
+    block = eye.shape_key_add(name="eyeLookOutLeft")
+    assert "eye left" in bones.told(head), "it moves nothing"
+    block.data[0].co.x += 0.005
+    assert "eye left" not in bones.told(head) and "eye right" in bones.told(head)
+
+
+def test_shapes_that_turn_the_head_are_no_missing_nods(character):
+    head, _ = character({})
+    assert NO_NODS not in bones.shows(head)
+    head.shape_key_add(name="headPitch", from_mix=False)
+    assert NO_NODS in bones.shows(head)
+
+
 def test_an_overridden_character_keeps_what_was_added(character, tmp_path):
     """Blender overrides objects and leaves meshes linked; what an override forgets when it is saved goes to copies."""
     head, armature = character(ROLES, keys=[name for name in ARKIT_CONTROLS if not name.startswith("eyeLook")])
