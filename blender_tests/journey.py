@@ -66,6 +66,7 @@ class Journey:
             ("command line", self.command_line),
             ("exporters", self.exporters),
             ("window", self.window),
+            ("landmarks in a window", self.landmarks),
             ("lines and scenes in a window", self.lines),
             ("trouble in a window", self.trouble),
             ("uninstall", self.uninstall),
@@ -240,6 +241,14 @@ class Journey:
         return (
             f"generated, edited, cancelled, checked, made an environment; {len(list(self.logs.glob('*.png')))} pictures"
         )
+
+    def landmarks(self) -> str:
+        """A face that nobody knows is found, corrected and picked."""
+        script = self.tests / "blender_tests" / "in_window.sh"
+        story = self.tests / "blender_tests" / "in_window_landmarks.py"
+        said = self.start(["sh", script, story, str(LIMIT)], limit=2 * LIMIT)
+        expect("The window works." in said and "Traceback" not in said, said[-800:])
+        return "found, dragged, undone, picked, saved and spoken"
 
     def lines(self) -> str:
         """Two lines, three takes, a scene, push-down, undo, files: by clicks and keys."""

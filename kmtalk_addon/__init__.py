@@ -20,6 +20,8 @@ if not compat.TOO_OLD:
         environment,
         follow,
         head_box,
+        landmark_drawing,
+        landmark_operators,
         legacy,
         line_operators,
         live,
@@ -47,6 +49,7 @@ if not compat.TOO_OLD:
         *mapping.classes,
         *head_box.classes,
         *mouth_box.classes,
+        *landmark_operators.classes,
         *try_it.classes,
         *styles.classes,
         *panels.classes,
@@ -68,6 +71,7 @@ def register() -> None:
     follow.register()
     rerun.register()
     legacy.register()
+    landmark_drawing.register()
     command_line.register()
 
 
@@ -77,6 +81,7 @@ def unregister() -> None:
         return
     session.current.stop()
     command_line.unregister()
+    landmark_drawing.unregister()
     session.unregister()
     legacy.unregister()
     rerun.unregister()

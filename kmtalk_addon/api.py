@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import bpy
 
-from . import casting, clips, compat, lipsync, overrides, removal, scenes, session
+from . import casting, clips, compat, landmarks, lipsync, overrides, removal, scenes, session
 from . import follow as following
 from . import idle as idling
 from . import mouths as drawn_mouths
@@ -138,6 +138,12 @@ def idle(obj: bpy.types.Object, first: int, last: int, scene: bpy.types.Scene | 
 def follow(scene: bpy.types.Scene | None = None) -> tuple[str, ...]:
     """Let all lines lie where their sound strips are now; returns what could not be done, in sentences."""
     return following.follow(scene or compat.sequencer_scene(bpy.context))
+
+
+def find_landmarks(obj: bpy.types.Object) -> tuple[str, ...]:
+    """Find the 68 landmarks of a head about which nothing is known, and note them on its mesh, so that shape keys can
+    be built; returns what is to be known, in sentences. Raises InputError where there is no face."""
+    return run(landmarks.find(obj)).warnings
 
 
 def run(steps: lipsync.Steps[T]) -> T:

@@ -11,7 +11,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.retarget import followers
 from kmtalk_core.retarget.skeletons import ROLES
 
-from . import bones, overrides, parts, shape_keys
+from . import bones, landmark_operators, overrides, parts, shape_keys
 from .lip_bones import lip_bones_of
 from .mapping import draw_table
 from .mouth_box import draw_mouths, told
@@ -115,6 +115,10 @@ def draw_head(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.
         sentence(layout, context, f"Its jaw bone opens the mouth; {shaped}", "CHECKMARK")
     elif _can_build(mesh):
         sentence(layout, context, "Shape keys will be built: its landmarks are known", "CHECKMARK")
+        if shape_keys.LANDMARKS in mesh.data:
+            landmark_operators.draw(layout, context, mesh)
+    else:
+        landmark_operators.draw(layout, context, mesh)
     draw_parts(layout, context, mesh)
     draw_bones(layout, context, mesh)
     draw_mouths(layout, context, mesh)

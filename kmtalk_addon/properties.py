@@ -87,6 +87,9 @@ class KMTalkSettings(bpy.types.PropertyGroup):
         name="Re-run by Itself",
         description="Completion runs again as soon as you have let go of keyframes that you edit",
     )
+    show_landmarks: BoolProperty(
+        name="Show Landmarks", description="Show the landmarks that are noted on the head, in the 3-D view"
+    )
     follow: BoolProperty(
         name="Follow Strips",
         description="Lines follow by themselves when their sound strips are moved, cut, retimed or duplicated",

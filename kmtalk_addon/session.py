@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kmtalk_core.command.doctor import Finding
     from kmtalk_core.service.environment import News
 
+    from .landmark_drawing import Editing
+
 
 @dataclass(frozen=True)
 class Share:
@@ -50,6 +52,8 @@ class Session:
     following: bool = False  # lines are being laid where their strips are
     followed: dict[int, tuple] = field(default_factory=dict)  # scene → its strips as lines have followed them
     slide_seconds: float = 0.0  # how long the sliders' last move took to be worked out
+    editing: Editing | None = None  # the landmarks that are being moved or picked
+    drawing: Any = None  # Blender's handle of what draws landmarks
     findings: tuple[Finding, ...] = ()  # of the last self-check
     environment: Generator[News, None, None] | None = None  # the GPU environment that is being made
     environment_fraction: float = 0.0
@@ -151,5 +155,5 @@ def unregister() -> None:
 def _leave_file(*_: object) -> None:
     """What is at work is of the file that is being closed, and so is what was said."""
     current.cancel()
-    current.error, current.outcomes = "", {}
+    current.error, current.outcomes, current.editing = "", {}, None
     current.glances.forget()

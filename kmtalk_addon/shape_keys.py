@@ -143,8 +143,8 @@ def check_speaks(obj: bpy.types.Object) -> bpy.types.Object:
     if needs_rig(obj) and not landmarks_known(obj.data):
         if obj.data.shape_keys is None:
             raise InputError(
-                f"{obj.name} has no shape keys and no jaw bone, and the landmarks of its face are not known; give it"
-                " shape keys or a jaw bone, or note its 68 landmarks on the mesh (see docs/rigs.md)."
+                f"{obj.name} has no shape keys and no jaw bone, and the landmarks of its face are not known; find"
+                " or pick them (Mesh: Find Landmarks, Pick), or give it shape keys or a jaw bone."
             )
         raise InputError(
             f"KMTalk knows none of the shape keys of {obj.name} that could open its mouth; say in Shapes, above, what"
@@ -225,19 +225,24 @@ def own_shapes(obj: bpy.types.Object) -> dict[str, str]:
 
 
 def save_mesh(
-    obj: bpy.types.Object, path: Path, with_shapes: bool = False, moves: Mapping[str, np.ndarray] | None = None
+    obj: bpy.types.Object,
+    path: Path,
+    with_shapes: bool = False,
+    moves: Mapping[str, np.ndarray] | None = None,
+    with_landmarks: bool = True,
 ) -> None:
     """Write the undeformed mesh for the rig: at the size and proportions that the object shows, as triangles.
 
-    `with_shapes`: and what the shape keys of the mouth do to it, as `control_names` and `shapes` (C, V, 3); `moves`:
-    instead of these, control → (V, 3) what bones do to it, in the object's own space.
+    `with_landmarks`: and those that are noted on it. `with_shapes`: and what the shape keys of the mouth do to it, as
+    `control_names` and `shapes` (C, V, 3); `moves`: instead of these, control → (V, 3) what bones do to it, in the
+    object's own space.
     """
-    mesh, faces = obj.data, _triangles(obj.data)
+    mesh, faces = obj.data, triangles(obj.data)
     to_world = _to_world(obj)
     if np.linalg.det(to_world) < 0:  # mirrored: the triangles would face inwards
         faces = faces[:, ::-1]
     arrays = {"vertices": rest_positions(obj) @ to_world.T, "faces": faces}
-    if LANDMARKS in mesh:
+    if with_landmarks and LANDMARKS in mesh:
         arrays["landmarks"] = np.array(mesh[LANDMARKS], np.int64)
     if with_shapes:
         names = {control: name for control, name in controls_of(obj).items() if _of_mouth(control)}
@@ -249,7 +254,7 @@ def save_mesh(
     save_npz(arrays, path, compressed=False)
 
 
-def _triangles(mesh: bpy.types.Mesh) -> np.ndarray:
+def triangles(mesh: bpy.types.Mesh) -> np.ndarray:
     """(F, 3). Not Blender's triangles: topologies are recognised by their edges, diagonals included."""
     sizes, corners = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.loops), np.int32)
     mesh.polygons.foreach_get("loop_total", sizes)
@@ -387,9 +392,9 @@ def _topology_known(uid: int, vertices: int, faces: int) -> bool:
     mesh = next((mesh for mesh in bpy.data.meshes if mesh.session_uid == uid), None)
     if mesh is None or vertices > LARGEST_LOOKED_AT or not faces:
         return False
-    points, triangles = _positions(mesh.vertices), _triangles(mesh)
+    points, faces = _positions(mesh.vertices), triangles(mesh)
     try:
-        find_landmarks(Mesh(points, triangles))
+        find_landmarks(Mesh(points, faces))
     except InputError:
         return False
     return True

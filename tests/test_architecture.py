@@ -16,6 +16,7 @@ PROJECT = ("kmtalk_core", "kmtalk_addon", "training")
 ROOMS = {
     "assets": set(),
     "hearing": {"assets"},
+    "landmarks": {"assets", "rig"},
     "localization": set(),
     "networks": set(),
     "rig": {"assets"},
@@ -23,8 +24,8 @@ ROOMS = {
     "finish": {"localization", "rig"},
     "retarget": {"assets", "finish", "rig"},
     "runtime": {"localization", "networks"},
-    "service": {"assets", "command", "finish", "localization", "retarget", "rig", "runtime"},
-    "command": {"assets", "delivery", "finish", "hearing", "localization", "retarget", "rig", "runtime"},
+    "service": {"assets", "command", "finish", "landmarks", "localization", "retarget", "rig", "runtime"},
+    "command": {"assets", "delivery", "finish", "hearing", "landmarks", "localization", "retarget", "rig", "runtime"},
 }
 APPLICATIONS = {"command", "service"}
 HEAVY = {"torch", "bpy", "onnxruntime", "pocketsphinx", "scipy", "av"}
@@ -157,6 +158,7 @@ def test_every_asset_of_others_is_attributed():
         "model_card.md",
         "recogniser_card.md",
         "sound_kinds.npz",
+        "landmark_finder_card.md",
         "demo_head.npz",
         "lip_motion.npz",
         "bones.json",

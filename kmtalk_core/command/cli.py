@@ -122,6 +122,10 @@ def build_parser() -> Parser:
     sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to measure on; without, distances are estimates")
     sub.add_argument("--out", type=Path, metavar="F.json", help="write the report there too")
 
+    sub = command("landmarks", "find the face of a head about which nothing is known", landmarks)
+    sub.add_argument("mesh", type=Path, metavar="MESH", help="a head (.ply, .obj or .npz)")
+    add_out(sub, "HEAD.(npz|json)")
+
     sub = command("export", "convert a result to another format", export)
     sub.add_argument(
         "results", type=Path, nargs="+", metavar="OUT.npz", help="what animate or complete wrote; several for a .glb"
@@ -158,7 +162,8 @@ def animate(options: argparse.Namespace, progress: Display) -> int:
         if family is not None:
             raise InputError("A checkpoint at paper scale moves vertices and has no shapes; leave out --target.")
         return animate_vertices(options, animator, sound, request, progress)
-    head = load_head(options.mesh) if options.vertices else None  # before the long work, so that errors come at once
+    # Before the long work, so that errors come at once.
+    head = load_head(options.mesh, progress.warning) if options.vertices else None
     animation = animator.animate(sound, request, progress.span(0, 0.8 if head else 0.95))
     if head:
         animation = with_vertices(animation, head, progress.span(0.8, 0.95))
@@ -245,7 +250,7 @@ def complete(options: argparse.Namespace, progress: Display) -> int:
 
         animation = worn_again(animation, before)
     if options.mesh is not None:
-        animation = with_vertices(animation, load_head(options.mesh), progress.span(0.8, 0.95))
+        animation = with_vertices(animation, load_head(options.mesh, progress.warning), progress.span(0.8, 0.95))
     elif before.vertices is not None:
         progress.warning(f"{options.out} has no vertices; give the mesh with --mesh to have them computed again.")
     save_animation(animation, options.out)
@@ -302,7 +307,7 @@ def check(options: argparse.Namespace, progress: Display) -> int:
     if options.mesh is not None:
         from ..rig.mouth import mouth_of
 
-        mesh, rig = load_head(options.mesh)
+        mesh, rig = load_head(options.mesh, progress.warning)
         mouth = mouth_of(rig, mesh.faces)
     report = contact_report(animation, mouth)
     if options.out is not None:
@@ -312,6 +317,20 @@ def check(options: argparse.Namespace, progress: Display) -> int:
         print(missed)
     print(f"{report.summary}.")
     return 1 if report.violations else 0
+
+
+def landmarks(options: argparse.Namespace, progress: Display) -> int:
+    """Write the mesh with its landmarks as an .npz, which --mesh takes, or their places as .json."""
+    check_output(options.out, ".npz", ".json")
+    from ..landmarks.finder import landmarks_of
+    from ..rig.mesh import load_mesh
+    from .heads import save_landmarks
+
+    mesh = load_mesh(options.mesh)
+    marks, sure = landmarks_of(mesh)
+    save_landmarks(mesh, marks, sure, options.out)
+    progress.done(options.out, "known by its topology or noted in the mesh" if sure == 1 else f"found, {sure:.0%} sure")
+    return 0
 
 
 def export(options: argparse.Namespace, progress: Display) -> int:

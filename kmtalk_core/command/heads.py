@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     from ..motion import Animation
@@ -13,13 +16,32 @@ if TYPE_CHECKING:
     from ..rig.mesh import Mesh
 
 
-def load_head(path: Path) -> tuple[Mesh, Rig]:
-    """Read a mesh and rig it."""
+def load_head(path: Path, tell: Callable[[str], None] = lambda sentence: None) -> tuple[Mesh, Rig]:
+    """Read a mesh and rig it; `tell` hears where its landmarks had to be found."""
+    from ..landmarks.finder import landmarks_of
     from ..rig.articulation import build_rig
     from ..rig.mesh import load_mesh
 
     mesh = load_mesh(path)
-    return mesh, build_rig(mesh)
+    marks, sure = landmarks_of(mesh)
+    if sure < 1:
+        tell(f"The face of {path} was found by KMTalk ({sure:.0%} sure); keep it with `kmtalk landmarks`.")
+    return mesh, build_rig(mesh, marks)
+
+
+def save_landmarks(mesh: Mesh, marks: np.ndarray, sure: float, path: Path) -> None:
+    """Write a mesh with its landmarks (68,) as an .npz, which is a head again, or these alone as .json."""
+    from ..files import save_npz, save_text
+
+    if path.suffix.lower() == ".json":
+        points = mesh.vertices[marks].round(6).tolist()
+        told = {"landmarks": marks.tolist(), "points": points, "sure": round(sure, 3)}
+        save_text(json.dumps(told) + "\n", path)
+        return
+    arrays = {"vertices": mesh.vertices, "faces": mesh.faces, "landmarks": marks}
+    if mesh.components is not None and mesh.component_names is not None:
+        arrays |= {"components": mesh.components, "component_names": np.array(mesh.component_names, dtype=str)}
+    save_npz(arrays, path)
 
 
 def with_vertices(animation: Animation, head: tuple[Mesh, Rig], progress: Callable[[float, str], None]) -> Animation:

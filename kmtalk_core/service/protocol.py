@@ -105,12 +105,23 @@ class Correct(LocalizerSettings, KeySettings):
 class BuildRig:
     """Build the articulation rig of `mesh` (.npz with `vertices` (V, 3) and `faces` (F, 3)).
 
+    Its `landmarks` (68,) have to be in it, or known by its topology.
+
     `out` gets `control_names` (C,) and `shapes` (C, V, 3), displacements in the mesh's units at control 1.
     """
 
     op: ClassVar[str] = "rig"
     mesh: str
     out: str
+
+
+@dataclass(frozen=True)
+class FindLandmarks:
+    """Find the 68 landmarks of `mesh` (.npz as of BuildRig) about which nothing is known; `details` of the result:
+    `landmarks`, 68 vertex numbers, and `sure`, a probability."""
+
+    op: ClassVar[str] = "landmarks"
+    mesh: str
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ class MeasureFace:
     out: str
 
 
-Request = Ping | Examine | Quit | Animate | Complete | Correct | BuildRig | MeasureFace
+Request = Ping | Examine | Quit | Animate | Complete | Correct | BuildRig | FindLandmarks | MeasureFace
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,7 @@ class Alive:
 Answer = Advance | Result | Failure | Alive
 
 _REQUESTS: Mapping[str, type] = {
-    kind.op: kind for kind in (Ping, Examine, Quit, Animate, Complete, Correct, BuildRig, MeasureFace)
+    kind.op: kind for kind in (Ping, Examine, Quit, Animate, Complete, Correct, BuildRig, FindLandmarks, MeasureFace)
 }
 _ANSWERS: Mapping[str, type] = {kind.event: kind for kind in (Advance, Result, Failure, Alive)}
 

@@ -38,6 +38,7 @@ from .protocol import (
     Correct,
     Examine,
     Failure,
+    FindLandmarks,
     MeasureFace,
     Ping,
     Quit,
@@ -137,6 +138,8 @@ def serve(request: Request, report: Progress) -> dict[str, Any]:
             save_animation(_corrected(request, report), request.out, compressed=False)
         case BuildRig():
             _build_rig(request, report)
+        case FindLandmarks():
+            return _find_landmarks(request, report)
         case MeasureFace():
             _measure_face(request, report)
         case Examine():
@@ -245,6 +248,15 @@ def _build_rig(request: BuildRig, report: Progress) -> None:
     report(0.0, "building shape keys")
     rig = build_rig(load_mesh(request.mesh))
     save_npz({"control_names": np.array(rig.control_names, dtype=str), "shapes": rig.shapes}, request.out)
+
+
+def _find_landmarks(request: FindLandmarks, report: Progress) -> dict[str, Any]:
+    from ..landmarks.finder import find_landmarks
+    from ..rig.mesh import load_mesh
+
+    report(0.0, "looking for the face")
+    found = find_landmarks(load_mesh(request.mesh))
+    return {"landmarks": found.vertices.tolist(), "sure": found.sure}
 
 
 def _animator(checkpoint: str | None) -> Animator | VertexAnimator:

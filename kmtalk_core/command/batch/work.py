@@ -156,7 +156,8 @@ def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> R
         corrections=corrections_of(line, sound),
         **{setting.name: getattr(line, setting.name) for setting in settings_of(Settings)},
     )
-    head = load_head(line.mesh) if line.vertices and line.mesh is not None else None
+    of_head: list[str] = []
+    head = load_head(line.mesh, of_head.append) if line.vertices and line.mesh is not None else None
     animation = fitted(with_part_noted(animator.animate(sound, request), line, sound), line)
     carried = carry(load_animation(out), animation) if edited else None
     if carried is not None:
@@ -175,7 +176,7 @@ def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> R
         export_animation(animation, job.folder / name, stage)
     contacts = contact_report(animation)
     words = animation.alignment.words
-    told = [*sound.warnings, *animation.alignment.warnings]
+    told = [*sound.warnings, *animation.alignment.warnings, *of_head]
     if carried is not None and former is not None:
         told.append(f"Edits carried over: {carried.count}; the former result is {former.name}.")
         told += [f"Not carried: {lost}; what it belongs to is said no more." for lost in carried.lost]

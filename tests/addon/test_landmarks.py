@@ -1,0 +1,106 @@
+"""Landmarks in Blender: noted on the mesh, found by the worker, completed from picks, mirrored, and undone."""
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Vector
+
+from kmtalk_addon import landmark_operators, landmarks, session, shape_keys
+from kmtalk_addon.landmark_drawing import Editing
+from kmtalk_core.assets import DEMO_HEAD
+from kmtalk_core.errors import InputError
+from kmtalk_core.landmarks.picking import GUIDE
+from kmtalk_core.rig.mesh import load_mesh
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return load_mesh(DEMO_HEAD)
+
+
+@pytest.fixture
+def stranger(blender, demo):
+    """The demo head with one face less, so that its topology is not known."""
+    mesh = bpy.data.meshes.new("Stranger")
+    mesh.from_pydata(demo.vertices.tolist(), [], demo.faces[demo.components[demo.faces[:, 0]] == 0].tolist())
+    obj = bpy.data.objects.new("Stranger", mesh)
+    bpy.context.collection.objects.link(obj)
+    bpy.context.view_layer.objects.active = obj
+    bpy.context.scene.kmtalk.mesh = obj
+    obj.location, obj.rotation_euler = (3.0, 1.0, 2.0), (1.5, 0.0, 0.4)
+    return obj
+
+
+def test_landmarks_are_found_noted_and_forgotten(stranger, demo, warm_worker, monkeypatch):
+    monkeypatch.setattr(shape_keys, "_topology_known", lambda *_: False)
+    with pytest.raises(InputError, match="Find Landmarks"):
+        shape_keys.check_speaks(stranger)
+    assert bpy.ops.kmtalk.find_landmarks() == {"FINISHED"}
+    marks = landmarks.of(stranger.data)
+    far = np.linalg.norm(demo.vertices[marks] - demo.vertices[demo.landmarks], axis=1)[36:]
+    eyes = np.linalg.norm(demo.vertices[demo.landmarks[45]] - demo.vertices[demo.landmarks[36]])
+    assert np.median(far) < 0.05 * eyes and len(set(marks.tolist())) == 68
+    assert bpy.context.scene.kmtalk.show_landmarks and shape_keys.landmarks_known(stranger.data)
+    assert shape_keys.check_speaks(stranger) == stranger
+    assert bpy.ops.kmtalk.mirror_landmarks(left_to_right=True) == {"FINISHED"}
+    after = landmarks.of(stranger.data)
+    kept = [mark for mark in range(68) if demo.vertices[demo.landmarks[mark], 0] >= 0]
+    assert (after[kept] == marks[kept]).all()
+    assert bpy.ops.kmtalk.forget_landmarks() == {"FINISHED"}
+    assert landmarks.of(stranger.data) is None
+
+
+def test_what_is_no_head_says_so(blender, warm_worker):
+    bpy.ops.mesh.primitive_ico_sphere_add(subdivisions=4)
+    bpy.context.scene.kmtalk.mesh = bpy.context.object
+    with pytest.raises(RuntimeError, match="No face was found"):
+        bpy.ops.kmtalk.find_landmarks()
+    assert landmarks.of(bpy.context.object.data) is None
+
+
+def test_picks_are_completed_to_vertices(stranger, demo):
+    picked = {mark: int(demo.landmarks[mark]) for mark in GUIDE}
+    marks = landmarks.completed(stranger, picked)
+    assert all(marks[mark] == vertex for mark, vertex in picked.items()) and len(set(marks.tolist())) == 68
+    far = np.linalg.norm(demo.vertices[marks] - demo.vertices[demo.landmarks], axis=1)
+    assert np.median(far) < 0.003 and far.max() < 0.015
+    assert not landmarks.note(stranger, marks)
+    assert (landmarks.of(stranger.data) == marks).all()
+
+
+def test_notes_that_no_longer_fit_count_as_none(stranger):
+    stranger.data[shape_keys.LANDMARKS] = [10**6] * 68
+    assert landmarks.of(stranger.data) is None
+    stranger.data[shape_keys.LANDMARKS] = [1, 2, 3]
+    assert landmarks.of(stranger.data) is None
+
+
+def test_a_ray_meets_the_vertex_that_is_seen(stranger, demo):
+    bpy.context.view_layer.update()
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    positions = landmarks.shown_positions(stranger, depsgraph)
+    nose = int(demo.landmarks[30])
+    world = stranger.matrix_world
+    front = world.to_3x3() @ Vector((0.0, 0.0, 1.0))
+    origin = world @ Vector(positions[nose]) + front
+    assert landmarks.vertex_under(stranger, depsgraph, origin, -front, positions) == nose
+    assert landmarks.vertex_under(stranger, depsgraph, origin, front, positions) is None
+
+
+def test_the_guide_asks_for_one_point_after_the_other():
+    editing = Editing(1)
+    landmark_operators._ask(editing)
+    first = editing.wanted
+    assert first == next(iter(GUIDE)) and editing.told.startswith(f"1 of {len(GUIDE)}")
+    editing.marks[first] = 5
+    landmark_operators._ask(editing)
+    assert editing.wanted != first
+    editing.marks = dict.fromkeys(GUIDE, 0)
+    landmark_operators._ask(editing)
+    assert editing.wanted is None
+
+
+def test_opening_a_file_ends_what_is_being_edited(stranger):
+    session.current.editing = Editing(stranger.session_uid)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert session.current.editing is None
