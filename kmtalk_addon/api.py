@@ -37,8 +37,8 @@ def generate(
 ) -> Outcome:
     """Animate the mesh `obj` with the sound strip of that name (default: the active or only one).
 
-    A take of the line that somebody has edited stays, and the result is a new take. An object whose mouths are drawings
-    (`use_mouths`) can be named too.
+    A take of the line that somebody has edited stays, and the result is a new take. Here and below, an object
+    whose mouths are drawings or poses (`use_mouths`) can be named instead of their mesh.
     """
     obj = drawn_mouths.head_of(obj)
     scene = scene or compat.sequencer_scene(bpy.context)
@@ -88,36 +88,40 @@ def generate_scene(
 
 def complete(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None) -> Outcome:
     """Re-run completion of that strip's line on the mesh `obj` after its key motions were edited."""
-    return run(lipsync.complete(scene or compat.sequencer_scene(bpy.context), strip_name, obj))
+    return run(lipsync.complete(scene or compat.sequencer_scene(bpy.context), strip_name, drawn_mouths.head_of(obj)))
 
 
 def correct(
     obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None, options: Options | None = None
 ) -> Outcome:
     """Apply what was edited in the words and phones of that line (`kmtalk_takes` of its Action)."""
-    return run(lipsync.correct(scene or compat.sequencer_scene(bpy.context), strip_name, obj, options or Options()))
+    return run(
+        lipsync.correct(
+            scene or compat.sequencer_scene(bpy.context), strip_name, drawn_mouths.head_of(obj), options or Options()
+        )
+    )
 
 
 def takes(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None) -> tuple[Take, ...]:
     """The takes of that strip's line on the mesh `obj`, in the order in which they were made."""
-    clip = _takes.find_clip(scene or compat.sequencer_scene(bpy.context), strip_name, obj)
+    clip = _takes.find_clip(scene or compat.sequencer_scene(bpy.context), strip_name, drawn_mouths.head_of(obj))
     playing = clips.playing(clip.keys)
     found = []
     for action in _takes.takes_of(clip.keys, clip.take.line_id):
-        take, edited = clips.take_of(action), lipsync.is_edited(_takes.Clip(clip.scene, obj, action))
+        take, edited = clips.take_of(action), lipsync.is_edited(_takes.Clip(clip.scene, clip.obj, action))
         found.append(Take(take.title, action in playing, take.key_count, edited))
     return tuple(found)
 
 
 def use_take(obj: bpy.types.Object, title: str, strip_name: str = "", scene: bpy.types.Scene | None = None) -> None:
     """Let the take of that title play."""
-    clip = _takes.find_clip(scene or compat.sequencer_scene(bpy.context), strip_name, obj)
+    clip = _takes.find_clip(scene or compat.sequencer_scene(bpy.context), strip_name, drawn_mouths.head_of(obj))
     removal.use_take(clip, _takes.take_titled(clip, title))
 
 
 def remove(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene | None = None) -> None:
     """Take that strip's line off the mesh `obj`; without a name everything that KMTalk has made there."""
-    scene = scene or compat.sequencer_scene(bpy.context)
+    scene, obj = scene or compat.sequencer_scene(bpy.context), drawn_mouths.head_of(obj)
     if strip_name:
         removal.remove_line(_takes.find_clip(scene, strip_name, obj))
     else:
@@ -126,13 +130,13 @@ def remove(obj: bpy.types.Object, strip_name: str = "", scene: bpy.types.Scene |
 
 def bake(obj: bpy.types.Object, scene: bpy.types.Scene | None = None) -> None:
     """Leave the lines of the mesh `obj` behind as plain Actions on the NLA, which KMTalk no longer knows."""
-    removal.bake(scene or compat.sequencer_scene(bpy.context), obj)
+    removal.bake(scene or compat.sequencer_scene(bpy.context), drawn_mouths.head_of(obj))
 
 
 def idle(obj: bpy.types.Object, first: int, last: int, scene: bpy.types.Scene | None = None) -> int:
     """Let the face of the mesh `obj` live on the frames `first` to `last`, wherever no line plays: blinks, and small
     motion of gaze, brows and head. Returns how many clips it took."""
-    return idling.make(scene or compat.sequencer_scene(bpy.context), obj, first, last)
+    return idling.make(scene or compat.sequencer_scene(bpy.context), drawn_mouths.head_of(obj), first, last)
 
 
 def follow(scene: bpy.types.Scene | None = None) -> tuple[str, ...]:
