@@ -11,7 +11,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.retarget.cues import drawings_of
 from kmtalk_core.retarget.families import families
 
-from . import compat, drawings, live, mouths, poses, takes
+from . import clips, compat, drawings, live, mouths, poses, takes
 from .mouth_rows import KINDS
 from .operators import can_work, chosen_mesh
 from .session import current
@@ -133,8 +133,10 @@ def _draw_rows(layout: bpy.types.UILayout, said: bpy.types.PropertyGroup) -> Non
             line.prop(row, "number", text="")
         elif said.kind == "LAYERS" and said.target is not None and said.target.type in mouths.GREASE_PENCIL:
             line.prop_search(row, "layer", said.target.data, "layers", text="")
-        elif said.kind == "KEYS" and said.target is not None and said.target.type == "MESH":
-            line.prop_search(row, "layer", said.target.data.shape_keys or said.target.data, "key_blocks", text="")
+        elif said.kind == "KEYS" and (keys := clips.keys_of(said.target)) is not None:
+            line.prop_search(row, "layer", keys, "key_blocks", text="")
+        elif said.kind in mouths.NAMED:
+            line.prop(row, "layer", text="")
         elif said.kind == "OBJECTS":
             line.prop(row, "shown", text="")
         elif said.kind == mouths.POSES:
