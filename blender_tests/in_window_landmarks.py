@@ -24,7 +24,7 @@ def story():
     assert not bpy.ops.kmtalk.generate.poll()
     bpy.ops.ed.undo_push(message="prepared")
 
-    yield from window.click("bpy.ops.kmtalk.find_landmarks")
+    yield from window.click("bpy.ops.kmtalk.find_landmarks", 0.25)
     found = marks(head)
     assert len(set(found)) == 68, window.module("session").current.error
     yield 0.5
