@@ -129,8 +129,8 @@ def _candidates(head: bpy.types.Object) -> Iterator[bpy.types.Object]:
     low, high = _bounds(head)
     widgets = _widgets(rigs)
     for obj in head.users_scene[0].objects if head.users_scene else ():
-        if obj == head or obj.type != "MESH" or not obj.data.vertices or obj in widgets:
-            continue
+        if obj.type != "MESH" or obj.data == head.data or not obj.data.vertices or obj in widgets:
+            continue  # the head, and others that show its mesh, move by themselves
         related = obj.parent == head or bool(_rigs(obj) & rigs)
         centre = sum(_bounds(obj)) / 2
         if obj in said or related or bool(((centre > low) & (centre < high)).all()):

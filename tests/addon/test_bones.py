@@ -304,9 +304,10 @@ RIGIFY = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("roll", [0.0, 0.9])
-def test_lip_bones_shape_and_close_the_lips(skinned, roll):
+@pytest.mark.parametrize(("roll", "scale"), [(0.0, (1.0, 1.0, 1.0)), (0.9, (-1.0, 1.0, 1.0))])
+def test_lip_bones_shape_and_close_the_lips(skinned, roll, scale):
     head, armature, marks = skinned(RIGIFY, roll)
+    armature.scale = scale
     assert bones.told(head).endswith("8 of the lips")
     rest = shown(head, marks)
     outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT, head=0.0))

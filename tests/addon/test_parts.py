@@ -171,6 +171,16 @@ def test_strange_objects_are_no_parts(scene_of):
         bpy.ops.kmtalk.add_parts()
 
 
+def test_another_object_that_shows_the_same_mesh_moves_by_itself(scene_of):
+    """It has the same shape keys, which must not drive themselves."""
+    face = scene_of()["face"]
+    twin = face.copy()
+    twin.parent = face
+    bpy.context.scene.collection.objects.link(twin)
+    bpy.context.view_layer.update()
+    assert twin not in [part.obj for part in parts.parts_of(face)]
+
+
 @pytest.mark.parametrize(
     ("name", "role"),
     [
