@@ -77,7 +77,6 @@ def dragged(head, found):
 
 def picked(head, true):
     """All points are clicked as the picture asks for them; Backspace takes one back."""
-    guide = window.module("landmark_operators")
     from kmtalk_core.landmarks.picking import GUIDE
 
     head = bpy.data.objects["Stranger"]
@@ -85,7 +84,7 @@ def picked(head, true):
     yield 0.5
     editing = window.module("session").current
     for number, mark in enumerate(GUIDE):
-        assert editing.editing.wanted == mark, guide
+        assert editing.editing.wanted == mark, f"the click before {mark} was not taken"
         x, y = on_screen(head, true[mark])
         xdo("mousemove", x, y, "click", 1)
         yield 0.25

@@ -199,7 +199,7 @@ class KMTALK_OT_pick_landmarks(InView, bpy.types.Operator):
             return "PASS_THROUGH"
         elif event.type == "LEFTMOUSE" and event.value == "PRESS":
             vertex = _vertex_under(context, view, event, head)
-            if vertex is not None and vertex not in editing.marks.values():
+            if vertex is not None:  # closed lips share what is seen of their edges
                 editing.marks[editing.wanted] = vertex
                 _ask(editing)
                 if editing.wanted is None:

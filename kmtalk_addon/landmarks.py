@@ -22,6 +22,7 @@ from .job import Steps
 from .shape_keys import LANDMARKS, check_mesh
 from .subject import find_head
 
+INNER_LIPS = range(60, 68)
 UNSURE = 0.9  # below, the user is asked to look at what was found
 SHOW = "The points are shown over the head; move those that are wrong."
 
@@ -92,12 +93,17 @@ def vertex_under(
 
 
 def completed(obj: bpy.types.Object, picked: Mapping[int, int]) -> np.ndarray:
-    """(68,) all landmarks from those that are `picked`, landmark → vertex; the picked ones stay."""
+    """(68,) all landmarks from those that are `picked`, landmark → vertex.
+
+    The picked ones stay, but for the inner edges of the lips: where these touch, one click looks like the other.
+    """
     from kmtalk_core.landmarks.picking import completed as all_points
 
     rest = shape_keys.rest_positions(obj)
     points = all_points({mark: rest[vertex] for mark, vertex in picked.items()})
-    return _as_vertices(obj, points, picked)
+    taken = list(picked.values())
+    fixed = {mark: vertex for mark, vertex in picked.items() if mark not in INNER_LIPS and taken.count(vertex) == 1}
+    return _as_vertices(obj, points, fixed)
 
 
 def mirrored(obj: bpy.types.Object, marks: np.ndarray, left_to_right: bool) -> np.ndarray:
