@@ -94,7 +94,7 @@ def _carried(known: np.ndarray, wanted: np.ndarray, points: np.ndarray) -> np.nd
     by radial functions."""
     from scipy.interpolate import RBFInterpolator
 
-    return RBFInterpolator(known, wanted, kernel="linear", degree=1, smoothing=0.0)(points)
+    return RBFInterpolator(known, wanted, kernel="linear", degree=1)(points)
 
 
 @lru_cache(maxsize=1)
