@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-FASTEST = 6.3  # of a control's range a second: .26 from one frame of film to the next, .29 as curves are drawn
+FASTEST = 7.0  # of a control's range a second: .29 from one frame of film to the next
 AT_ONCE = 1 << 19  # values that are worked on together
 
 
