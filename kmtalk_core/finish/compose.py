@@ -198,7 +198,9 @@ def finish(
     keys, edited = animation.keys.later(shift, animation.fps), unfinished.edited
     if edited.any() or unfinished.generated is not None:
         generated = animation.generated.keys.later(shift, animation.fps)
-        shown = with_contacts(finished, free, generated, np.zeros(len(generated.times), bool)).keys
+        # Nothing of how it was generated with the sliders of before may count here, or a way back would not end there.
+        as_generated = replace(finished, unfinished=replace(unfinished, generated=None))
+        shown = with_contacts(as_generated, free, generated, np.zeros(len(generated.times), bool)).keys
         finished = replace(finished, unfinished=replace(unfinished, generated=Generated(free, shown)))
         edits = unfinished.free - animation.generated.free
         if shift:
