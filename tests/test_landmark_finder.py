@@ -15,8 +15,8 @@ from kmtalk_core.files import load_npz, save_npz
 from kmtalk_core.landmarks.contours import SHARES, place_on_contours
 from kmtalk_core.landmarks.crops import PARTNER
 from kmtalk_core.landmarks.finder import find_landmarks, find_points, landmarks_of
-from kmtalk_core.landmarks.networks import Networks, shipped
 from kmtalk_core.landmarks.picking import GUIDE, completed, demo_face, mirrored, other_side
+from kmtalk_core.landmarks.sight import Networks, shipped
 from kmtalk_core.landmarks.views import Surface, View, glance, look
 from kmtalk_core.rig.articulation import build_rig
 from kmtalk_core.rig.contacts import contact_figures

@@ -13,4 +13,4 @@ SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt bes
 RECOGNISER = ASSETS / "recogniser.npz"  # not in a lean build
 REPORT_HEAD = ASSETS / "report_head.json"  # the demo head as reports draw it, made by tools/make_report_head.py
 SOUND_KINDS = ASSETS / "sound_kinds.npz"  # the network that knows laughs and breaths, see sound_kinds
-LANDMARK_FINDER = ASSETS / "landmark_finder.npz"  # see landmarks.networks
+LANDMARK_FINDER = ASSETS / "landmark_finder.npz"  # see landmarks.sight

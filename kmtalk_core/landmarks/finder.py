@@ -12,8 +12,8 @@ from ..rig.mesh import Mesh
 from ..rig.profiles import find_landmarks as known_landmarks
 from ..rig.surface import vertex_normals, welded
 from .crops import EYE_CROP, FACE, MOUTH_CROP, picture_of
-from .networks import Networks, shipped
 from .search import find_face
+from .sight import Networks, shipped
 from .vertices import nearest_vertices
 from .views import Surface
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..rig.frame import head_frame
 from .crops import ANYWHERE
-from .networks import Networks
+from .sight import Networks
 from .views import Surface, View, glance
 
 POINTS = 14_000  # on a part that is looked at

@@ -18,7 +18,7 @@ from torch import nn
 
 from kmtalk_core.files import save_sealed
 from kmtalk_core.landmarks.crops import CROPS
-from kmtalk_core.landmarks.networks import FORMAT
+from kmtalk_core.landmarks.sight import FORMAT
 from kmtalk_core.landmarks.views import CHANNELS
 
 SMALL = 64  # elements: what is larger is stored as float16
