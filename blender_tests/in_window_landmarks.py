@@ -102,7 +102,8 @@ def picked(head, true):
     now = marks(head)
     size = max(head.dimensions)
     off = [distance(head, now[mark], true[mark]) / size for mark in range(68)]
-    assert max(off[mark] for mark in GUIDE if mark != 12) < 0.03 and max(off) < 0.1, [round(value, 3) for value in off]
+    # Seen from the front, chin and jaw lie on the outline, where a click may meet the neck behind.
+    assert max(off[17:]) < 0.02, [round(value, 3) for value in off]
     picture("landmarks_picked")
 
 
