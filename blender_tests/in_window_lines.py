@@ -68,12 +68,14 @@ def story():
     yield 1.0
     bpy.context.preferences.edit.undo_steps = 200
     two_strips()
+    yield from window.beside("SEQUENCE_EDITOR")
     yield from window.show_panel()
     yield 1.0
     own = acting()
     bpy.ops.ed.undo_push(message="prepared")
     yield from generate_all()
     yield from moves(own)
+    yield from keys_by_mouse(own)
     yield from takes_by_clicks(own)
     yield from recorded_again(own)
     yield from pushed_down(own)
@@ -97,8 +99,7 @@ def two_strips():
         shutil.copy(bpy.path.abspath(strip.sound.filepath), copied)
         second = compat.add_sound_strip(scene(), "B", str(copied), 2 + number, 160)
         strip.frame_final_end, second.frame_final_end = 100, 230
-    below = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "DOPESHEET_EDITOR")
-    below.type = "SEQUENCE_EDITOR"
+    obj.select_set(True)
     compat.show_in_sequencer(bpy.context, scene())
 
 
@@ -122,14 +123,23 @@ def generate_all():
     print("whole scene: generated, undone, redone, generated again", flush=True)
 
 
-def slide(name, by):
-    """Move a strip in the sequencer, as G does."""
-    area = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "SEQUENCE_EDITOR")
-    for strip in window.module("compat").all_strips(scene()):
-        strip.select = strip.name == name
-    region = next(r for r in area.regions if r.type == "WINDOW")
-    with bpy.context.temp_override(window=bpy.context.window_manager.windows[0], area=area, region=region):
-        assert bpy.ops.transform.seq_slide("EXEC_DEFAULT", True, value=(by, 0)) == {"FINISHED"}
+def slide(names, by):
+    """Move strips in the sequencer with the mouse and the keyboard: a click on one, or a box around all, then G."""
+    area = yield from window.beside("SEQUENCE_EDITOR")
+    yield from keys("Home", over=window.middle(area))
+    strips = [strip for strip in window.module("compat").all_strips(scene()) if strip.name in names]
+    ends = [(strip.frame_final_start, strip.frame_final_end) for strip in strips]
+    heights = [strip.channel for strip in strips]
+    if len(strips) == 1:
+        yield from window.press_at(window.place(area, sum(ends[0]) / 2, heights[0] + 0.8))
+    else:
+        low = window.place(area, min(end[0] for end in ends) - 4, min(heights) - 0.2)
+        high = window.place(area, max(end[1] for end in ends) + 4, max(heights) + 1.2)
+        yield from keys("b", over=low)
+        yield from window.drag(low, high)
+    chosen = {strip.name for strip in window.module("compat").all_strips(scene()) if strip.select}
+    assert chosen == set(names), f"{chosen} are selected instead of {names}"
+    yield from window.typed(f"g{by}", over=window.middle(area))
 
 
 def followed(at):
@@ -147,7 +157,7 @@ def moves(own):
     at = {name: lie(name).at for name in "AB"}
     for order, by in itertools.product(("AB", "BA"), (48, 120, -168)):
         for name in order:
-            slide(name, by)
+            yield from slide(name, by)
             at[name] += by
             yield from followed(at)
             assert all_content() == made and acting() == own
@@ -160,7 +170,13 @@ def moves(own):
             scene().kmtalk.strip = name
             yield from click("bpy.ops.kmtalk.complete(")
             assert all_content() == made and acting() == own, (order, by, name)
-    print("two lines moved by 48, 120 and -168 in every order", flush=True)
+    yield from slide("AB", 48)
+    at = {name: frame + 48 for name, frame in at.items()}
+    yield from followed(at)
+    assert all_content() == made and acting() == own
+    yield from keys("ctrl+z")
+    yield from followed({name: frame - 48 for name, frame in at.items()})
+    print("two lines moved by 48, 120 and -168 in every order, and together", flush=True)
 
 
 def jaw(name):
@@ -169,12 +185,80 @@ def jaw(name):
     return next(curve for curve in compat.channels(found.action).fcurves if curve.data_path == path)
 
 
-def edit(name, index, value):
-    """Set a key motion's jaw, with an undo step."""
-    points = [point for point in jaw(name).keyframe_points if point.type == "KEYFRAME"]
-    points[index].co[1] = value
-    bpy.ops.ed.undo_push(message="edited")
-    return points[index].co[0]
+def shown_for_editing(name):
+    """Click on Edit Keys, unless the line's keys are shown already."""
+    scene().kmtalk.strip = name
+    if not window.module("clips").is_edited(clip(name).keys, clip(name).action):
+        yield from click("bpy.ops.kmtalk.edit_keys(")
+    assert window.module("clips").is_edited(clip(name).keys, clip(name).action)
+
+
+def raise_key(name, index, by):
+    """Click on a key motion of the jaw in the graph editor and pull it up; the generator's value is where it is."""
+    yield from shown_for_editing(name)
+    area = yield from window.beside("FCURVES")
+    curve = jaw(name)
+    for other in window.module("compat").channels(clip(name).action).fcurves:
+        other.hide, other.select = other != curve, other == curve
+    yield from keys("Home", over=window.middle(area))
+    point = [point for point in curve.keyframe_points if point.type == "KEYFRAME"][index]
+    frame, value = point.co
+    yield from window.press_at(window.place(area, frame, value))
+    chosen = [p.co[0] for p in jaw(name).keyframe_points if p.select_control_point]
+    assert chosen == [frame], f"{chosen} are selected instead of {frame}"
+    yield from window.typed(f"gy{by}", over=window.middle(area))
+    point = next(p for p in jaw(name).keyframe_points if abs(p.co[0] - frame) < 1e-3)
+    assert abs(point.co[1] - value - by) < 1e-4, (point.co[1], value)
+    for other in window.module("compat").channels(clip(name).action).fcurves:
+        other.hide = False
+    return frame, point.co[1]
+
+
+def move_key(name, index, by):
+    """Draw a box around a key motion in the dope sheet and move it, on all channels; where it is then."""
+    yield from shown_for_editing(name)
+    area = yield from window.beside("DOPESHEET")
+    area.spaces.active.dopesheet.show_summary = True
+    yield from keys("Home", over=window.middle(area))
+    frame = [p.co[0] for p in jaw(name).keyframe_points if p.type == "KEYFRAME"][index]
+    region = window.canvas(area)
+    left, right = (window.place(area, frame + half, 0)[0] for half in (-0.5, 0.5))
+    low, high = (window.screen(0, y)[1] for y in (region.y + region.height // 2, region.y + region.height - 34))
+    yield from keys("alt+a", "b", over=(left, low))
+    yield from window.drag((left, low), (right, high))  # around the rows of the summary, the head and its keys
+    chosen = [p.co[0] for p in jaw(name).keyframe_points if p.select_control_point]
+    if chosen != [frame]:
+        window.picture("not_found")
+    assert chosen == [frame], f"{chosen} are selected instead of {frame}"
+    yield from window.typed(f"g{by}", over=window.middle(area))
+    assert any(abs(p.co[0] - frame - by) < 1e-3 and p.type == "KEYFRAME" for p in jaw(name).keyframe_points)
+    return frame + by
+
+
+def keys_by_mouse(own):
+    """Keys edited in the graph editor and the dope sheet, completed, undone and redone: the other line stays."""
+    made = all_content()
+    others = {key: value for key, value in made.items() if key[0] == "B"}
+    frame, value = yield from raise_key("A", 2, 0.25)
+    yield from click("bpy.ops.kmtalk.complete(")
+    assert abs(jaw("A").evaluate(frame) - value) < 1e-5, "the edited key was changed"
+    raised = all_content()
+    to = yield from move_key("A", 4, 1)
+    yield from click("bpy.ops.kmtalk.complete(")
+    assert any(abs(p.co[0] - to) < 1e-3 and p.type == "KEYFRAME" for p in jaw("A").keyframe_points), "it moved back"
+    moved = all_content()
+    assert {key: value for key, value in moved.items() if key[0] == "B"} == others and acting() == own
+    yield from keys("ctrl+z", "ctrl+z")
+    assert all_content() == raised, "undo over completion and move"
+    yield from keys("ctrl+z", "ctrl+z")
+    assert all_content() == made, "undo over completion and edit"
+    yield from keys("ctrl+shift+z", "ctrl+shift+z", "ctrl+shift+z", "ctrl+shift+z")
+    assert all_content() == moved, "redo"
+    window.picture("dope_sheet")
+    area = yield from window.beside("FCURVES")
+    yield from keys("Home", over=window.middle(area))
+    window.picture("graph")
+    print("keys edited in the graph editor and moved in the dope sheet", flush=True)
 
 
 def takes_by_clicks(own):
@@ -183,7 +267,7 @@ def takes_by_clicks(own):
     other = {key: value for key, value in all_content().items() if key[0] == "B"}
     for number in (2, 3):
         yield from click("bpy.ops.kmtalk.duplicate_take(")
-        edit("A", number, 0.3 * number)
+        yield from raise_key("A", number, 0.1 * number)
         assert titles("A")[-1] == (f"Take {number}", True) and len(titles("A")) == number
     made = all_content()
     for title in ("Take 1", "Take 3", "Take 2"):
@@ -209,7 +293,7 @@ def recorded_again(own):
     """Another recording of B's sound: the key that was edited is kept at its phone, in a new take."""
     others = {key: value for key, value in all_content().items() if key[0] == "A"}
     scene().kmtalk.strip = "B"
-    edit("B", 2, 0.66)
+    _, value = yield from raise_key("B", 2, 0.35)
     louder(HOME / "recorded.flac", HOME / "again.flac")
     sound("B").sound.filepath = str(HOME / "again.flac")
     bpy.ops.ed.undo_push(message="recorded again")
@@ -217,7 +301,7 @@ def recorded_again(own):
     yield from click("bpy.ops.kmtalk.generate(")
     assert not window.module("session").current.error, window.module("session").current.error
     assert titles("B") == [("Take 1", False), ("Take 2", True)]
-    assert any(abs(point.co[1] - 0.66) < 1e-4 for point in jaw("B").keyframe_points), "the edit was lost"
+    assert any(abs(point.co[1] - value) < 1e-4 for point in jaw("B").keyframe_points), "the edit was lost"
     assert {key: value for key, value in all_content().items() if key[0] == "A"} == others and acting() == own
     yield from keys("ctrl+z")
     assert titles("B") == [("Take 1", True)]
@@ -241,31 +325,22 @@ def louder(before, after):
         out.mux([*voice.encode(frame), *voice.encode(None)])
 
 
-def push_down():
-    """What the snowflake beside the user's Action does; no script finds it, for the rows of the NLA have no names."""
-    data, compat = head().data.shape_keys.animation_data, window.module("compat")
-    action, slot = data.action, compat.action_slot(data)
-    data.action = None
-    track = data.nla_tracks.new()
-    compat.set_strip_slot(track.strips.new(action.name, round(action.frame_range[0]), action), slot)
-    bpy.ops.ed.undo_push(message="pushed down")
-
-
 def pushed_down(own):
-    """The user pushes their own Action down, and solos and mutes tracks; the lines play on."""
+    """The user pushes their own Action down by the button of the shape key editor; the lines play on."""
     made, data = all_content(), head().data.shape_keys.animation_data
-    window.module("clips").leave_tweak(head().data.shape_keys)
-    below = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "SEQUENCE_EDITOR")
-    below.type = "NLA_EDITOR"
-    yield 0.5
+    scene().kmtalk.strip = "A"
+    if data.use_tweak_mode:
+        yield from shown_for_editing("A")
+        yield from click("bpy.ops.kmtalk.edit_keys(")  # puts them away
+    data = head().data.shape_keys.animation_data
     assert data.action is not None and data.action.name == "Acting", data.action
-    push_down()
-    yield 0.3
+    area = yield from window.beside("SHAPEKEY")
+    yield from push_down(area)
     data = head().data.shape_keys.animation_data
     assert data.action is None and all_content() == made and acting() == own
+    assert any(strip.action == bpy.data.actions["Acting"] for track in data.nla_tracks for strip in track.strips)
     playing = window.module("clips").playing(head().data.shape_keys)
     assert len(playing) == 2
-    scene().kmtalk.strip = "A"
     yield from click("bpy.ops.kmtalk.complete(")
     assert len(window.module("clips").playing(head().data.shape_keys)) == 2 and acting() == own
     values = shown("Wart", (30, 60))
@@ -274,11 +349,21 @@ def pushed_down(own):
     assert head().data.shape_keys.animation_data.action.name == "Acting"
     yield from keys("ctrl+shift+z", "ctrl+shift+z")
     assert head().data.shape_keys.animation_data.action is None and acting() == own
+    yield from window.beside("NLA_EDITOR")
     window.picture("nla")
-    below = next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "NLA_EDITOR")
-    below.type = "SEQUENCE_EDITOR"
-    yield 0.3
     print("pushed down", flush=True)
+
+
+def push_down(area):
+    """By the button of the header, or by the menu's entry where there is none."""
+    try:
+        yield from window.press_in_header(area, "bpy.ops.action.push_down(")
+    except AssertionError:
+        with bpy.context.temp_override(
+            window=bpy.context.window_manager.windows[0], area=area, region=window.canvas(area)
+        ):
+            assert bpy.ops.action.push_down("INVOKE_DEFAULT", True) == {"FINISHED"}
+    yield 0.5
 
 
 def shown(block, frames):
@@ -295,8 +380,13 @@ def saved_and_loaded(own):
     made, frames = all_content(), range(1, 400, 7)
     values, before = shown("jawOpen", frames), titles("A") + titles("B")
     bpy.ops.wm.save_as_mainfile(filepath=str(HOME / "lines.blend"))
+    scene()["saved"] = "by the keyboard"
+    bpy.ops.ed.undo_push(message="something to save")
+    yield from keys("ctrl+s")
+    yield 1.0
     bpy.ops.wm.open_mainfile(filepath=str(HOME / "lines.blend"))
     yield 2.0
+    assert scene().get("saved") == "by the keyboard", "ctrl+s has not saved"
     assert all_content() == made and acting() == own and titles("A") + titles("B") == before
     assert max(abs(a - b) for a, b in zip(shown("jawOpen", frames), values, strict=True)) < 1e-5
     scene().kmtalk.strip = "A"

@@ -82,11 +82,14 @@ def panel_region() -> bpy.types.Region:
     return next(region for region in view3d().regions if region.type == "UI")
 
 
-def hovered() -> str:
-    """What the button under the mouse in the sidebar would call, as Blender's own menu copies it; "" for none."""
+def hovered(area: bpy.types.Area | None = None, region: bpy.types.Region | None = None) -> str:
+    """What the button under the mouse in a region, the sidebar by default, would call, as Blender's own menu copies it;
+    "" for none."""
     manager = bpy.context.window_manager
     manager.clipboard = ""
-    with bpy.context.temp_override(window=manager.windows[0], area=view3d(), region=panel_region()):
+    with bpy.context.temp_override(
+        window=manager.windows[0], area=area or view3d(), region=region or panel_region()
+    ):
         if bpy.ops.ui.copy_python_command_button.poll():
             bpy.ops.ui.copy_python_command_button()
         elif bpy.ops.ui.copy_data_path_button.poll():
@@ -146,16 +149,101 @@ def open_subpanel(above: str, inside: str) -> Iterator[float]:
     raise AssertionError(f"no subpanel below {above} has {inside}")
 
 
-def keys(*names: str) -> Iterator[float]:
-    """Press keys with the mouse over the 3-D view, which has the focus."""
-    area, height = view3d(), bpy.context.window_manager.windows[0].height
-    # Without a window manager nobody gives the window the focus.
-    xdo("search", "--onlyvisible", "--class", "blender", "windowfocus", "--sync")
-    xdo("mousemove", area.x + 200, height - area.y - 200, "mousemove", area.x + 203, height - area.y - 203)
-    yield 0.1
+def keys(*names: str, over: tuple[int, int] | None = None) -> Iterator[float]:
+    """Press keys with the mouse `over` a place of the screen, by default the 3-D view."""
+    area = view3d()
+    x, y = over or screen(area.x + max((panel_region().x - area.x) // 2, 100), area.y + area.height // 2)
+    focus()
+    xdo("mousemove", x - 2, y - 2, "mousemove", x, y)
+    yield 0.2
     for name in names:
         xdo("key", name)
         yield 0.4
+
+
+def typed(text: str, over: tuple[int, int]) -> Iterator[float]:
+    """Press the keys of a text one after the other, and Return at the end."""
+    letters = {"-": "minus", ".": "period"}
+    yield from keys(*(letters.get(letter, letter) for letter in text), "Return", over=over)
+
+
+def focus() -> None:
+    """Give the window the focus: without a window manager nobody does."""
+    xdo("search", "--onlyvisible", "--class", "blender", "windowfocus", "--sync")
+
+
+def screen(x: float, y: float) -> tuple[int, int]:
+    """Where a place of Blender's window, counted from below, is on the screen."""
+    return round(x), round(bpy.context.window_manager.windows[0].height - y)
+
+
+def beside(kind: str) -> Iterator[float]:
+    """Show an editor (`ui_type`) in the left half of what was the 3-D view; the generator's value is its area."""
+    window = bpy.context.window_manager.windows[0]
+    areas = [area for area in window.screen.areas if area.height > 500 and area.x < 100]
+    if len(areas) == 1 and areas[0].type == "VIEW_3D":
+        with bpy.context.temp_override(window=window, area=areas[0]):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=0.55)
+        yield 0.5
+        areas = [area for area in window.screen.areas if area.height > 500 and area.x < 100]
+    areas[0].ui_type = kind
+    areas[0].spaces.active.show_region_ui = False
+    _PLACES.clear()
+    yield 0.7
+    return areas[0]
+
+
+def canvas(area: bpy.types.Area) -> bpy.types.Region:
+    return next(region for region in area.regions if region.type == "WINDOW")
+
+
+def place(area: bpy.types.Area, x: float, y: float) -> tuple[int, int]:
+    """Where frame `x` and height `y` of an editor are on the screen."""
+    region = canvas(area)
+    at = region.view2d.view_to_region(x, y, clip=False)
+    return screen(region.x + at[0], region.y + at[1])
+
+
+def middle(area: bpy.types.Area) -> tuple[int, int]:
+    region = canvas(area)
+    return screen(region.x + region.width // 2, region.y + region.height // 2)
+
+
+def drag(start: tuple[int, int], end: tuple[int, int]) -> Iterator[float]:
+    """Pull the mouse from one place of the screen to another, with the left button down."""
+    focus()
+    xdo("mousemove", *start)
+    yield 0.2
+    xdo("mousedown", 1)
+    for share in (0.1, 0.4, 0.7, 1.0):
+        yield 0.1
+        xdo("mousemove", *(round(a + share * (b - a)) for a, b in zip(start, end, strict=True)))
+    yield 0.2
+    xdo("mouseup", 1)
+    yield 0.4
+
+
+def press_at(at: tuple[int, int]) -> Iterator[float]:
+    """A click of the left mouse button."""
+    focus()
+    xdo("mousemove", at[0] - 3, at[1] - 3, "mousemove", *at)
+    yield 0.2
+    xdo("click", 1)
+    yield 0.4
+
+
+def press_in_header(area: bpy.types.Area, call: str) -> Iterator[float]:
+    """Press a button of an editor's header."""
+    region = next(region for region in area.regions if region.type == "HEADER")
+    for across in range(10, region.width - 4, 12):
+        at = screen(region.x + across, region.y + region.height // 2)
+        xdo("mousemove", *at)
+        yield 0.03
+        if hovered(area, region).startswith(call):
+            yield from press_at(at)
+            return
+    picture("not_found")
+    raise AssertionError(f"there is no button {call} in the header")
 
 
 _PLACES: dict[str, tuple[int, int]] = {}  # where buttons were last
@@ -184,4 +272,5 @@ def tell(story: Callable[[], Iterator[float]]) -> None:
         os._exit(status)  # without asking whether to save
 
     bpy.context.preferences.view.show_splash = False
+    bpy.context.preferences.view.smooth_view = 0  # ms: views are where they will be
     bpy.app.timers.register(go_on, first_interval=2.0, persistent=True)

@@ -22,7 +22,7 @@ import bpy
 from kmtalk_core.errors import InputError
 
 from . import compat
-from .shape_keys import controls_of_keys
+from .shape_keys import controls_of_keys, renamed
 
 # "All frames", for what has to play everywhere. Not more: the NLA computes with single precision from the first one on.
 EVER = (-16384.0, 100_000.0)
@@ -130,6 +130,8 @@ def lay(keys: bpy.types.Key, action: bpy.types.Action, lie: Lie) -> None:
         take = take_of(action)
         remember_lie(take, lie)
         rivals = {a for a in playing(keys) if a != action and take_of(a).line_id == take.line_id}
+        _note_names(keys, rivals)
+        _follow_names(keys, action)
         _make_room(keys, action)
         _arrange(keys, bring=action, without=rivals, anew={action})
         hold_rest(keys)
@@ -138,7 +140,32 @@ def lay(keys: bpy.types.Key, action: bpy.types.Action, lie: Lie) -> None:
 def take_off(keys: bpy.types.Key, actions: Iterable[bpy.types.Action]) -> None:
     """Let these lines no longer play."""
     with untweaked(keys):
+        _note_names(keys, actions)
         _arrange(keys, without=set(actions))
+
+
+def _note_names(keys: bpy.types.Key, actions: Iterable[bpy.types.Action]) -> None:
+    """Note the names of the shape keys in Actions that cease to play: Blender renames paths only in those that do."""
+    for action in actions:
+        if action.library is None and (take := take_of(action)) is not None:
+            take.blocks = json.dumps([block.name for block in keys.key_blocks])
+
+
+def _follow_names(keys: bpy.types.Key, action: bpy.types.Action) -> None:
+    """Let the curves of an Action that is to play again find shape keys that were renamed meanwhile."""
+    if not take_of(action).blocks:
+        return
+    now = renamed(json.loads(take_of(action).blocks), [block.name for block in keys.key_blocks])
+    take_of(action).blocks = ""
+    if all(before == after for before, after in now.items()):
+        return
+    paths = {_value_path(before): _value_path(after) for before, after in now.items()}
+    for curve in compat.channels(action).fcurves:
+        curve.data_path = paths.get(curve.data_path, curve.data_path)
+
+
+def _value_path(name: str) -> str:
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
 
 
 def move(keys: bpy.types.Key, lies: Mapping[bpy.types.Action, Lie]) -> None:

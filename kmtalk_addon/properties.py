@@ -206,6 +206,7 @@ class KMTalkTake(bpy.types.PropertyGroup):
     active: BoolProperty(description="Whether this take of the line is the one that plays")
     line: StringProperty(description="What the strip played (strip.Played as JSON), on the frames of the Action")
     lie: StringProperty(description="Where the line lies in the scene (clips.Lie as JSON)")
+    blocks: StringProperty(description="The names of the shape keys when the take last played, which may be others now")
     laid: StringProperty(description="Its NLA strip as KMTalk has laid it (JSON)")
     standing: StringProperty(description="What is to be known of where it lies, a sentence a line")
     blend: StringProperty(description="How it meets what plays below", default="REPLACE")

@@ -254,6 +254,22 @@ def test_takes_are_switched_renamed_duplicated_and_deleted(head, speak):
     assert len(bpy.data.actions) == 2 + (clip.keys.kmtalk.rest is not None)
 
 
+def test_takes_that_do_not_play_know_renamed_shape_keys(head, speak):
+    _, clip = speak("A", 1)
+    shown = heard_at(head, "jawOpen", range(1, 70, 7))
+    other = removal.duplicate_take(clip)
+    edit_jaw(other)
+    clip.keys.key_blocks["jawOpen"].name = 'Mund "auf"'
+    removal.use_take(other, clip.action)
+    assert heard_at(head, 'Mund "auf"', range(1, 70, 7)) == pytest.approx(shown, abs=1e-6)
+    clip.keys.key_blocks['Mund "auf"'].name = "jaw"
+    removal.use_take(clip, other.action)
+    assert clips.playing(clip.keys) == [other.action] and edit_jaw(other) > 0
+    removal.use_take(other, clip.action)
+    assert heard_at(head, "jaw", range(1, 70, 7)) == pytest.approx(shown, abs=1e-6)
+    assert not lipsync.is_edited(clip)
+
+
 def test_a_take_that_nobody_has_edited_is_replaced(head, speak):
     sound, clip = speak("A", 1)
     speak(sound, seed=2)

@@ -103,44 +103,86 @@ assert lie().at == 50
     )
 
 
-def test_a_walk_of_undo_and_redo_comes_back_to_every_step(sound):
-    """What undoing and redoing to a step shows is what was shown when it was done, whatever was done between."""
+def test_a_walk_with_undo_changes_no_other_line_and_no_key_of_the_users(sound):
+    """200 steps of moving, cutting, trimming, renaming, editing, completing, generating, undoing and redoing: a step
+    changes its own line only, and undo and redo show what was there, whatever was done between."""
     run(
         sound,
         """
 import random
+from test_lines import content, edit_jaw, run as drive
+from kmtalk_addon import removal, takes as lines
 random.seed(5)
+scene().render.fps = 24
+def keys(): return head().data.shape_keys
+def clip(s): return lines.find_clip(scene(), s.name, head())
+wart = head().shape_key_add(name="Wart", from_mix=False)
+for frame, value in ((1, 0.0), (40, 0.5), (90, 0.25)):
+    wart.value = value
+    wart.keyframe_insert("value", frame=frame)
+keys().animation_data.action.name = "Acting"
+def acting():
+    curves = compat.all_fcurves(bpy.data.actions["Acting"])
+    return [tuple(p.co) for c in curves for p in c.keyframe_points]
+own = acting()
+def hashed(action):
+    return {path: array.tobytes() for path, array in content(action).items()}
 def state():
-    follow.follow(bpy.context.scene)
-    keys = head().data.shape_keys
     found = {}
-    for action in takes.own_actions(keys):
+    for action in lines.own_actions(keys()):
         take = clips.take_of(action)
         lie = clips.lie_of(take)
-        found[take.line_id, take.title] = (round(lie.at), round(lie.end), action in clips.playing(keys),
-            [p.co[1] for c in compat.all_fcurves(action) for p in c.keyframe_points])
+        found[take.line_id, take.title] = (
+            round(lie.at), round(lie.end), action in clips.playing(keys()), hashed(action))
     return found
-def edit():
-    action = keyframes.own_action(head())
-    curve = next(c for c in compat.all_fcurves(action) if any(p.type == "KEYFRAME" for p in c.keyframe_points))
-    next(p for p in curve.keyframe_points if p.type == "KEYFRAME").co[1] = random.random()
-def take():
-    from kmtalk_addon import removal
-    removal.duplicate_take(takes.find_clip(bpy.context.scene, "A", head()))
-def shift():
-    sound().frame_start += random.randint(-20, 40)
-speak(); push()
-history, at = [state()], 0
-for step in range(60):
-    what = random.choice([edit, take, shift, "new", "undo", "undo", "redo"])
+def sounds(): return strip.sound_strips(scene())
+names = iter(f"Line {n}" for n in range(1000))
+def add(frame, channel, step):
+    new = compat.add_sound_strip(scene(), next(names), SOUND, channel, frame)
+    new.kmtalk.curves = "frames"
+    generate(new, step)
+def generate(s, step):
+    lipsync.apply(scene(), head(), s, (line := strip.read_line(scene(), s)), *made(line, step))
+def cut(s, step):
+    at = compat.handles(s)
+    if at.right - at.left > 20 and len(sounds()) < 5:
+        s.split((at.left + at.right) // 2, "SOFT")
+def move(s, step): s.frame_start += random.randint(-60, 200)
+def trim(s, step): s.frame_offset_start, s.frame_offset_end = random.randint(0, 20), random.randint(0, 20)
+def rename(s, step): s.name = next(names)
+def rename_key(s, step): keys().key_blocks[random.randrange(1, len(keys().key_blocks) - 1)].name = f"Key {step}"
+def edit(s, step): edit_jaw(clip(s), random.randrange(8), random.random())
+def complete(s, step): drive(lipsync.complete(scene(), s.name, head()), made)
+def take(s, step): removal.duplicate_take(clip(s))
+def switch(s, step):
+    removal.use_take(clip(s), random.choice(lines.takes_of(keys(), s.kmtalk.id)))
+def another(s, step):
+    if len(sounds()) < 5:
+        add(random.randint(1, 500), random.randint(2, 20), step)
+sound("A").kmtalk.curves = "frames"; generate(sound("A"), 0); follow.follow(scene()); push()
+history, at, done = [state()], 0, {}
+steps = [move, cut, trim, rename, rename_key, edit, edit, complete, take, switch, generate, another]
+for step in range(STEPS):
+    what = random.choice([*steps, "undo", "undo", "undo", "redo", "redo"])
     if what == "undo" and at > 0:
         bpy.ops.ed.undo(); at -= 1
     elif what == "redo" and at < len(history) - 1:
         bpy.ops.ed.redo(); at += 1
-    elif what == "new" or callable(what):
-        speak(step) if what == "new" else what()
-        follow.follow(bpy.context.scene); push()
-        history, at = [*history[: at + 1], state()], at + 1
+    elif callable(what):
+        s = random.choice(sounds())
+        line_id, before = s.kmtalk.id, history[at]
+        what(s, step)
+        follow.follow(scene()); push()
+        now = state()
+        for key in before if what is not rename_key else ():
+            assert key[0] == line_id or now[key] == before[key], (step, what, key)
+        history, at = [*history[: at + 1], now], at + 1
+    follow.follow(scene())
     assert state() == history[at], (step, what)
-""",
+    assert acting() == own, (step, what)
+    done[str(what)] = done.get(str(what), 0) + 1
+assert len(done) == len(steps) - 1 + 2, done
+""".replace("SOUND", repr(str(sound)))
+        .replace("STEPS", "200")
+        .replace("scene()", "bpy.context.scene"),
     )
