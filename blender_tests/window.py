@@ -87,9 +87,7 @@ def hovered(area: bpy.types.Area | None = None, region: bpy.types.Region | None 
     "" for none."""
     manager = bpy.context.window_manager
     manager.clipboard = ""
-    with bpy.context.temp_override(
-        window=manager.windows[0], area=area or view3d(), region=region or panel_region()
-    ):
+    with bpy.context.temp_override(window=manager.windows[0], area=area or view3d(), region=region or panel_region()):
         if bpy.ops.ui.copy_python_command_button.poll():
             bpy.ops.ui.copy_python_command_button()
         elif bpy.ops.ui.copy_data_path_button.poll():
@@ -178,7 +176,7 @@ def screen(x: float, y: float) -> tuple[int, int]:
 
 
 def beside(kind: str) -> Iterator[float]:
-    """Show an editor (`ui_type`) in the left half of what was the 3-D view; the generator's value is its area."""
+    """Show an editor (`ui_type`, or the shape key editor) in the left half of what was the 3-D view; the generator's value is its area."""
     window = bpy.context.window_manager.windows[0]
     areas = [area for area in window.screen.areas if area.height > 500 and area.x < 100]
     if len(areas) == 1 and areas[0].type == "VIEW_3D":
@@ -186,7 +184,9 @@ def beside(kind: str) -> Iterator[float]:
             bpy.ops.screen.area_split(direction="VERTICAL", factor=0.55)
         yield 0.5
         areas = [area for area in window.screen.areas if area.height > 500 and area.x < 100]
-    areas[0].ui_type = kind
+    areas[0].ui_type = "DOPESHEET" if kind == "SHAPEKEY" else kind
+    if kind == "SHAPEKEY":
+        areas[0].spaces.active.ui_mode = kind
     areas[0].spaces.active.show_region_ui = False
     _PLACES.clear()
     yield 0.7
