@@ -176,7 +176,7 @@ def screen(x: float, y: float) -> tuple[int, int]:
 
 
 def beside(kind: str) -> Iterator[float]:
-    """Show an editor (`ui_type`, or the shape key editor) in the left half of what was the 3-D view; the generator's value is its area."""
+    """Show an editor (`ui_type`, or the shape key editor) left of the 3-D view; the generator's value is its area."""
     window = bpy.context.window_manager.windows[0]
     areas = [area for area in window.screen.areas if area.height > 500 and area.x < 100]
     if len(areas) == 1 and areas[0].type == "VIEW_3D":
