@@ -21,6 +21,7 @@ UPPER_INNER, LOWER_INNER = (61, 62, 63), (65, 66, 67)
 RIMS = (*range(36, 48), *range(60, 68))  # landmarks at the edge of an opening
 SKIN = (*range(27, 36), *range(48, 60))  # by which the skin is told from eyes, teeth and hair
 AROUND = 25.0  # mm: how far from its point a vertex may lie
+ON_SKIN = 1e-3  # mm
 CANDIDATES = 60  # vertices that are compared for a landmark
 HIDDEN, HIDDEN_RIM, EDGE = 3.0, 1.0, 0.8  # mm: by which a vertex that isn't seen seems farther, one at a rim nearer
 DEEP = 0.6  # how much nearness counts against the place in the picture, but at rims
@@ -42,7 +43,8 @@ class _Skin:
 def nearest_vertices(mesh: Mesh, points: np.ndarray, fixed: Mapping[int, int] | None = None) -> np.ndarray:
     """(68,) int: a vertex for each of the landmarks `points` (68, 3), no two the same.
 
-    `fixed`: landmark → vertex, which is taken as it is. Raises InputError where the mesh is too coarse for that.
+    `fixed`: landmark → vertex, which is taken as it is if it is on the skin. Raises InputError where the mesh is too
+    coarse.
     """
     frame = head_frame(points)
     skin, marks = _skin_of(mesh, points, frame), frame.to_frame(points)
@@ -58,7 +60,8 @@ def nearest_vertices(mesh: Mesh, points: np.ndarray, fixed: Mapping[int, int] | 
     _tell_lips_apart(cost, skin, marks)
     out = np.full(68, -1)
     for mark, vertex in (fixed or {}).items():
-        out[mark] = vertex
+        if np.abs(places - skin.points[vertex]).sum(1).min() < ON_SKIN:  # not an eye, nor a tooth
+            out[mark] = vertex
     cost[:, np.isin(skin.vertices, out[out >= 0])] = np.inf
     return _assigned(cost, skin.vertices, out)
 
