@@ -427,13 +427,17 @@ class _Asked:
         """The same for some of the samples and all keys beside them."""
         numbers = np.zeros(len(self.at), np.int64)
         numbers[keys] = np.arange(len(keys))
-        over_samples = (self.rise, self.fall, self.missing, self.weight, self.tolerance)
-        over_keys = (self.lean, self.given, self.natural)
         return _Asked(
             numbers[self.left[samples]],
             numbers[self.right[samples]],
-            *(some[samples] for some in over_samples),
-            *(some[keys] for some in over_keys),
+            self.rise[samples],
+            self.fall[samples],
+            self.missing[samples],
+            self.weight[samples],
+            self.tolerance[samples],
+            self.lean[keys],
+            self.given[keys],
+            self.natural[keys],
             np.searchsorted(samples, self.at[keys]),
         )
 

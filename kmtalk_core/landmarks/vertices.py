@@ -128,8 +128,8 @@ def _tell_lips_apart(cost: np.ndarray, skin: _Skin, marks: np.ndarray) -> None:
         share = to_upper / (to_upper + to_lower)
     middle = _height(marks)
     side = np.where(own >= 0, share[own], 0.5)
-    cost[np.ix_(list(UPPER_INNER), np.flatnonzero(~(side < middle)))] += 100.0
-    cost[np.ix_(list(LOWER_INNER), np.flatnonzero(~(side > middle)))] += 100.0
+    cost[np.ix_(np.array(UPPER_INNER), np.flatnonzero(~(side < middle)))] += 100.0
+    cost[np.ix_(np.array(LOWER_INNER), np.flatnonzero(~(side > middle)))] += 100.0
 
 
 def _height(marks: np.ndarray) -> float:
