@@ -7,6 +7,7 @@ from test_upper_face import talking
 from kmtalk_core import settings
 from kmtalk_core.command.batch.manifest import read_line
 from kmtalk_core.errors import InputError
+from kmtalk_core.finish.compose import HEARD
 from kmtalk_core.finish.expression import EXPRESSIONS, expression_layer, prototype_of, speak_through
 from kmtalk_core.phones import SILENCE, Alignment, Phone
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS
@@ -95,7 +96,7 @@ def test_off_seeded_and_the_same_at_any_frame_rate():
 
 
 def test_names_are_the_same_everywhere_and_wrong_ones_are_told():
-    assert tuple(EXPRESSIONS) == tuple(settings.EXPRESSIONS)
+    assert (*EXPRESSIONS, HEARD) == tuple(settings.EXPRESSIONS)
     with pytest.raises(InputError, match="no expression 'bored'; choose neutral, happy"):
         Layers(expression="bored")
     with pytest.raises(InputError, match="between 0 and 1"):
