@@ -108,9 +108,10 @@ def test_completing_twice_is_completing_once(animator, generated):
     same(animator.complete(once, once.keys), once)
 
 
-def test_sliders_moved_in_between_change_what_was_generated(animator, generated):
+@pytest.mark.parametrize("seed", [0, 5])
+def test_sliders_moved_in_between_change_what_was_generated(animator, generated, seed):
     """An edit, a slider there and back, and the edit taken back: as generated."""
-    edit, other = edits(np.random.default_rng(0), generated, 2)
+    edit, other = edits(np.random.default_rng(seed), generated, 2)
     edit.kind = other.kind = "change"
     once = animator.complete(generated, edit.do(generated.keys))
     sliders = Sliders(jaw=0.6, offset=0.3)
