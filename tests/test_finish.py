@@ -155,6 +155,7 @@ def test_no_noise_moves_the_mouth_within_a_pause_but_it_gets_ready_for_speech():
     assert np.diff(jaw).min() > -0.1 and np.diff(jaw).max() < 0.13  # comes to rest slowly, and opens where it is heard
     breath = jaw[middle.start : round(1.2 * 30)]
     assert 0.5 * BREATH_JAW < breath.max() < BREATH_JAW + 1e-6, "but little long before, as breath is drawn"
+    assert BREATH_JAW < 0.05, "a twentieth counts as an open mouth, which must not be earlier than the sound"
     unknown = replace(animation, alignment=replace(animation.alignment, source="uniform"))
     assert (finish(unknown).controls[:, CONTROL_INDEX["jawOpen"]] == np.float32(0.35)).all()
 
