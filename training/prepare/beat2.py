@@ -9,7 +9,6 @@ All recordings of a person are on the same face.
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.files import save_npz, save_text, written_whole
+from kmtalk_core.files import written_whole
 
+from .description import write_description
 from .regions import around_landmarks
 
 FPS, SHAPES, EXPRESSIONS = 30.0, 300, 100
@@ -148,17 +148,8 @@ def unpack_beat2(
         progress((number + 1) / len(recordings))
     templates = {who: head.neutral(own).astype(np.float32) for who, own in betas.items()}
     first = next(iter(templates.values()))
-    lips, upper = around_landmarks(first, head.landmarks(first))
-    save_npz(templates, out / "templates.npz")
-    save_npz({"vertices": first, "faces": head.faces}, out / "mesh.npz")
-    for name, mask in (("lips", lips), ("upper_face", upper)):
-        save_text(", ".join(map(str, mask)) + "\n", out / f"{name}.txt")
-    tables = "".join(f"{split} = {json.dumps(names)}\n" for split, names in splits.items() if names)
-    save_text(
-        f'name = "beat2"\nfps = {FPS}\nunit = "m"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
-        f'upper_face = "upper_face.txt"\n[splits]\n{tables}',
-        out / "dataset.toml",
-    )
+    mesh, regions = {"vertices": first, "faces": head.faces}, around_landmarks(first, head.landmarks(first))
+    write_description(out, "beat2", FPS, "m", templates, mesh, regions, splits)
     return out
 
 

@@ -7,7 +7,6 @@ published sets.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
-from kmtalk_core.files import load_npz, save_npz, save_text
+from kmtalk_core.files import load_npz, save_text
 from kmtalk_core.results import load_animation
 from kmtalk_core.rig.articulation import Rig, build_rig
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, SPEECH_CONTROLS, UPPER_FACE_CONTROLS
@@ -30,6 +29,7 @@ from training.capture.tracks import ENDING, load_track
 from training.capture.upper import upper_face
 from training.corpus.captured import clips_of
 
+from .description import write_description
 from .synthetic import face_patch, regions
 
 TEST, VALIDATION = 8, 4  # every 8th clip of a person is for the test, every 8th, four later, for validation
@@ -95,21 +95,12 @@ def make_faces(
     if len(set(rates.values())) > 1:
         told = ", ".join(f"{who} {fps:g}" for who, fps in rates.items())
         raise InputError(f"The people were filmed at different rates ({told}); a data set needs one.")
-    save_npz(templates, folder / "templates.npz")
-    save_npz({"vertices": patch.neutral.astype(np.float32), "faces": faces}, folder / "mesh.npz")
+    neutral = {"vertices": patch.neutral.astype(np.float32), "faces": faces}
     place = {int(v): i for i, v in enumerate(kept)}
     on_patch = np.array([place[int(mark)] for mark in marks])
-    lips, upper = regions(rig=patch, neutral=patch.neutral, marks=on_patch)
-    for name, mask in (("lips", lips), ("upper_face", upper)):
-        save_text(", ".join(map(str, mask)) + "\n", folder / f"{name}.txt")
-    save_text(" ".join(map(str, on_patch)) + "\n", folder / "landmarks.txt")
-    opening = [[int(on_patch[a]), int(on_patch[b])] for a, b in ((61, 67), (62, 66), (63, 65))]
-    tables = "".join(f"{split} = {json.dumps(names)}\n" for split, names in splits.items() if names)
-    save_text(
-        f'name = "faces"\nfps = {next(iter(rates.values()))!r}\nunit = "m"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
-        f'upper_face = "upper_face.txt"\nopening = {opening}\nlandmarks = "landmarks.txt"\n[splits]\n{tables}',
-        folder / "dataset.toml",
-    )
+    masks = regions(rig=patch, neutral=patch.neutral, marks=on_patch)
+    rate = next(iter(rates.values()))
+    write_description(folder, "faces", rate, "m", templates, neutral, masks, splits, on_patch.tolist())
 
 
 def _split(number: int) -> str:

@@ -8,7 +8,6 @@ later, for validation: no split has been published for speech.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.files import save_npz, save_text, written_whole
+from kmtalk_core.files import save_text, written_whole
 from kmtalk_core.rig.mesh import Mesh, load_mesh
 
+from .description import write_description
 from .regions import regions_of
 
 FPS, SENTENCE, NEUTRAL = 30.0, "SEN_", "E001_Neutral_Eyes_Open"
@@ -54,17 +54,8 @@ def unpack_multiface(source: Path, out: Path, progress: Callable[[float], None] 
         place += 1
         progress((number + 1) / len(segments))
     first = next(iter(templates.values()))
-    lips, upper = regions_of(source, Mesh(first.astype(np.float64), faces))
-    save_npz(templates, out / "templates.npz")
-    save_npz({"vertices": first, "faces": faces}, out / "mesh.npz")
-    for name, mask in (("lips", lips), ("upper_face", upper)):
-        save_text(", ".join(map(str, mask)) + "\n", out / f"{name}.txt")
-    tables = "".join(f"{split} = {json.dumps(names)}\n" for split, names in splits.items() if names)
-    save_text(
-        f'name = "multiface"\nfps = {FPS}\nunit = "mm"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
-        f'upper_face = "upper_face.txt"\n[splits]\n{tables}',
-        out / "dataset.toml",
-    )
+    regions = regions_of(source, Mesh(first.astype(np.float64), faces))
+    write_description(out, "multiface", FPS, "mm", templates, {"vertices": first, "faces": faces}, regions, splits)
     return out
 
 

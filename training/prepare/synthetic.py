@@ -19,7 +19,6 @@ from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS, DEMO_HEAD
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import InputError
-from kmtalk_core.files import save_npz
 from kmtalk_core.localization.textgrid import save_alignment
 from kmtalk_core.phones import SILENCE, VOWELS, Alignment, Phone
 from kmtalk_core.rig.articulation import Rig, build_rig
@@ -28,6 +27,8 @@ from kmtalk_core.rig.mesh import Mesh, load_mesh
 from kmtalk_core.rig.profiles import find_landmarks
 from training.articulation import Style, loudness_curve, synthesize
 from training.corpus import voices
+
+from .description import write_description
 
 SENTENCES = (
     "Bob put five big boxes by the open window.", "We saw the moon above the blue pool.",
@@ -96,29 +97,18 @@ def make_source(
             np.save(folder / "vertices_npy" / f"{clip}.npy", motion.reshape(len(motion), -1))
             (folder / "text" / f"{clip}.txt").write_text(spoken.text + "\n", encoding="utf-8")
             save_alignment(spoken.alignment, folder / "alignments" / f"{clip}.TextGrid")
-    save_npz(templates, folder / "templates.npz")
-    save_npz({"vertices": templates["S01"], "faces": faces}, folder / "mesh.npz")
     place = {int(v): i for i, v in enumerate(kept)}
-    pairs = [[place[int(marks[a])], place[int(marks[b])]] for a, b in ((61, 67), (62, 66), (63, 65))]
-    lips, upper = regions(rig=patch, neutral=patch.neutral, marks=np.array([place[int(m)] for m in marks]))
-    for name, mask in (("lips", lips), ("upper_face", upper)):
-        (folder / f"{name}.txt").write_text(", ".join(map(str, mask)) + "\n", encoding="utf-8")
     on_patch = [place[int(mark)] for mark in marks]
-    (folder / "landmarks.txt").write_text(" ".join(map(str, on_patch)) + "\n", encoding="utf-8")
     last = f"sentence{sentences:02d}"
     seen = [f"S{s + 1:02d}" for s in range(subjects - 1)]
-    train = [f"{s}_sentence{k + 1:02d}" for s in seen for k in range(sentences - 1)]
-    (folder / "dataset.toml").write_text(
-        f'name = "synthetic"\nfps = {fps!r}\nunit = "m"\nmesh = "mesh.npz"\nlips = "lips.txt"\n'
-        f'upper_face = "upper_face.txt"\nopening = {pairs}\nlandmarks = "landmarks.txt"\n'
-        f"[splits]\ntrain = {_quoted(train)}\n"
-        f"val = {_quoted([f'{s}_{last}' for s in seen])}\ntest = {_quoted([f'S{subjects:02d}_*'])}\n",
-        encoding="utf-8",
-    )
-
-
-def _quoted(names: list[str]) -> str:
-    return "[" + ", ".join(f'"{name}"' for name in names) + "]"
+    splits = {
+        "train": [f"{s}_sentence{k + 1:02d}" for s in seen for k in range(sentences - 1)],
+        "val": [f"{s}_{last}" for s in seen],
+        "test": [f"S{subjects:02d}_*"],
+    }
+    neutral = {"vertices": templates["S01"], "faces": faces}
+    masks = regions(rig=patch, neutral=patch.neutral, marks=np.array(on_patch))
+    write_description(folder, "synthetic", fps, "m", templates, neutral, masks, splits, on_patch)
 
 
 # --- faces ------------------------------------------------------------------------------------------------------------
