@@ -17,6 +17,7 @@ from . import compat
 if not compat.TOO_OLD:
     from . import (
         command_line,
+        edit_keys,
         environment,
         follow,
         head_box,
@@ -69,6 +70,7 @@ def register() -> None:
     live.register()
     session.register()
     follow.register()
+    edit_keys.register()
     rerun.register()
     legacy.register()
     landmark_drawing.register()
@@ -85,6 +87,7 @@ def unregister() -> None:
     session.unregister()
     legacy.unregister()
     rerun.unregister()
+    edit_keys.unregister()
     follow.unregister()
     live.unregister()
     vertex_cache.remove()

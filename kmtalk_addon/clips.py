@@ -13,7 +13,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +28,7 @@ from .shape_keys import controls_of_keys, renamed
 EVER = (-16384.0, 100_000.0)
 HELD = 0.99  # frames that a line is held for where the next one begins at once
 SAME = 1e-3  # frames
-TRACK, REST = "KMTalk", "KMTalk Rest"
+TRACK, REST, VIEW = "KMTalk", "KMTalk Rest", "KMTalk Key Motions"
 HOLDS = "kmtalk_holds"  # custom property of shape keys, see compat.keep_pointers
 
 
@@ -63,6 +63,16 @@ class _Laid:
 def take_of(action: bpy.types.Action | None) -> bpy.types.PropertyGroup | None:
     """What KMTalk remembers in an Action of its own; None if it is another one."""
     return action.kmtalk_takes[0] if action is not None and len(action.kmtalk_takes) else None
+
+
+def viewed(action: bpy.types.Action | None) -> bpy.types.PropertyGroup | None:
+    """What KMTalk remembers in an Action that only shows the key motions of a line (`key_view`); None if it is none."""
+    return action.kmtalk_views[0] if action is not None and len(action.kmtalk_views) else None
+
+
+def is_kmtalks(action: bpy.types.Action | None) -> bool:
+    """Whether an Action holds a line, or shows one."""
+    return take_of(action) is not None or viewed(action) is not None
 
 
 def keys_of(obj: bpy.types.Object | None) -> bpy.types.Key | None:
@@ -107,8 +117,8 @@ def own_action(obj: bpy.types.Object | None) -> bpy.types.Action | None:
     actions = playing(keys)
     if not actions:
         return None
-    if keys.animation_data.use_tweak_mode and take_of(keys.animation_data.action) is not None:
-        return keys.animation_data.action
+    if (edited := _edited(keys)) is not None:
+        return edited
     lines = [a for a in actions if not take_of(a).idle]
     return next((a for a in lines if take_of(a).line_id == keys.kmtalk.line), lines[0] if lines else None)
 
@@ -118,7 +128,7 @@ def check_free(keys: bpy.types.Key | None) -> None:
     data = keys.animation_data if keys is not None else None
     if data is None:
         return
-    if data.use_tweak_mode and take_of(data.action) is None:
+    if data.use_tweak_mode and not is_kmtalks(data.action):
         raise InputError("An NLA strip of the shape keys is being tweaked; leave that (Tab in the NLA editor).")
     if not data.use_nla:
         raise InputError("The NLA of the shape keys is switched off; switch it on in the NLA editor.")
@@ -231,60 +241,121 @@ def untweaked(keys: bpy.types.Key) -> Iterator[None]:
     """Leave tweak mode for a while, if a line of KMTalk's is being edited."""
     data = keys.animation_data
     edited = data.action if data is not None and data.use_tweak_mode else None
-    if edited is None or take_of(edited) is None:
+    line = _line_id(edited)
+    if not line:
         yield
         return
     data.use_tweak_mode = False
-    line = take_of(edited).line_id
     try:
         yield
     finally:
         data.use_tweak_mode = False
-        if (action := next((a for a in playing(keys) if take_of(a).line_id == line), None)) is not None:
-            tweak(keys, action)
+        action = next((a for a in playing(keys) if take_of(a).line_id == line), None)
+        if action is not None:
+            tweak(keys, action, edited if viewed(edited) is not None else None)
+        else:
+            _drop_views(keys)
 
 
-def tweak(keys: bpy.types.Key, action: bpy.types.Action) -> None:
+def tweak(keys: bpy.types.Key, action: bpy.types.Action, view: bpy.types.Action | None = None) -> None:
     """Show the keyframes of a line for editing, as Tab in the NLA editor does. Raises InputError if that fails.
 
-    Its strip lies on the topmost track as long as that lasts, for Blender plays nothing beside and above it.
+    Its strip lies on the topmost track as long as that lasts, for Blender plays nothing beside and above it. Where a
+    `view` of the line is shown instead, that is on a muted track above all: everything plays on as it is.
     """
     data = keys.animation_data
     data.use_tweak_mode = False
+    _drop_views(keys, kept=view)
     for anew in (set(), set(playing(keys))):  # an active strip of the track goes first; strips laid anew are not active
-        _arrange(keys, anew=anew, top=action)
+        _arrange(keys, anew=anew, top=action if view is None else None)
         track, strip = next((pair for pair in own_strips(keys) if pair[1].action == action), (None, None))
         if strip is None:
             break
+        if view is not None:
+            track, strip = _lay_view(data, view, strip)
         for other in data.nla_tracks:
             other.select = other == track
             for some in other.strips:
                 some.select = some == strip
         data.nla_tracks.active = track
         data.use_tweak_mode = True
-        if data.action == action:
+        if data.action == (view or action):
             return
         data.use_tweak_mode = False
+    _drop_views(keys)
     raise InputError("The line does not play, so it cannot be edited; generate it again, or choose a take of it.")
+
+
+def _lay_view(data: bpy.types.AnimData, view: bpy.types.Action, like: bpy.types.NlaStrip) -> tuple[Any, Any]:
+    """Lay a view on a muted track above all, on the frames of the line's strip."""
+    track = data.nla_tracks.new()
+    track.name = VIEW
+    laid = _as_is(like)
+    strip = track.strips.new(view.name, math.ceil(laid.start - SAME), view)
+    compat.set_strip_slot(strip, compat.slot_for_keys(view))
+    _stretch(strip, replace(laid, blend_in=0.0, blend_out=0.0))
+    track.mute = True
+    return track, strip
+
+
+def view_on(keys: bpy.types.Key | None) -> bpy.types.Action | None:
+    """The view of a line that lies on these shape keys, being edited or left behind; None if there is none."""
+    return next((strip.action for _, strip in _views(keys)), None)
+
+
+def _views(keys: bpy.types.Key | None) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+    data = keys.animation_data if keys is not None else None
+    for track in reversed(data.nla_tracks) if data is not None else ():
+        if len(track.strips) == 1 and viewed(track.strips[0].action) is not None:  # it has a track of its own
+            yield track, track.strips[0]
+
+
+def _drop_views(keys: bpy.types.Key, kept: bpy.types.Action | None = None) -> None:
+    """Take views off these shape keys, and all but the one that is `kept` out of the file."""
+    for track, strip in list(_views(keys)):
+        view = strip.action
+        keys.animation_data.nla_tracks.remove(track)
+        if view != kept and not view.users:
+            bpy.data.actions.remove(view)
+
+
+def _line_id(edited: bpy.types.Action | None) -> str:
+    """The id of the line that is being edited where this Action is."""
+    known = take_of(edited) or viewed(edited)
+    return known.line_id if known is not None else ""
+
+
+def _edited(keys: bpy.types.Key | None) -> bpy.types.Action | None:
+    """The Action of the line whose keyframes are shown for editing, all or its key motions alone; None if none is."""
+    data = keys.animation_data if keys is not None else None
+    if data is None or not data.use_tweak_mode:
+        return None
+    if viewed(data.action) is None:
+        return data.action if take_of(data.action) is not None else None
+    line = viewed(data.action).line_id
+    return next((action for action in playing(keys) if take_of(action).line_id == line), None)
 
 
 def is_edited(keys: bpy.types.Key | None, action: bpy.types.Action) -> bool:
     """Whether the keyframes of a line are shown for editing."""
-    data = keys.animation_data if keys is not None else None
-    return data is not None and data.use_tweak_mode and data.action == action
+    return _edited(keys) == action
 
 
 def own_is_edited(keys: bpy.types.Key) -> bool:
     """Whether the keyframes of one of KMTalk's lines are shown for editing."""
-    data = keys.animation_data
-    return data is not None and data.use_tweak_mode and take_of(data.action) is not None
+    return _edited(keys) is not None
 
 
 def leave_tweak(keys: bpy.types.Key) -> None:
     """Let the line that is being edited be one among the others again."""
-    if keys.animation_data is not None and keys.animation_data.use_tweak_mode:
+    if keys.animation_data is None:
+        return
+    if keys.animation_data.use_tweak_mode:
         keys.animation_data.use_tweak_mode = False
+        _drop_views(keys)
         _arrange(keys)
+    else:
+        _drop_views(keys)
 
 
 def is_override(keys: bpy.types.Key) -> bool:
@@ -297,12 +368,12 @@ def hides_nothing(keys: bpy.types.Key) -> bool:
     data = keys.animation_data
     if is_override(keys):  # its file would not keep it right
         return False
-    if data.action is not None and take_of(data.action) is None:
+    if data.action is not None and not is_kmtalks(data.action):
         return False
     seen_own = False
     for track in data.nla_tracks:
         seen_own = seen_own or _is_own(track)
-        others = [strip for strip in track.strips if take_of(strip.action) is None and strip.action != keys.kmtalk.rest]
+        others = [strip for strip in track.strips if _is_the_users(keys, strip)]
         if seen_own and others:
             return False
     return True
@@ -367,17 +438,22 @@ def _own_tracks_above(keys: bpy.types.Key) -> Iterator[None]:
     _arrange(keys, also=lines, kept=kept)
 
 
+def _is_the_users(keys: bpy.types.Key, strip: bpy.types.NlaStrip) -> bool:
+    """Whether an NLA strip is none of KMTalk's."""
+    return not is_kmtalks(strip.action) and strip.action != keys.kmtalk.rest
+
+
 def paths_of_others(keys: bpy.types.Key) -> set[str]:
     """The data paths that others than KMTalk play on these shape keys."""
     data = keys.animation_data
     if data is None:
         return set()
     paths = set()
-    if data.action is not None and take_of(data.action) is None:
+    if data.action is not None and not is_kmtalks(data.action):
         paths |= compat.played_paths(data.action, compat.action_slot(data))
     for track in data.nla_tracks:
         for strip in track.strips:
-            if strip.action is not None and take_of(strip.action) is None and strip.action != keys.kmtalk.rest:
+            if strip.action is not None and _is_the_users(keys, strip):
                 paths |= compat.played_paths(strip.action, compat.strip_slot(strip))
     return paths
 
@@ -463,7 +539,7 @@ def remove_rest(keys: bpy.types.Key) -> None:
 def _make_room(keys: bpy.types.Key, action: bpy.types.Action) -> None:
     """See to it that the user's active Action does not hide the line."""
     data = keys.animation_data or keys.animation_data_create()
-    if data.action is None or take_of(data.action) is not None:
+    if data.action is None or is_kmtalks(data.action):
         return
     if not len(data.nla_tracks) and _way_of(data) != (
         data.action_extrapolation, data.action_blend_type, data.action_influence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from kmtalk_core.bezier import BezierCurve, fit_curves
 from kmtalk_core.errors import InputError
 from kmtalk_core.files import load_npz
-from kmtalk_core.finish.reduced import Sampled, sample_motion, spoken
+from kmtalk_core.finish.reduced import Sampled, sample_motion
 from kmtalk_core.motion import Animation
 from kmtalk_core.settings import CurveSettings
 
@@ -24,24 +24,22 @@ SAME_VALUE = 1e-6
 BENT = 0.02  # of a control: a curve that handles take farther than this from where it was drawn was bent on purpose
 AS_DRAWN = 2e-3  # of a control that Blender's precision may change
 SAME_HANDLE = 0.01  # frames and values of a handle that Blender's precision may change
-ANYHOW = 1e3  # a tolerance that everything meets
 
 Drawn = Mapping[str, BezierCurve]  # control → its curve over frames after the line's first one, as it was drawn
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a line's curves are drawn: one of settings.CURVES; whether completed keys of what speech moves are `shown`
-    or only key motions; and on which frames of the Action key motions are pinned."""
+    """How a line's curves are drawn: one of settings.CURVES; and on which frames of the Action key motions are
+    pinned."""
 
     curves: str = CurveSettings().curves
-    shown: bool = True
     pinned: tuple[float, ...] = ()
 
     @property
     def every_frame(self) -> bool:
         """Whether each frame has a keyframe."""
-        return self.curves == "frames" and self.shown
+        return self.curves == "frames"
 
 
 @dataclass(frozen=True)
@@ -211,15 +209,7 @@ def _sampled(line: Played, animation: Animation, controls: Sequence[str], style:
     here = sampled.positions <= line.last_frame - line.first_frame + SAME_FRAME
     sampled = Sampled(**{name: array[here] for name, array in vars(sampled).items()})
     sampled.keyed[_types(line.first_frame + sampled.positions, sampled.key >= 0, style.pinned) == EXTREME] = True
-    if style.shown:
-        return sampled
-    # Of what speech moves, nothing but the key motions is a key, however far the curve goes from the motion.
-    moved = spoken(controls)
-    tolerance, keyed, slopes = sampled.tolerance.copy(), sampled.keyed.copy(), sampled.slopes.copy()
-    tolerance[:, moved], slopes[:, moved] = ANYHOW, np.nan
-    keyed[:, moved] = (sampled.key >= 0)[:, None]
-    keyed[[0, -1]] = True
-    return replace(sampled, tolerance=tolerance, keyed=keyed, slopes=slopes)
+    return sampled
 
 
 def _types(frames: np.ndarray, is_key: np.ndarray, pinned: Sequence[float]) -> np.ndarray:

@@ -21,7 +21,7 @@ from kmtalk_core.retarget.solver import Face
 from kmtalk_core.retarget.wear import worn_motion
 from kmtalk_core.rig.controls import ALL_CONTROLS
 
-from . import charted, clips, drawing, drawings, families, keyframes, poses, shape_keys, takes
+from . import charted, clips, drawing, drawings, families, key_view, keyframes, poses, shape_keys, takes
 from .strip import Played
 
 SAME_WEIGHT = 1e-5
@@ -95,11 +95,12 @@ def draw(
     `pinned`: frames of the Action of pinned key motions, None: those that are. `last`: what was drawn before.
     """
     pins = keyframes.pinned(clip.action, clip.line) if pinned is None else pinned
-    style = drawing.Style(look.curves, look.shown, tuple(pins))
+    style = drawing.Style(look.curves, tuple(pins))
     known = None
     if last is not None and clip.take.drawn and not clip.take.curves and look == takes.look_worn(clip.take):
         known = drawing.LastDrawn(last, drawing.unpack(clip.take.drawn))
     write(clip.obj, clip.action, clip.names, clip.line, animation, look.parts, style, known)
+    key_view.redraw(clip.keys)
 
 
 def write(
@@ -148,10 +149,18 @@ def write(
     take.curves_offset = animation.sliders.offset
 
 
+def mark_edited(clip: takes.Clip) -> None:
+    """See `keyframes.mark_edited`."""
+    curves, before = _Curves.of(clip.take), takes.shown(clip.take)
+    shown = before if curves is None else curves.shown(before)
+    keyframes.mark_edited(clip.obj, clip.action, clip.names, clip.line, shown)
+
+
 def read(
     obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, before: Animation
 ) -> KeyMotions:
     """The key motions as the animator left them, as controls; see `keyframes.read`."""
+    key_view.take_over(obj.data.shape_keys)
     if charted.chart_of(obj.data.shape_keys) is not None:
         return _beside_drawings(obj, action, names, line, before)
     curves, drawn = _Curves.of(clips.take_of(action)), drawing.unpack(clips.take_of(action).drawn)
@@ -185,6 +194,7 @@ def sample(
     obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, before: Animation
 ) -> np.ndarray:
     """(T, C) float32: what the curves show on every frame, as controls; see `keyframes.sample`."""
+    key_view.take_over(obj.data.shape_keys)
     curves = _Curves.of(clips.take_of(action))
     if curves is None:
         return keyframes.sample(obj, action, names, line, before)

@@ -16,7 +16,7 @@ from bpy.app.handlers import persistent
 
 from kmtalk_core.errors import InputError
 
-from . import clips, compat, keyframes, takes
+from . import clips, compat, key_view, keyframes, takes
 from .clips import Lie
 from .session import current
 from .strip import Played, place_of, scene_rate, sound_strips, why_unheard
@@ -81,8 +81,10 @@ def settle(clip: Clip, tell_of_others: bool = True) -> None:
     )
     shift = round(lie.at - lie.first) if lie.scale == 1.0 else 0
     if shift:
+        key_view.take_over(clip.keys)
         keyframes.shift(clip.action, shift)
         clip.take.line = takes.as_json(line.moved_to(line.origin + shift))
+        key_view.redraw(clip.keys)
         lie = Lie(lie.first + shift, lie.last + shift, lie.at)
     clips.lay(clip.keys, clip.action, lie)
     give_way(clip.keys)
@@ -222,6 +224,7 @@ def _duplicate(clip: Clip, strip: Any) -> None:
         return
     if lie is None:
         return
+    key_view.take_over(clip.keys)
     action = clip.action.copy()
     take = action.kmtalk_takes[0]
     take.line_id, take.name, take.laid = strip.kmtalk.id, strip.name, ""
@@ -295,7 +298,7 @@ def _before_save(*_: object) -> None:
     """A file does not keep right which strip of an override is being edited: the line would not play after loading."""
     for keys in bpy.data.shape_keys:
         if clips.is_override(keys) and clips.own_is_edited(keys):
-            clips.leave_tweak(keys)
+            key_view.put_away(keys)
 
 
 def _soon() -> None:

@@ -82,7 +82,7 @@ PARTS = (
 ALL_PARTS = frozenset(part.key for part in PARTS)
 
 # What a keyframe consists of, as numpy types for foreach_get and foreach_set.
-_FIELDS = {
+FIELDS = {
     "co": (np.float32, 2),
     "handle_left": (np.float32, 2),
     "handle_right": (np.float32, 2),
@@ -98,7 +98,7 @@ _FIELDS = {
     "select_left_handle": (bool, 1),
     "select_right_handle": (bool, 1),
 }
-_USUAL = {"amplitude": 0.8, "back": 1.70158, "period": 4.1}  # of interpolations that a new keyframe does not have
+USUAL = {"amplitude": 0.8, "back": 1.70158, "period": 4.1}  # of interpolations that a new keyframe does not have
 
 
 def new_action(keys: bpy.types.Key, name: str) -> bpy.types.Action:
@@ -165,6 +165,51 @@ def copy(source: bpy.types.Action, target: bpy.types.Action, line: Played) -> No
         for name, values in kept.items():
             new.keyframe_points.foreach_set(name, values.ravel())
         new.update()
+
+
+Fields = dict[str, np.ndarray]  # all that keyframes consist of, by the names of FIELDS: (n, width) each
+
+
+def all_of(curve: bpy.types.FCurve) -> Fields:
+    """All that the keyframes of a curve consist of."""
+    found = {}
+    for name, (kind, width) in FIELDS.items():
+        flat = np.empty(len(curve.keyframe_points) * width, kind)
+        curve.keyframe_points.foreach_get(name, flat)
+        found[name] = flat.reshape(-1, width)
+    return found
+
+
+def put(curve: bpy.types.FCurve, wanted: Fields) -> None:
+    """Let a curve consist of these keyframes alone, exactly so."""
+    if len(curve.keyframe_points) != len(wanted["co"]):
+        curve.keyframe_points.clear()
+        curve.keyframe_points.add(len(wanted["co"]))
+    for name in FIELDS:
+        curve.keyframe_points.foreach_set(name, np.ascontiguousarray(wanted[name]).ravel())
+
+
+def stay_selected(new: Fields, there: Fields) -> None:
+    """Let `new` keyframes be selected as those are that are on their frames."""
+    place, distance = nearest(there["co"][:, 0], new["co"][:, 0])
+    at = np.flatnonzero(distance <= SAME_FRAME)
+    for name in (name for name in FIELDS if name.startswith("select")):
+        new[name] = new[name] & False
+        new[name][at] = there[name][place[at]]
+
+
+def mark_edited(
+    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, animation: Animation
+) -> None:
+    """Let completed keys whose values were changed by hand be key motions by their type, too."""
+    frames, values, types = drawing.every_frame(line, animation)
+    for control, curve in _curves(obj, action, names).items():
+        if control not in animation.control_names:
+            continue
+        edited = np.sort(_edited(*_points(curve), frames, values[:, animation.control_names.index(control)], types))
+        for point in curve.keyframe_points:
+            if TYPES.index(point.type) == GENERATED and nearest(edited, np.array([point.co[0]]))[1][0] <= SAME_FRAME:
+                point.type = "KEYFRAME"
 
 
 def mark(action: bpy.types.Action, frame: float, kind: str = "KEYFRAME") -> None:
@@ -374,12 +419,12 @@ def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
     count, points = len(wanted.frames), curve.keyframe_points
     drawn = np.where(wanted.types == GENERATED, FREE, ALIGNED)[:, None]
     handle = AUTO_CLAMPED if wanted.left is None else drawn
-    new = {name: np.zeros((count, width), kind) for name, (kind, width) in _FIELDS.items()}
+    new = {name: np.zeros((count, width), kind) for name, (kind, width) in FIELDS.items()}
     new["co"] = np.stack([wanted.frames, wanted.values], axis=1).astype(np.float32)
     for name in ("handle_left_type", "handle_right_type"):
         new[name][:] = handle
     new["interpolation"][:], new["type"][:, 0] = BEZIER, wanted.types
-    for name, usual in _USUAL.items():
+    for name, usual in USUAL.items():
         new[name][:] = usual
     if wanted.left is not None and wanted.right is not None:
         new["handle_left"], new["handle_right"] = wanted.left.astype(np.float32), wanted.right.astype(np.float32)
@@ -393,7 +438,7 @@ def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
             return
     points.clear()
     points.add(count + (len(kept["co"]) if kept else 0))
-    for name in _FIELDS:
+    for name in FIELDS:
         if wanted.left is None and name.startswith("handle") and not name.endswith("type") and not kept:
             continue
         column = np.concatenate([kept[name], new[name]]) if kept else new[name]
@@ -410,13 +455,13 @@ def _stay(new: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray]) -> Non
     if not len(at):
         return
     place = order[place[at]]
-    for name in _FIELDS:
+    for name in FIELDS:
         if name.startswith("select"):
             new[name][at] = there[name][place]
     shape = ("co", "handle_left", "handle_right")
     same = np.all([np.abs(new[n][at] - there[n][place]).max(1) <= drawing.SAME_HANDLE for n in shape], axis=0)
     same &= new["co"][at, 1] == there["co"][place, 1]
-    for name in _FIELDS:
+    for name in FIELDS:
         if name != "type":
             new[name][at[same]] = there[name][place[same]]
 
@@ -446,16 +491,9 @@ def _revalued(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values:
     return True
 
 
-def _keyframes_where(curve: bpy.types.FCurve, wanted: np.ndarray) -> dict[str, np.ndarray]:
+def _keyframes_where(curve: bpy.types.FCurve, wanted: np.ndarray) -> Fields:
     """All that these keyframes consist of; empty if there are none."""
-    if not wanted.any():
-        return {}
-    points, kept = curve.keyframe_points, {}
-    for name, (kind, width) in _FIELDS.items():
-        flat = np.empty(len(points) * width, kind)
-        points.foreach_get(name, flat)
-        kept[name] = flat.reshape(len(points), width)[wanted]
-    return kept
+    return {name: values[wanted] for name, values in all_of(curve).items()} if wanted.any() else {}
 
 
 def _points(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray]:

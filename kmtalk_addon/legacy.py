@@ -63,7 +63,7 @@ def adopt(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
 def look_of_before(take: bpy.types.PropertyGroup, animation: Animation) -> takes.Look:
     """How a line was drawn when there was no choice yet: a key on every frame, at the density of the result."""
     settings = animation.origin.settings if animation.origin is not None else {}
-    look = replace(takes.look_worn(take), curves="frames", shown=True)
+    look = replace(takes.look_worn(take), curves="frames")
     return replace(look, density=float(settings.get("key_density", look.density)))
 
 

@@ -7,7 +7,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 
-from . import clips, compat, follow, idle, lipsync, live, removal, shape_keys, takes
+from . import clips, compat, edit_keys, follow, idle, key_view, lipsync, live, removal, shape_keys, takes
 from .job import Steps
 from .operators import OnTake, Working, can_work, chosen_mesh
 from .session import current
@@ -21,11 +21,10 @@ class KMTALK_OT_edit_keys(OnTake, bpy.types.Operator):
 
     def work(self, context, clip):
         if clips.is_edited(clip.keys, clip.action):
-            clips.leave_tweak(clip.keys)
+            key_view.put_away(clip.keys)
         else:
             clips.check_free(clip.keys)
-            clips.leave_tweak(clip.keys)
-            clips.tweak(clip.keys, clip.action)
+            edit_keys.edit(clip)
         clip.keys.kmtalk.line = clip.take.line_id
         live.show(clip.scene)
 

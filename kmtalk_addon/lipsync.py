@@ -26,9 +26,11 @@ from . import (
     clips,
     corrections,
     drawings,
+    edit_keys,
     faces,
     follow,
     inputs,
+    key_view,
     keyframes,
     legacy,
     live,
@@ -271,6 +273,7 @@ def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[_Kept
     kept = _Kept(result)
     seen: keyframes.Snapshot | None = None
     while (clip := _edited_line(about)) is not None:
+        key_view.take_over(clip.keys)
         now = keyframes.snapshot(clip.action)
         if seen is not None and not keyframes.changes(seen, now):
             break  # nothing was edited while it was completed
@@ -342,6 +345,7 @@ def reset(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, frame:
         result = (folder / "out.npz").read_bytes()
         result = result if at is None else pins.held(result, kept)
     clip = edited.ref.again()
+    key_view.take_over(clip.keys)
     for pin in unpinned:
         keyframes.unpin(clip.action, pin)
     return _put_back(
@@ -457,8 +461,9 @@ def apply(
     takes.remember(take, line, animation, look, facts)
     keys.kmtalk.line = take.line_id
     follow.settle(clip, alone)
+    key_view.redraw(keys)
     if alone and clips.hides_nothing(keys):
-        clips.tweak(keys, clip.action)
+        edit_keys.edit(clip)
     if alone:
         live.show(scene)
     lie = clips.lie_of(take)
@@ -572,6 +577,7 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     if (take.result, take.finished, take.line) != edited.written:
         raise InputError(f"The line {take.name} was made anew meanwhile; run it again.")
     facts = takes.facts(animation)
+    key_view.take_over(keys)
     meanwhile = keyframes.changes(edited.seen, keyframes.snapshot(clip.action))
     clip = takes.only_here(clip)
     before = clip.line.first_frame
@@ -579,6 +585,7 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     look = takes.look_of(clip)
     faces.draw(clip, animation, look, last=takes.shown(take))
     keyframes.change(clip.action, keyframes.shifted(meanwhile, clip.line.first_frame - before))
+    key_view.redraw(keys)
     take = clip.take
     take.result, take.finished = result, b""
     take.warnings = "\n".join(dict.fromkeys(warnings))

@@ -21,7 +21,7 @@ from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.results import pack_finished
 from kmtalk_core.settings import Layers, Sliders
 
-from . import clips, compat, drawing, faces, follow, keyframes, takes
+from . import clips, compat, drawing, faces, follow, key_view, keyframes, takes
 from .keyframes import nearest as nearest_keys
 from .session import current
 from .takes import Clip
@@ -170,10 +170,12 @@ def _pinned(clip: Clip, keys: KeyMotions) -> np.ndarray:
 def toggle_pin(clip: Clip, frame: float) -> None:
     """Pin the pose on `frame` of the scene as a key motion, or let it go. Raises InputError beyond the line."""
     at = frame_within(clip, frame)
+    key_view.take_over(clip.keys)
     if (np.abs(keyframes.pinned(clip.action, clip.line) - at) <= drawing.SAME_FRAME).any():
         keyframes.unpin(clip.action, at)
     else:
         keyframes.mark(clip.action, at, "EXTREME")
+    key_view.redraw(clip.keys)
 
 
 def on_curves(clip: Clip) -> Animation:
@@ -189,7 +191,9 @@ def on_curves(clip: Clip) -> Animation:
 
 def add_key(clip: Clip, frame: float) -> None:
     """Make a key motion of what the line shows on `frame` of the scene. Raises InputError beyond the line."""
+    key_view.take_over(clip.keys)
     keyframes.mark(clip.action, frame_within(clip, frame))
+    key_view.redraw(clip.keys)
 
 
 def is_on(clip: Clip, frame: float, here: float) -> bool:

@@ -26,7 +26,7 @@ from kmtalk_core.settings import (
     settings_of,
 )
 
-from . import casting, compat, keyframes, live, parts
+from . import casting, compat, edit_keys, keyframes, live, parts
 from .mapped import KMTalkMapped
 from .mouth_rows import KMTalkDriven, KMTalkMouth, KMTalkMouths
 from .strip import sound_strips
@@ -139,10 +139,10 @@ class KMTalkLine(bpy.types.PropertyGroup):
     )
     show_completed: BoolProperty(
         name="Show Completed Keys",
-        description="Off: lips, jaw and tongue have keys at key motions only, and move a little more simply",
+        description="Off: the dope sheet and the graph editor show key motions only; what plays is the same",
         default=True,
         options=set(),
-        update=live.changed,
+        update=edit_keys.changed,
     )
     blend: EnumProperty(
         name="Blend",
@@ -239,6 +239,15 @@ class KMTalkTake(bpy.types.PropertyGroup):
     contact: IntProperty(name="Contact", description="A contact that is missed", default=-1, update=live.to_contact)
 
 
+class KMTalkView(bpy.types.PropertyGroup):
+    """Of an Action that shows the key motions of a line alone, see `key_view`."""
+
+    line_id: StringProperty(description="The id of the line's sound strip")
+    of: PointerProperty(type=bpy.types.Action, description="The Action of the take that is shown")
+    seen: StringProperty(description="What the line was when it was last written from here (a checksum)")
+    before: StringProperty(description="Both as they were when it was drawn (key_view)", subtype="BYTE_STRING")
+
+
 class KMTalkOwnAction(bpy.types.PropertyGroup):
     """Of shape keys: an Action of KMTalk's, whether it plays or not."""
 
@@ -320,6 +329,7 @@ classes = (
     KMTalkSegment,
     KMTalkContact,
     KMTalkTake,
+    KMTalkView,
     KMTalkOwnAction,
     KMTalkMapped,
     KMTalkPart,
@@ -336,6 +346,7 @@ def add() -> None:
     bpy.types.Scene.kmtalk = PointerProperty(type=KMTalkSettings)
     compat.StripType.kmtalk = PointerProperty(type=KMTalkLine)
     bpy.types.Action.kmtalk_takes = CollectionProperty(type=KMTalkTake)
+    bpy.types.Action.kmtalk_views = CollectionProperty(type=KMTalkView)
     bpy.types.Key.kmtalk = PointerProperty(type=KMTalkFace, override=OVERRIDE)
     bpy.types.Object.kmtalk_parts = CollectionProperty(type=KMTalkPart)
     bpy.types.Object.kmtalk_bones = PointerProperty(type=KMTalkBones)
@@ -348,6 +359,7 @@ def remove() -> None:
     del bpy.types.Object.kmtalk_bones
     del bpy.types.Object.kmtalk_parts
     del bpy.types.Key.kmtalk
+    del bpy.types.Action.kmtalk_views
     del bpy.types.Action.kmtalk_takes
     del compat.StripType.kmtalk
     del bpy.types.Scene.kmtalk

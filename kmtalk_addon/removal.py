@@ -9,15 +9,17 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import bones, clips, follow, inputs, live, parts, shape_keys, takes
+from . import bones, clips, follow, inputs, key_view, live, parts, shape_keys, takes
 from .takes import Clip
 
 
 def use_take(clip: Clip, action: bpy.types.Action) -> Clip:
     """Let another take of the line play, with the sliders and parts that it has."""
+    key_view.take_over(clip.keys)
     takes.activate(clip.keys, action)
     other = Clip(clip.scene, clip.obj, action)
     follow.settle(other)
+    key_view.redraw(clip.keys)
     if (strip := other.strip) is not None:
         takes.wear(strip, other.take)
     clip.keys.kmtalk.line = other.take.line_id
@@ -28,6 +30,7 @@ def use_take(clip: Clip, action: bpy.types.Action) -> Clip:
 
 def duplicate_take(clip: Clip) -> Clip:
     """A copy of the take that plays, which plays from now on."""
+    key_view.take_over(clip.keys)
     of_line = takes.takes_of(clip.keys, clip.take.line_id)
     action = clip.action.copy()
     clips.hold(clip.keys, action)
@@ -76,7 +79,7 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     others = clips.paths_of_others(keys)
     data = keys.animation_data
     if data is not None:
-        clips.leave_tweak(keys)
+        key_view.put_away(keys)
         actions = takes.own_actions(keys)
         clips.take_off(keys, actions)
         forget_actions(keys, actions)
@@ -106,7 +109,7 @@ def _remove_own(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     actions = [action for action in takes.own_actions(keys) if action.library is None]
     if not actions:
         raise InputError(f"All that KMTalk has made on {obj.name} comes from its library; remove it in that file.")
-    clips.leave_tweak(keys)
+    key_view.put_away(keys)
     clips.take_off(keys, actions)
     forget_actions(keys, actions)
     clips.hold_rest(keys)
@@ -119,7 +122,7 @@ def bake(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     playing = [action for action in clips.playing(keys) if action.library is None]
     if not playing:
         raise InputError(f"{obj.name} has no animation of KMTalk's; generate it first.")
-    clips.leave_tweak(keys)
+    key_view.put_away(keys)
     forget_actions(keys, [action for action in takes.own_actions(keys) if action not in playing])
     for action in playing:
         if not takes.is_only_here(keys, action):

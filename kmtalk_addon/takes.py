@@ -26,7 +26,7 @@ from kmtalk_core.phones import DOUBTFUL, Phone, Word
 from kmtalk_core.results import load_animation, save_animation, unpack_finished
 from kmtalk_core.settings import CurveSettings, KeyDensitySettings, Layers, Sliders, known_fields, settings_of
 
-from . import clips, keyframes, shape_keys
+from . import clips, key_view, keyframes, shape_keys
 from .session import current
 from .strip import Played, choose_strip, sound_strips
 
@@ -181,6 +181,7 @@ def only_here(clip: Clip) -> Clip:
     """The same line with an Action that no other head has."""
     if is_only_here(clip.keys, clip.action):
         return clip
+    key_view.take_over(clip.keys)
     action = clip.action.copy()
     for item in clip.keys.kmtalk.actions:
         if item.action == clip.action:
@@ -280,19 +281,18 @@ def set_on(strip: bpy.types.Strip, animation: Animation) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """What a line draws on the face: the `parts` that it moves, with which `curves` (settings.CURVES), whether
-    completed keys are `shown`, and at which `density` key motions are."""
+    """What a line draws on the face: the `parts` that it moves, with which `curves` (settings.CURVES), and at which
+    `density` key motions are."""
 
     parts: frozenset[str] = keyframes.ALL_PARTS
     curves: str = CurveSettings().curves
-    shown: bool = True
     density: float = KeyDensitySettings().key_density
 
 
 def look_on(strip: Any) -> Look:
     """What a strip's line draws."""
     said = strip.kmtalk
-    return Look(frozenset(said.parts), said.curves, said.show_completed, round(said.key_density, 6))
+    return Look(frozenset(said.parts), said.curves, round(said.key_density, 6))
 
 
 def look_of(clip: Clip) -> Look:
@@ -306,14 +306,14 @@ def look_worn(take: bpy.types.PropertyGroup) -> Look:
     noted = json.loads(take.worn or "{}")
     parts = frozenset(noted.get("parts", keyframes.ALL_PARTS))
     density = noted.get("density", KeyDensitySettings().key_density)
-    return Look(parts, noted.get("curves", "frames"), noted.get("shown", True), density)
+    return Look(parts, noted.get("curves", "frames"), density)
 
 
 def show_look(strip: Any, look: Look) -> None:
     """Show in a strip's properties what its line draws."""
     said = strip.kmtalk
     with current.fill_in():
-        said.parts, said.curves, said.show_completed = set(look.parts), look.curves, look.shown
+        said.parts, said.curves = set(look.parts), look.curves
         said.key_density = look.density
 
 
@@ -327,7 +327,8 @@ def wear(strip: Any, take: bpy.types.PropertyGroup) -> None:
 
 def worn(sliders: Sliders, layers: Layers, look: Look) -> str:
     """Sliders, layers and look as a take notes them (`worn`), to be compared."""
-    drawn = asdict(look) | {"parts": sorted(look.parts)}
+    # Formerly, takes could be drawn without completed keys ("shown": false); those are drawn anew.
+    drawn = {"parts": sorted(look.parts), "curves": look.curves, "shown": True, "density": look.density}
     return json.dumps(asdict(sliders) | asdict(layers) | drawn)
 
 

@@ -1,4 +1,4 @@
-"""Sparse curves as an animator meets them: near the motion, read back exactly, bent, switched, hidden."""
+"""Sparse curves as an animator meets them: near the motion, read back exactly, bent, switched."""
 
 import json
 from pathlib import Path
@@ -224,25 +224,6 @@ def test_an_edit_lives_through_the_switch(clip, curves, completes):
         assert point_at(curves(clip.obj)["jawOpen"].curve, key).co[1] == pytest.approx(0.9)
         completes(clip)
         assert point_at(curves(clip.obj)["jawOpen"].curve, key).co[1] == pytest.approx(0.9)
-
-
-def test_completed_keys_are_hidden_and_come_back(clip, curves, completes):
-    before = snapshot(clip)
-    clip.strip.kmtalk.show_completed = False
-    looks, shown = curves(clip.obj), takes.shown(clip.take)
-    for name in ("jawOpen", "mouthPucker", "tongueOut"):
-        assert set(looks[name].types[1:-1]) == {"KEYFRAME"}
-        np.testing.assert_array_equal(looks[name].frames[1:-1], FIRST + shown.key_frames[1:-1])
-    assert "GENERATED" in looks["eyeBlinkLeft"].types
-    assert not lipsync.is_edited(clip)
-    point_at(looks["jawOpen"].curve, FIRST + shown.key_frames[4]).co[1] = 0.9
-    completes(clip)
-    assert set(curves(clip.obj)["jawOpen"].types[1:-1]) == {"KEYFRAME"}
-    clip.strip.kmtalk.show_completed = True
-    jaw = curves(clip.obj)["jawOpen"]
-    assert point_at(jaw.curve, FIRST + shown.key_frames[4]).co[1] == pytest.approx(0.9) and "GENERATED" in jaw.types
-    np.testing.assert_allclose(on_frames(jaw.curve), motion(clip)["jawOpen"], atol=0.0151)
-    assert not same(snapshot(clip), before)
 
 
 def test_keyframes_stay_selected_where_they_are(clip, curves, completes):
