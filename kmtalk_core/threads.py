@@ -40,7 +40,7 @@ def in_order(work: Callable[[_T], _R], parts: Iterable[_T], ahead: int | None = 
         return
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    pool = ThreadPoolExecutor(ahead + 1, thread_name_prefix="kmtalk")
+    pool = ThreadPoolExecutor(min(ahead + 1, max(threads(), 2)), thread_name_prefix="kmtalk")
     begun: deque[Future[_R]] = deque()
     try:
         for part in parts:

@@ -1,5 +1,6 @@
 """Words from sound alone: the recogniser's file and search, and what is made of the words that it hears."""
 
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -11,9 +12,10 @@ from kmtalk_core.assets import ASSETS, RECOGNISER, SAMPLE_SPEECH
 from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.errors import InputError
 from kmtalk_core.hearing import recogniser as recogniser_module
+from kmtalk_core.hearing import unpacked
 from kmtalk_core.hearing.archive import load_recogniser, save_recogniser
 from kmtalk_core.hearing.passages import AROUND, LONGEST, passages
-from kmtalk_core.hearing.recogniser import Heard, HeardWord, Passage, Recogniser
+from kmtalk_core.hearing.recogniser import Choice, Heard, HeardWord, Passage, Recogniser
 from kmtalk_core.hearing.search import repetition
 from kmtalk_core.hearing.spectrogram import log_mel
 from kmtalk_core.localization import heard as heard_module
@@ -103,6 +105,68 @@ def test_a_damaged_recogniser_is_refused(tiny, tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(InputError, match="is not a recogniser"):
         load_recogniser(tmp_path / "other.npz")
+
+
+def same(one, other):
+    return (
+        (one.config, one.graphs, one.vocabulary, one.name) == (other.config, other.graphs, other.vocabulary, other.name)
+        and all(np.array_equal(one.matrices[name], other.matrices[name]) for name in one.matrices)
+        and all(np.array_equal(one.plain[name], other.plain[name]) for name in one.plain)
+    )
+
+
+def test_decoded_matrices_are_kept_for_the_next_process(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(unpacked, "LEAST", 1)
+    whole = load_recogniser(tiny)
+    assert same(unpacked.open_recogniser(tiny), whole)
+    (kept,) = (tmp_path / "kmtalk").iterdir()
+
+    def nothing(path):
+        raise AssertionError("was decoded again")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unpacked, "load_recogniser", nothing)
+        assert same(unpacked.open_recogniser(tiny), whole)
+    damaged = bytearray(kept.read_bytes())
+    damaged[100] ^= 1
+    for wrong in (bytes(damaged), damaged[:1000], b""):  # damaged, cut off, not yet written
+        kept.write_bytes(wrong)
+        assert same(unpacked.open_recogniser(tiny), whole)
+        assert same(unpacked.open_recogniser(tiny), whole)
+
+
+def test_without_a_place_for_a_cache_matrices_are_decoded_each_time(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(unpacked, "LEAST", 1)
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert same(unpacked.open_recogniser(tiny), load_recogniser(tiny))
+
+
+def test_the_first_passage_chooses_the_language_whoever_is_written_down_first():
+    chosen = Choice(("en", "de"), "")
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(chosen.by_others, np.array([[0.0, -9.0]]))
+        assert chosen.by_first(np.array([[-9.0, 0.0]])) == other.result(timeout=60) == 1
+    assert chosen.language == "de"
+    assert Choice(("en", "de"), "de").by_first(np.array([[0.0, -9.0]])) == 1
+    failed = Choice(("en", "de"), "")
+    failed.give_up()
+    with pytest.raises(CancelledError):
+        failed.by_others(np.array([[0.0, -9.0]]))
+
+
+@shipped
+def test_words_are_the_same_however_many_passages_are_heard_at_a_time(animator, sample, monkeypatch):
+    several = Sound(np.concatenate([sample.samples, np.zeros(2 * SAMPLE_RATE, np.float32), sample.samples]), "", "")
+    speech = np.ones(round(several.duration * RATE))
+    speech[round(sample.duration * RATE) : round((sample.duration + 2) * RATE)] = 0.0
+    heard = []
+    for count, long in (("1", 300.0), ("2", 300.0), ("2", 1.0)):
+        monkeypatch.setenv("KMTALK_THREADS", count)
+        monkeypatch.setattr(recogniser_module, "LONG", long)
+        heard.append(recogniser_module.shipped().hear(several.stored, speech, RATE))
+    assert heard[0] == heard[1] == heard[2] and len(heard[0].passages) == 2
 
 
 def test_weights_of_something_else_are_refused():

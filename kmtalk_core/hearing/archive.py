@@ -11,7 +11,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,13 @@ import numpy as np
 
 from ..archives import parsed
 from ..errors import InputError
-from ..files import load_sealed, save_sealed
+from ..files import load_npz, load_sealed, save_sealed
 
 FORMAT = 1
 CODED_AT_ONCE = 1 << 18  # bytes of coded matrices that are decoded together
 LARGEST_STEP = 63
+
+Places = list[tuple[str, list[int]]]  # name and shape of each array, in the order in which they lie
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,38 @@ def load_recogniser(path: str | os.PathLike[str]) -> RecogniserFile:
     """Read a recogniser; raises InputError if the file is missing, damaged or something else."""
     arrays, expected = load_sealed(path, "not a recogniser; make one with `python -m training.recogniser`.")
     try:
+        coded = arrays.pop("matrices").data
+        return _read(arrays, expected, path, lambda places: _decoded(coded, places))
+    except KeyError:
+        raise _useless(path) from None
+
+
+def recogniser_around(steps: memoryview, path: str | os.PathLike[str]) -> RecogniserFile:
+    """The recogniser of `path` with the bytes of all its matrices, which were decoded before, as views into them.
+
+    Raises InputError as `load_recogniser`, but for what only its checksum shows.
+    """
+    try:
+        graphs = parsed(str(load_npz(path, ("config",))["config"]))["graphs"]
+        names = {"config", "sha256", "plain", "token_lengths", "tokens", *(f"graphs/{name}" for name in graphs)}
+        arrays = load_npz(path, names)
+        return _read(arrays, str(arrays.pop("sha256")), path, lambda places: _views(steps, places))
+    except (KeyError, TypeError, ValueError):
+        raise _useless(path) from None
+
+
+def _read(
+    arrays: dict[str, np.ndarray],
+    seal: str,
+    path: str | os.PathLike[str],
+    unpacked: Callable[[Places], Iterable[np.ndarray]],
+) -> RecogniserFile:
+    try:
         config = parsed(str(arrays.pop("config")))
         if config.pop("format") != FORMAT:
             raise InputError(f"{path} was written by another version of KMTalk; make it again with this version.")
         places = config.pop("places")
-        coded = arrays.pop("matrices").data
-        matrices = dict(zip((name for name, _ in places["matrices"]), _decoded(coded, places["matrices"]), strict=True))
-        del coded  # large, as all of this is
+        matrices = dict(zip((name for name, _ in places["matrices"]), unpacked(places["matrices"]), strict=True))
         ends = np.cumsum(arrays["token_lengths"], dtype=np.int64)
         text = zlib.decompress(arrays["tokens"].data)
         return RecogniserFile(
@@ -84,13 +111,28 @@ def load_recogniser(path: str | os.PathLike[str]) -> RecogniserFile:
             _placed(arrays["plain"], places["plain"]),
             {name: arrays[f"graphs/{name}"].tobytes() for name in config.pop("graphs")},
             tuple(text[end - length : end] for end, length in zip(ends, arrays["token_lengths"], strict=True)),
-            expected,
+            seal,
         )
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error):
-        raise InputError(f"{path} does not hold what a recogniser must; make it again.") from None
+        raise _useless(path) from None
 
 
-def _decoded(coded: memoryview, places: list[tuple[str, list[int]]]) -> Iterator[np.ndarray]:
+def _useless(path: str | os.PathLike[str]) -> InputError:
+    return InputError(f"{path} does not hold what a recogniser must; make it again.")
+
+
+def _views(steps: memoryview, places: Places) -> Iterator[np.ndarray]:
+    """Each matrix where it lies in the bytes of all."""
+    at = 0
+    for _, shape in places:
+        size = math.prod(shape)
+        yield np.frombuffer(steps, np.int8, size, at).reshape(shape)
+        at += size
+    if at != len(steps):
+        raise ValueError("There are more bytes than matrices.")
+
+
+def _decoded(coded: memoryview, places: Places) -> Iterator[np.ndarray]:
     """Each matrix in an array of its own, so that it can go as soon as nobody needs it."""
     decoder = zlib.decompressobj()
     at, waiting = 0, memoryview(b"")
@@ -109,7 +151,7 @@ def _decoded(coded: memoryview, places: list[tuple[str, list[int]]]) -> Iterator
         yield out.reshape(shape)
 
 
-def _placed(values: np.ndarray, places: list[tuple[str, list[int]]]) -> dict[str, np.ndarray]:
+def _placed(values: np.ndarray, places: Places) -> dict[str, np.ndarray]:
     """Each array by its name, a view into the values of all."""
     out, at = {}, 0
     for name, shape in places:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..assets import RECOGNISER
 from ..packed import Samples
-from ..threads import in_order
-from .archive import load_recogniser
+from ..threads import in_order, threads
 from .network import FRAMES, Memory, RecogniserNetwork
 from .passages import passages
 from .search import Tokens, Written, write_down
 from .spectrogram import HOP, SAMPLE_RATE, log_mel
+from .unpacked import open_recogniser
 
 FRAME_RATE = FRAMES / 30.0  # Hz of the encoder
 AFTER = 2.0  # s of silence that are heard after a passage; the 30 s of training cost five times as much
@@ -25,6 +26,7 @@ TOKENS_A_SECOND, TOKENS_MORE = 12.0, 12  # that are written at most
 # Whisper's own limits of what is no speech, and of what it is unsure.
 NO_SPEECH, UNSURE = 0.6, -1.0
 ENGLISH = "en"
+LONG = 300.0  # s of sound beyond which room is scarce
 FOREIGN = 2.0  # how much likelier (natural log) another language must be than English, where none was named
 
 
@@ -59,11 +61,42 @@ class Heard:
     recogniser: str
 
 
+class Choice:
+    """The language of all passages: one that was named, or what the first passage seems to be in, which those that are
+    written down at the same time wait for."""
+
+    def __init__(self, languages: Sequence[str], named: str) -> None:
+        self._languages = languages
+        self._made: Future[int] = Future()
+        if named:
+            self._made.set_result(languages.index(named))
+
+    def by_first(self, chances: np.ndarray) -> int:
+        """(1, languages) log-probabilities of the first passage → the number of the language."""
+        if not self._made.done():
+            (of_each,) = chances
+            best, english = int(of_each.argmax()), self._languages.index(ENGLISH)
+            self._made.set_result(best if of_each[best] - of_each[english] > FOREIGN else english)
+        return self._made.result()
+
+    def by_others(self, chances: np.ndarray) -> int:
+        """The same for another passage. Raises concurrent.futures.CancelledError where the first one failed."""
+        return self._made.result()
+
+    @property
+    def language(self) -> str:
+        return self._languages[self._made.result()]
+
+    def give_up(self) -> None:
+        """Let nobody wait for a choice that will not come."""
+        self._made.cancel()
+
+
 class Recogniser:
     """Holds one loaded recogniser."""
 
     def __init__(self, path: str | os.PathLike[str] = RECOGNISER) -> None:
-        file = load_recogniser(path)
+        file = open_recogniser(path)
         config = file.config
         self.name = file.name
         self.languages: tuple[str, ...] = tuple(config["languages"])
@@ -96,16 +129,31 @@ class Recogniser:
         """
         places = passages(speech, rate)
         found: list[Passage] = []
+        chosen = Choice(self.languages, language)
 
-        def listen(place: tuple[float, float]) -> Memory:
-            return self._listen(samples, *place)
+        def write(number: int, memory: Memory | None = None) -> Passage | None:
+            memory = memory or self._listen(samples, *places[number])
+            return self._written_down(samples, places[number], memory, chosen, number == 0)
 
-        # The next passage is listened to while this one is written down.
-        for number, memory in enumerate(in_order(listen, places)):
-            passage, language = self._written_down(samples, places[number], memory, language)
+        def both(number: int) -> Passage | None:
+            try:
+                return write(number)
+            except BaseException:
+                if number == 0:
+                    chosen.give_up()
+                raise
+
+        # Passages are listened to and written down side by side; of a long sound the next one is only listened to
+        # meanwhile, since what is remembered of two that are being written down takes much room.
+        numbers = range(len(places))
+        if len(samples) <= LONG * SAMPLE_RATE:
+            written = in_order(both, numbers, ahead=2 * (threads() - 1))
+        else:
+            written = map(write, numbers, in_order(lambda number: self._listen(samples, *places[number]), numbers))
+        for number, passage in enumerate(written):
             found += [passage] if passage is not None else []
             tell((number + 1) / len(places))
-        return Heard(tuple(found), language or ENGLISH, self.name)
+        return Heard(tuple(found), chosen.language if places else language or ENGLISH, self.name)
 
     def _listen(self, samples: Samples, start: float, end: float, least: float = LEAST) -> Memory:
         sound = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
@@ -114,28 +162,19 @@ class Recogniser:
         return self._network.encode(log_mel(sound, frames * round(SAMPLE_RATE / HOP / FRAME_RATE)))
 
     def _written_down(
-        self, samples: Samples, place: tuple[float, float], memory: Memory, language: str
-    ) -> tuple[Passage | None, str]:
-        """What a passage says that was listened to, if anything, and the language."""
-        chosen = [self.languages.index(language)] if language else []
-
-        def choose(chances: np.ndarray) -> int:
-            if not chosen:
-                together = chances.sum(0)
-                best, english = int(together.argmax()), self.languages.index(ENGLISH)
-                chosen.append(best if together[best] - together[english] > FOREIGN else english)
-            return chosen[0]
-
+        self, samples: Samples, place: tuple[float, float], memory: Memory, chosen: Choice, first: bool
+    ) -> Passage | None:
+        """What a passage says that was listened to, if anything."""
         start, end = place
+        choose = chosen.by_first if first else chosen.by_others
         limits = [round((end - start) * TOKENS_A_SECOND) + TOKENS_MORE]
         (written,) = write_down(self._network.begin([memory]), self._tokens, choose, limits)
         if written.looped:  # the silence after it was too short for it to see the end
             memory = self._listen(samples, start, end, FRAMES / FRAME_RATE)
             (written,) = write_down(self._network.begin([memory]), self._tokens, choose, limits)
-        spoken = self.languages[chosen[0]]
         if not written.tokens or is_no_speech(written):
-            return None, spoken
-        return Passage(start, end, self._split(written, spoken), float(np.mean(written.log_probabilities))), spoken
+            return None
+        return Passage(start, end, self._split(written, chosen.language), float(np.mean(written.log_probabilities)))
 
     def _split(self, written: Written, language: str) -> tuple[HeardWord, ...]:
         """Tokens → words: at spaces, in languages without them at whole characters."""

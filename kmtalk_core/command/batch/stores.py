@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...cache import cache_folder
 from ...errors import InputError, KMTalkError, StorageError, shortened
 from ...files import written_whole
 from .addresses import Store
@@ -249,6 +250,5 @@ class Mirror:
 
 def work_folder(store: Store, label: str = "") -> Path:
     """Where this machine works for a store, or a shard of that label."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256(store.address.rstrip("/").encode()).hexdigest()[:16]
-    return cache / "kmtalk" / "stores" / (f"{key}.{label}" if label else key)
+    return cache_folder() / "stores" / (f"{key}.{label}" if label else key)
