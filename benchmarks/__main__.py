@@ -20,7 +20,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -299,8 +298,8 @@ def new_blender_head():
 
 
 def blender_session(path: Path, text: str | None) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The demo head, which has spoken a line before, and a sound strip: the click on Generate Lip Sync, and what forgets
-    its line (keyframes that are there already are written faster)."""
+    """The demo head, which has spoken a line before, and a sound strip: returns the click on Generate Lip Sync, and
+    what forgets its line (keyframes that are there already are written faster)."""
     import bpy
 
     from kmtalk_addon import api, compat

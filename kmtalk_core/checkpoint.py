@@ -1,7 +1,8 @@
 """Checkpoints: one .npz with the configuration, the weights (float16), the ONNX graphs and a checksum over them all.
 
 The graphs hold no weights of their own: both backends take them from the same arrays, so they cannot disagree. The
-weights lie in one array for each type, not compressed, and the graphs are optimised beforehand: loading takes no time.
+weights lie in one array for each type, not compressed, in the order in which the graphs want them, and the graphs are
+optimised beforehand: loading takes no time.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from .assets import COMPACT_CHECKPOINT
 from .errors import InputError, KMTalkError
 from .files import load_npz, load_sealed, save_sealed
 
-FORMAT = 2
-MANY_ARRAYS = 1  # the format before: an array for each weight, graphs still to be optimised
+FORMAT = 3
+ROWS_FIRST = 2  # the format before: all weights in the order of their rows
+MANY_ARRAYS = 1  # the first one: an array for each weight, graphs still to be optimised
+Place = tuple[str, str, list[int], bool]  # a weight's name, type and shape; whether its columns lie first
+ALIGNED = 16  # numbers: where the processor likes an array to begin
 NEUTRAL = "neutral"  # the way of speaking that is used unless another is wanted
 
 
@@ -29,19 +33,24 @@ NEUTRAL = "neutral"  # the way of speaking that is used unless another is wanted
 class Graph:
     """An ONNX graph, and where its large initializers come from: name → (name of the weight, transposed).
 
-    `optimised`: as ONNX Runtime runs it, with nothing left to fuse.
+    `optimised`: as ONNX Runtime runs it, with nothing left to fuse. `fed`: these are inputs rather than initializers.
     """
 
     model: bytes
     shared: Mapping[str, tuple[str, bool]]
     optimised: bool = False
+    fed: bool = False
 
     def initializers(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The large initializers, float32, by their names in the graph."""
-        return {
-            name: np.ascontiguousarray(weights[weight].T if transposed else weights[weight], np.float32)
-            for name, (weight, transposed) in self.shared.items()
-        }
+        sources = {name: weights[w].T if transposed else weights[w] for name, (w, transposed) in self.shared.items()}
+        begins = np.cumsum([0] + [-(-source.size // ALIGNED) * ALIGNED for source in sources.values()])
+        room = np.empty(begins[-1], np.float32)  # a single one costs the system less than many small ones
+        out = {}
+        for (name, source), begin in zip(sources.items(), begins, strict=False):
+            out[name] = room[begin : begin + source.size].reshape(source.shape)
+            out[name][...] = source
+        return out
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,13 @@ class Checkpoint:
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> str:
     """Write `path` whole or not at all; returns the checksum."""
     arrays: dict[str, np.ndarray] = {}
-    places: list[tuple[str, str, list[int]]] = []
+    places: list[Place] = []
+    turned = {name for graph in checkpoint.graphs.values() for name, transposed in graph.shared.values() if transposed}
     for kind in sorted({weight.dtype.name for weight in checkpoint.weights.values()}):
         chosen = {n: w for n, w in sorted(checkpoint.weights.items()) if w.dtype.name == kind}
-        arrays[f"weights/{kind}"] = np.concatenate([weight.ravel() for weight in chosen.values()])
-        places += [(name, kind, list(weight.shape)) for name, weight in chosen.items()]
+        stored = [weight.ravel(order="F" if name in turned else "C") for name, weight in chosen.items()]
+        arrays[f"weights/{kind}"] = np.concatenate(stored)
+        places += [(name, kind, list(weight.shape), name in turned) for name, weight in chosen.items()]
     for name, graph in checkpoint.graphs.items():
         arrays[f"graphs/{name}"] = np.frombuffer(graph.model, dtype=np.uint8)
     about = {
@@ -86,6 +97,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> str
         "weights": places,
         "shared": {name: graph.shared for name, graph in checkpoint.graphs.items()},
         "optimised": [name for name, graph in checkpoint.graphs.items() if graph.optimised],
+        "fed": [name for name, graph in checkpoint.graphs.items() if graph.fed],
     }
     arrays["config"] = np.array(json.dumps({**checkpoint.config, **about}, sort_keys=True))
     return save_sealed(arrays, path)
@@ -100,15 +112,16 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
     arrays, expected = load_sealed(path, "not a KMTalk checkpoint; choose one that `python -m training.train` wrote.")
     try:
         config = parsed(str(arrays.pop("config")))
-        if config.pop("format") not in (FORMAT, MANY_ARRAYS):
+        if config.pop("format") not in (FORMAT, ROWS_FIRST, MANY_ARRAYS):
             raise InputError(f"{path} was written by another version of KMTalk; export it again with this version.")
         weights = _weights(arrays, config.pop("weights", None))
-        shared, optimised = config.pop("shared"), config.pop("optimised", [])
+        shared, optimised, fed = config.pop("shared"), config.pop("optimised", []), config.pop("fed", [])
         graphs = {
             name: Graph(
                 arrays[f"graphs/{name}"].tobytes(),
                 {k: (w, bool(t)) for k, (w, t) in shared[name].items()},
                 name in optimised,
+                name in fed,
             )
             for name in shared
         }
@@ -119,17 +132,16 @@ def load_checkpoint(path: str | os.PathLike[str] | None = None) -> Checkpoint:
     return Checkpoint(config, weights, graphs, expected)
 
 
-def _weights(
-    arrays: Mapping[str, np.ndarray], places: list[tuple[str, str, list[int]]] | None
-) -> dict[str, np.ndarray]:
+def _weights(arrays: Mapping[str, np.ndarray], places: list[Place] | None) -> dict[str, np.ndarray]:
     """Each weight by its name, a view into the arrays of the file."""
     if places is None:
         return {name.removeprefix("weights/"): a for name, a in arrays.items() if name.startswith("weights/")}
     out: dict[str, np.ndarray] = {}
-    begin = dict.fromkeys((kind for _, kind, _ in places), 0)
-    for name, kind, shape in places:
+    begin = dict.fromkeys((place[1] for place in places), 0)
+    for name, kind, shape, *turned in places:
         size = math.prod(shape)
-        out[name] = arrays[f"weights/{kind}"][begin[kind] : begin[kind] + size].reshape(shape)
+        weight = arrays[f"weights/{kind}"][begin[kind] : begin[kind] + size]
+        out[name] = weight.reshape(shape[::-1]).T if any(turned) else weight.reshape(shape)
         begin[kind] += size
     return out
 

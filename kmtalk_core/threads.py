@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -38,12 +39,17 @@ def in_order(work: Callable[[_T], _R], parts: Iterable[_T], ahead: int | None = 
     if not ahead:
         yield from map(work, parts)
         return
+    parts = iter(parts)
+    first = list(islice(parts, 2))
+    if len(first) < 2:  # no threads for a short line: they take time to start
+        yield from map(work, first)
+        return
     from concurrent.futures import Future, ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(min(ahead + 1, max(threads(), 2)), thread_name_prefix="kmtalk")
     begun: deque[Future[_R]] = deque()
     try:
-        for part in parts:
+        for part in chain(first, parts):
             begun.append(pool.submit(work, part))
             if len(begun) > ahead:
                 yield begun.popleft().result()

@@ -1,6 +1,7 @@
 """The networks: shapes, masks, gradients, and ONNX that agrees with torch."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from kmtalk_core.rig.controls import SPEECH_CONTROLS
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from kmtalk_core.networks import export  # noqa: E402
 from kmtalk_core.networks.export import make_checkpoint  # noqa: E402
 from kmtalk_core.networks.kmtalk import KMTalk, KMTalkConfig  # noqa: E402
 from kmtalk_core.runtime.onnx_backend import OnnxBackend  # noqa: E402
@@ -144,6 +146,18 @@ def test_a_checkpoint_of_the_format_before_is_read(checkpoint, tmp_path):
     assert all(np.array_equal(before.weights[name], weight) for name, weight in now.weights.items())
 
 
+def test_weights_that_are_initializers_as_before_give_the_same(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "fed", lambda graph: replace(graph, optimised=True))
+    torch.manual_seed(0)
+    made = make_checkpoint(KMTalk(TINY), {"name": "tiny", "controls": list(SPEECH_CONTROLS)})
+    save_checkpoint(made, tmp_path / "before.npz")
+    before, now = load_checkpoint(tmp_path / "before.npz"), load_checkpoint(checkpoint)
+    assert all(g.fed for g in now.graphs.values()) and not any(g.fed for g in before.graphs.values())
+    mel = np.random.default_rng(0).normal(size=(120, TINY.mels)).astype(np.float32)
+    for theirs, ours in zip(OnnxBackend(before).encode(mel), OnnxBackend(now).encode(mel), strict=True):
+        np.testing.assert_array_equal(theirs, ours)
+
+
 def test_weights_that_do_not_fit_their_list_are_refused(checkpoint, tmp_path):
     with np.load(checkpoint) as z:
         arrays = {name: z[name] for name in z.files if name != "sha256"}
@@ -155,4 +169,5 @@ def test_weights_that_do_not_fit_their_list_are_refused(checkpoint, tmp_path):
 
 def test_the_shipped_graphs_are_optimised_and_run_by_one_thread():
     assert all(graph.optimised for graph in load_checkpoint().graphs.values())
-    assert OnnxBackend(load_checkpoint())._encoder.get_session_options().intra_op_num_threads == 1
+    session = OnnxBackend(load_checkpoint())._encoder._session
+    assert session.get_session_options().intra_op_num_threads == 1

@@ -55,6 +55,11 @@ def test_parts_are_worked_on_side_by_side_and_come_in_order(monkeypatch):
     assert list(in_order(lambda part: threading.current_thread().name, range(2))) == ["MainThread"] * 2
 
 
+def test_a_single_part_needs_no_thread(monkeypatch):
+    monkeypatch.setenv(THREADS, "2")
+    assert list(in_order(lambda part: threading.current_thread().name, range(1))) == ["MainThread"]
+
+
 def test_a_fault_in_a_part_ends_the_work(monkeypatch):
     monkeypatch.setenv(THREADS, "2")
     done = []

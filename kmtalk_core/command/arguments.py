@@ -14,15 +14,37 @@ from ..settings import ENDLESS, MENU, Setting
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, as all errors of this command are."""
+    """An argument parser whose errors are one line, as all errors of this command are.
+
+    `describe` adds its options once they are asked for.
+    """
+
+    def __init__(self, *args: Any, describe: Callable[[Parser], None] | None = None, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._describe = describe
+
+    def described(self) -> Parser:
+        """The parser itself, with all its options."""
+        describe, self._describe = self._describe, None
+        if describe is not None:
+            describe(self)
+        return self
+
+    def parse_known_args(self, *args: Any, **more: Any) -> Any:
+        """As `argparse` has it, with all options."""
+        self.described()
+        return super().parse_known_args(*args, **more)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`.")
 
 
-def add_command(commands: Any, name: str, text: str, run: Callable[..., Any]) -> argparse.ArgumentParser:
-    """Add a command that `run` does to the subparsers `commands`, with the option that all commands share."""
-    sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+def add_command(
+    commands: Any, name: str, text: str, run: Callable[..., Any], describe: Callable[[Parser], None] | None = None
+) -> Parser:
+    """Add a command that `run` does to the subparsers `commands`, with the option that all commands share and those
+    that `describe` adds."""
+    sub: Parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", describe=describe)
     sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
     sub.set_defaults(run=run)
     return sub

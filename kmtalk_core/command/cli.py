@@ -7,7 +7,6 @@ input, 1 anything else; an error that the user can mend is one line on stderr.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import signal
 import sys
@@ -15,20 +14,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
-from ..settings import BACKENDS, WHISPER_DEVICES, KeySettings, Layers, LocalizerSettings, Settings, Sliders, settings_of
 from ..threads import one_thread
-from .arguments import Parser, add_command, add_setting, converter
-from .batch.command import add_diff_options
-from .batch.command import add_options as add_batch_options
+from . import options_of
+from .arguments import Parser, add_command
 from .display import Display
-from .endings import ending, leave
-from .learning import add_options as add_learning_options
+from .endings import ending
 from .outputs import check_output
-from .serve.command import add_send_options, add_serve_options, add_watch_options
 
 if TYPE_CHECKING:
     from ..animator import Animator
@@ -40,8 +35,6 @@ if TYPE_CHECKING:
     from ..retarget.families import Family
     from ..vertex_animator import VertexAnimator
 
-GARBAGE = 20_000  # objects between two looks for garbage; Python's 700 take a twentieth of a line's time at start
-
 
 def build_parser() -> Parser:
     """Describe the commands and options; they are a public contract."""
@@ -49,98 +42,20 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"kmtalk {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     command = partial(add_command, commands)
-
-    def add_speech(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("audio", type=Path, metavar="AUDIO", help="sound or video file with speech")
-        text = sub.add_mutually_exclusive_group()
-        text.add_argument("--transcript", metavar="TEXT", help="what is said")
-        text.add_argument("--transcript-file", type=Path, metavar="F", help="text or subtitles with what is said")
-        text.add_argument(
-            "--transcript-beside", action="store_true", help="use the .txt, .srt, .vtt or .lab of the sound's name"
-        )
-        for setting in settings_of(LocalizerSettings):
-            add_setting(sub, setting)
-        sub.add_argument("--whisper-model", metavar="M", help="Whisper's model: a name or a file (the best installed)")
-        sub.add_argument("--whisper-device", choices=WHISPER_DEVICES, help="what runs Whisper (auto)")
-        sub.add_argument("--allow-download", action="store_true", help="let Whisper download a missing model")
-        sub.add_argument(
-            "--corrections", type=Path, metavar="JSON", help="words and phones to correct; see docs/localization.md"
-        )
-
-    def add_model(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the networks (default: auto)")
-        sub.add_argument("--checkpoint", type=Path, metavar="F", help="own weights instead of the shipped ones")
-        sub.add_argument("--checkpoint-head", default="", metavar="N", help="for which of its meshes (told by --mesh)")
-
-    def add_target(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument(
-            "--target", metavar="FAMILY", help="curves for the shapes of arkit, oculus, vrm1, … or a mapping.json, too"
-        )
-
-    def add_out(sub: argparse.ArgumentParser, metavar: str) -> None:
-        sub.add_argument("--out", type=Path, required=True, metavar=metavar, help="file to write")
-
-    (fps,) = (setting for setting in settings_of(Settings) if setting.name == "fps")
-    sub = command("animate", "animate a face from a sound file", animate)
-    add_speech(sub)
-    sub.add_argument(
-        "--alignment", type=Path, metavar="F", help="phones, words or mouth shapes with times (TextGrid, JSON, .dat, …)"
-    )
-    sub.add_argument("--alignment-fps", type=converter(fps), help="frames a second of a Papagayo .dat (24)")
-    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to drive (.ply, .obj or .npz); see --vertices")
-    sub.add_argument("--vertices", action="store_true", help="store the mesh's vertices of every frame too")
-    add_setting(sub, fps)
-    for setting in settings_of(KeySettings, Sliders, Layers):
-        add_setting(sub, setting)
-    add_target(sub)
-    add_model(sub)
-    add_out(sub, "OUT.npz")
-
-    sub = command("align", "find the words and phones of a sound file", align)
-    add_speech(sub)
-    add_out(sub, "OUT.(TextGrid|json|srt)")
-
-    sub = command("complete", "complete the motion again from edited key motions", complete)
-    sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate wrote")
-    sub.add_argument("--keys", type=Path, required=True, metavar="EDITED.npz", help="key_times and key_controls")
-    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head whose vertices to store for every frame")
-    add_model(sub)
-    add_out(sub, "NEW.npz")
-
-    sub = command("carry", "carry edited key motions over to another result, by words and phones", carry)
-    sub.add_argument("old", type=Path, metavar="OLD.npz", help="a result whose key motions were edited")
-    sub.add_argument("new", type=Path, metavar="NEW.npz", help="a result of another text, model, setting or recording")
-    add_model(sub)
-    add_out(sub, "OUT.npz")
-
-    sub = command("learn-style", "learn how somebody speaks, from film or from corrected lines", learn_style)
-    add_learning_options(sub)
-    add_model(sub)
-
-    sub = command("check", "tell which p, b, m do not seal and which f, v do not touch the teeth", check)
-    sub.add_argument("result", type=Path, metavar="OUT.npz", help="what animate or complete wrote")
-    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head to measure on; without, distances are estimates")
-    sub.add_argument("--out", type=Path, metavar="F.json", help="write the report there too")
-
-    sub = command("landmarks", "find the face of a head about which nothing is known", landmarks)
-    sub.add_argument("mesh", type=Path, metavar="MESH", help="a head (.ply, .obj or .npz)")
-    add_out(sub, "HEAD.(npz|json)")
-
-    sub = command("export", "convert a result to another format", export)
-    sub.add_argument(
-        "results", type=Path, nargs="+", metavar="OUT.npz", help="what animate or complete wrote; several for a .glb"
-    )
-    add_target(sub)
-    sub.add_argument("--mesh", type=Path, metavar="MESH", help="head of a .glb or .mp4 (the demo head)")
-    sub.add_argument("--audio", type=Path, metavar="AUDIO", help="sound of a .mp4")
-    add_out(sub, "F.(csv|livelink.csv|json|curves.json|TextGrid|srt|mdd|pc2|anim|vrma|glb|mp4|dat|tsv|rhubarb.json)")
-
-    add_batch_options(command("batch", "animate every line of a manifest", batch))
-
-    add_diff_options(command("diff", "tell what changed between two versions of a season or a line", diff))
-    add_serve_options(command("serve", "animate what is sent over HTTP, on this machine", serve))
-    add_send_options(command("send", "let `kmtalk serve` animate a face from a sound file", send))
-    add_watch_options(command("watch", "animate every sound that is put into a folder", watch))
+    command("animate", "animate a face from a sound file", animate, options_of.animate)
+    command("align", "find the words and phones of a sound file", align, options_of.align)
+    command("complete", "complete the motion again from edited key motions", complete, options_of.complete)
+    command("carry", "carry edited key motions over to another result, by words and phones", carry, options_of.carry)
+    text = "learn how somebody speaks, from film or from corrected lines"
+    command("learn-style", text, learn_style, options_of.learn_style)
+    command("check", "tell which p, b, m do not seal and which f, v do not touch the teeth", check, options_of.check)
+    command("landmarks", "find the face of a head about which nothing is known", landmarks, options_of.landmarks)
+    command("export", "convert a result to another format", export, options_of.export)
+    command("batch", "animate every line of a manifest", batch, options_of.batch)
+    command("diff", "tell what changed between two versions of a season or a line", diff, options_of.diff)
+    command("serve", "animate what is sent over HTTP, on this machine", serve, options_of.serve)
+    command("send", "let `kmtalk serve` animate a face from a sound file", send, options_of.send)
+    command("watch", "animate every sound that is put into a folder", watch, options_of.watch)
     command("doctor", "tell what works here, what is missing and how to get it", doctor)
     return parser
 
@@ -419,6 +334,7 @@ def doctor(options: argparse.Namespace, progress: Display) -> int:
 def make_request(options: argparse.Namespace, sound: Sound) -> Request:
     """Turn the options of `animate` into the façade's request for `sound`."""
     from ..request import Request
+    from ..settings import settings_of
 
     alignment = None
     if options.alignment is not None:
@@ -521,9 +437,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as error:
         return ending(error, progress)
-
-
-def run() -> NoReturn:
-    """The process `kmtalk`: one command of `sys.argv`, and then the end."""
-    gc.set_threshold(GARBAGE)
-    leave(main())

@@ -36,15 +36,16 @@ class Cue:
     words: tuple[TimedText, ...] = field(default=())
 
 
+# Patterns of `re`, which compiles each when it is first met.
 _CLOCK = r"(\d{1,3}):(\d{2}):(\d{2})[.,](\d{1,3})"
-_TIME = re.compile(r"(\d{1,3}):(\d{2}):(\d{2})[.:](\d{1,3})")
-_SBV = re.compile(rf"^[ \t]*{_CLOCK},{_CLOCK}[ \t]*$", re.MULTILINE)
-_LRC = re.compile(r"\[(\d{1,3}):(\d{2})[.:](\d{2,3})\]")
-_LRC_TAG = re.compile(r"\[[a-zA-Z#]+:[^\[\]\n]*\]\s*")
-_LRC_WORD = re.compile(r"<(\d{1,3}):(\d{2})[.:](\d{2,3})>")
-_OVERRIDE = re.compile(r"\{[^{}\n]*\}")
-_KARAOKE = re.compile(r"\\[kK][fot]?(\d{1,6})")
-_DRAWING = re.compile(r"\\p[1-9]")
+_TIME = r"(\d{1,3}):(\d{2}):(\d{2})[.:](\d{1,3})"
+_SBV = rf"(?m)^[ \t]*{_CLOCK},{_CLOCK}[ \t]*$"
+_LRC = r"\[(\d{1,3}):(\d{2})[.:](\d{2,3})\]"
+_LRC_TAG = r"\[[a-zA-Z#]+:[^\[\]\n]*\]\s*"
+_LRC_WORD = r"<(\d{1,3}):(\d{2})[.:](\d{2,3})>"
+_OVERRIDE = r"\{[^{}\n]*\}"
+_KARAOKE = r"\\[kK][fot]?(\d{1,6})"
+_DRAWING = r"\\p[1-9]"
 LAST = 4.0  # s that the last line of a .lrc is shown
 
 
@@ -56,12 +57,12 @@ def other_subtitles(text: str) -> tuple[Cue, ...] | None:
         found = _advanced(start)
     elif start.startswith("<") and "<tt" in start[:4000]:
         found = _timed_text(start)
-    elif _SBV.match(start):
+    elif re.match(_SBV, start):
         found = _youtube(start)
     elif start.startswith("["):
         lines = [line for line in start.splitlines() if line.strip()]
-        timed = sum(bool(_LRC.match(line.lstrip())) for line in lines)
-        tags = sum(bool(_LRC_TAG.fullmatch(line.strip())) for line in lines)
+        timed = sum(bool(re.match(_LRC, line.lstrip())) for line in lines)
+        tags = sum(bool(re.fullmatch(_LRC_TAG, line.strip())) for line in lines)
         found = _lyrics(lines) if timed and 2 * timed >= len(lines) - tags else None
     return None if found is None else tuple(sorted(found, key=lambda cue: cue.start))
 
@@ -78,27 +79,27 @@ def _advanced(text: str) -> Iterator[Cue]:
             columns = [name.strip().lower() for name in rest.split(",")]
         elif kind.strip().lower() == "dialogue":
             row = dict(zip(columns, rest.split(",", len(columns) - 1), strict=False))
-            first, last = (_TIME.fullmatch(row.get(name, "").strip()) for name in ("start", "end"))
+            first, last = (re.fullmatch(_TIME, row.get(name, "").strip()) for name in ("start", "end"))
             if first is None or last is None:
                 continue
             body = row.get("text", "").replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
-            if any(_DRAWING.search(block) for block in _OVERRIDE.findall(body)):
+            if any(re.search(_DRAWING, block) for block in re.findall(_OVERRIDE, body)):
                 continue
             start, end = _clock(*first.groups()), _clock(*last.groups())
-            shown = _lines(_OVERRIDE.sub("", body))
+            shown = _lines(re.sub(_OVERRIDE, "", body))
             if shown:
-                words = tuple(_syllables(body, start)) if _KARAOKE.search(body) else ()
+                words = tuple(_syllables(body, start)) if re.search(_KARAOKE, body) else ()
                 yield Cue(start, end, shown, row.get("name", row.get("actor", "")).strip(), words)
 
 
 def _syllables(body: str, start: float) -> Iterator[TimedText]:
     """The words of a karaoke line, whose syllables last as many hundredths as the \\k before them says."""
-    blocks = list(_OVERRIDE.finditer(body))
+    blocks = list(re.finditer(_OVERRIDE, body))
     edges = [*(block.start() for block in blocks[1:]), len(body)][: len(blocks)]
     word, begun, ended = "", start, start
     at = start
     for block, edge in zip(blocks, edges, strict=True):
-        lengths = _KARAOKE.findall(block[0])
+        lengths = re.findall(_KARAOKE, block[0])
         begin, at = at, at + sum(map(int, lengths)) / 100
         for part in re.findall(r"\s+|\S+", body[block.end() : edge]):
             if word and part.isspace():
@@ -112,7 +113,7 @@ def _syllables(body: str, start: float) -> Iterator[TimedText]:
 
 
 def _youtube(text: str) -> Iterator[Cue]:
-    times = list(_SBV.finditer(text))
+    times = list(re.finditer(_SBV, text))
     for number, match in enumerate(times):
         until = times[number + 1].start() if number + 1 < len(times) else len(text)
         if shown := _lines(text[match.end() : until]):
@@ -123,22 +124,23 @@ def _youtube(text: str) -> Iterator[Cue]:
 def _lyrics(lines: list[str]) -> Iterator[Cue]:
     """A line may have several times, at each of which it is sung; it lasts until the next one."""
     sung: list[tuple[float, str]] = []
+    stamp = re.compile(_LRC)
     for line in lines:
         rest, times = line.strip(), []
         at = 0
-        while match := _LRC.match(rest, at):
+        while match := stamp.match(rest, at):
             times.append(_short_clock(*match.groups()))
             at = match.end()
         sung += [(time, rest[at:].strip()) for time in times]
     sung.sort(key=lambda item: item[0])
     for number, (start, line) in enumerate(sung):
         end = sung[number + 1][0] if number + 1 < len(sung) else start + LAST
-        if shown := _lines(_LRC_WORD.sub("", line)):
+        if shown := _lines(re.sub(_LRC_WORD, "", line)):
             yield Cue(start, end, shown, "", tuple(_timed_words(line, start, end)))
 
 
 def _timed_words(line: str, start: float, end: float) -> Iterator[TimedText]:
-    pieces = _LRC_WORD.split(line)
+    pieces = re.split(_LRC_WORD, line)
     if len(pieces) > 1:
         times = [start, *(_short_clock(*pieces[i : i + 3]) for i in range(1, len(pieces), 4)), end]
         for number, piece in enumerate(pieces[::4]):

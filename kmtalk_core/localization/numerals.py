@@ -54,27 +54,28 @@ _BEFORE_DATES = frozenset(
 _BEFORE_YEARS = frozenset(("in", "since", "year", "until", "till", "before", "after", "from", "by", "anno", "circa"))
 _SAID_APART = {"24/7", "9/11", "7/11", "50/50", "20/20"}
 _EMERGENCY = {"911", "999", "411"}
-_DOTTED_THOUSANDS = re.compile(r"\d{1,3}(?:\.\d{3}){2,}")
+# Patterns of `re`, which compiles each when a figure is first met: most texts have none.
+_DOTTED_THOUSANDS = r"\d{1,3}(?:\.\d{3}){2,}"
 _DENOMINATORS = {"2": ("half", "halves"), "4": ("quarter", "quarters")}
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+"
 _SIGNS = re.escape("".join(CURRENCIES))
 _SCALE = "|".join(sorted(_SCALES, key=len, reverse=True))
-_MONEY = re.compile(rf"([-+]?)(?:us|a|c|ca|nz|hk)?([{_SIGNS}])({_NUMBER})({_SCALE})?")
-_MONEY_AFTER = re.compile(rf"([-+]?)({_NUMBER})({_SCALE})?([{_SIGNS}])")
-_MONEY_RANGE = re.compile(rf"([{_SIGNS}])({_NUMBER})[-–][{_SIGNS}]?({_NUMBER})({_SCALE})?")
-_ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
-_DATE = re.compile(r"(\d{1,2})(?:/(\d{1,2})/(\d{4}|\d{2})|\.(\d{1,2})\.(\d{4}))")
-_PHONE = re.compile(r"\+?(?:\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}|\+\d{7,15}")
-_TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?(am|pm)?")
-_RANGE = re.compile(rf"({_NUMBER})[-–]({_NUMBER})([a-z%°]*)")
-_FRACTION = re.compile(r"(\d+)[/⁄](\d+)")
-_DECADE = re.compile(r"'?(\d{2,4})'?s")
-_ORDINAL = re.compile(r"(\d[\d,]*)(?:st|nd|rd|th)")
-_BY = re.compile(rf"({_NUMBER})[x×]({_NUMBER})")
-_HEIGHT = re.compile(r"(\d)'(\d{1,2})")
-_QUANTITY = re.compile(rf"([-+~≈±<>]?)({_NUMBER})([a-zμ%°]*[23]?)(?:/([a-z]+))?")
+_MONEY = rf"([-+]?)(?:us|a|c|ca|nz|hk)?([{_SIGNS}])({_NUMBER})({_SCALE})?"
+_MONEY_AFTER = rf"([-+]?)({_NUMBER})({_SCALE})?([{_SIGNS}])"
+_MONEY_RANGE = rf"([{_SIGNS}])({_NUMBER})[-–][{_SIGNS}]?({_NUMBER})({_SCALE})?"
+_ISO = r"(\d{4})-(\d{1,2})-(\d{1,2})"
+_DATE = r"(\d{1,2})(?:/(\d{1,2})/(\d{4}|\d{2})|\.(\d{1,2})\.(\d{4}))"
+_PHONE = r"\+?(?:\d{1,3}[-.])?(?:\(?\d{3}\)?[-.]?)?\d{3}[-.]\d{4}|\+\d{7,15}"
+_TIME = r"(\d{1,2}):(\d\d)(?::(\d\d))?(am|pm)?"
+_RANGE = rf"({_NUMBER})[-–]({_NUMBER})([a-z%°]*)"
+_FRACTION = r"(\d+)[/⁄](\d+)"
+_DECADE = r"'?(\d{2,4})'?s"
+_ORDINAL = r"(\d[\d,]*)(?:st|nd|rd|th)"
+_BY = rf"({_NUMBER})[x×]({_NUMBER})"
+_HEIGHT = r"(\d)'(\d{1,2})"
+_QUANTITY = rf"([-+~≈±<>]?)({_NUMBER})([a-zμ%°]*[23]?)(?:/([a-z]+))?"
 
 
 def is_month(text: str) -> str:
@@ -86,55 +87,55 @@ def is_month(text: str) -> str:
 def number_said(lower: str, previous: str, following: str) -> Iterator[str]:
     """What is said for a word with digits in it, in lower case, between the words before and after it."""
     before = previous.lower().strip(".,;:!?")
-    if match := _ISO.fullmatch(lower):
+    if match := re.fullmatch(_ISO, lower):
         year, month, day = match.groups()
         yield from _date_said(month, day, year) if _is_date(month, day) else digits(lower)
-    elif match := _DATE.fullmatch(lower):
+    elif match := re.fullmatch(_DATE, lower):
         first, second, year, middle, long_year = match.groups()
         month, day = (first, second) if second and int(first) <= 12 else (second or middle, first)
         if _is_date(month, day):
             yield from _date_said(month, day, year or long_year)
         else:
             yield from _pieces_said(lower)
-    elif _PHONE.fullmatch(lower) and sum(c.isdecimal() for c in lower) >= 7:
+    elif re.fullmatch(_PHONE, lower) and sum(c.isdecimal() for c in lower) >= 7:
         yield from (*(("plus",) if lower.startswith("+") else ()), *digits(lower))
     elif lower in _EMERGENCY:
         yield from digits(lower)
-    elif _DOTTED_THOUSANDS.fullmatch(lower):
+    elif re.fullmatch(_DOTTED_THOUSANDS, lower):
         yield from cardinal(lower.replace(".", ","))
-    elif match := _TIME.fullmatch(lower):
+    elif match := re.fullmatch(_TIME, lower):
         yield from _time_said(*match.groups())
     elif times := _both(_TIME, lower):
         yield from (*_time_said(*times[0].groups()), "to", *_time_said(*times[1].groups()))
-    elif match := _MONEY.fullmatch(lower):
+    elif match := re.fullmatch(_MONEY, lower):
         yield from (("minus",) if match[1] == "-" else ())
         yield from money_said(match[2], match[3], match[4], following)
-    elif match := _MONEY_AFTER.fullmatch(lower):
+    elif match := re.fullmatch(_MONEY_AFTER, lower):
         yield from (("minus",) if match[1] == "-" else ())
         yield from money_said(match[4], match[2], match[3], following)
-    elif match := _MONEY_RANGE.fullmatch(lower):
+    elif match := re.fullmatch(_MONEY_RANGE, lower):
         yield from (*cardinal(match[2]), "to", *money_said(match[1], match[3], match[4], following))
     elif lower in _SAID_APART:
         yield from (word for part in lower.split("/") for word in cardinal(part))
-    elif match := _FRACTION.fullmatch(lower):
+    elif match := re.fullmatch(_FRACTION, lower):
         above, below = match.groups()
         if before in _BEFORE_DATES and _is_date(above, below) and "⁄" not in lower:
             yield from _date_said(above, below, "")
         else:
             yield from (("and",) if before.isdecimal() else ())
             yield from fraction_said(above, below)
-    elif match := _RANGE.fullmatch(lower):
+    elif match := re.fullmatch(_RANGE, lower):
         yield from _range_said(match[1], match[2], match[3], before)
-    elif match := _DECADE.fullmatch(lower):
+    elif match := re.fullmatch(_DECADE, lower):
         said = " ".join(cardinal(match[1]))
         yield from (
             said[:-1] + "ies" if said.endswith("y") else said + "es" if said.endswith("x") else said + "s"
         ).split()
-    elif match := _ORDINAL.fullmatch(lower):
+    elif match := re.fullmatch(_ORDINAL, lower):
         yield from ordinal(match[1].replace(",", ""))
-    elif match := _BY.fullmatch(lower):
+    elif match := re.fullmatch(_BY, lower):
         yield from (*cardinal(match[1]), "by", *cardinal(match[2]))
-    elif match := _HEIGHT.fullmatch(lower):
+    elif match := re.fullmatch(_HEIGHT, lower):
         yield from (*cardinal(match[1]), "foot", *cardinal(match[2]))
     elif (
         lower.isdecimal()
@@ -146,7 +147,7 @@ def number_said(lower: str, previous: str, following: str) -> Iterator[str]:
         yield from (("of",) if not is_month(before) else ())
     elif lower.isdecimal() and len(lower) == 4 and lower[0] != "0" and int(lower) < 1100 and before in _BEFORE_YEARS:
         yield from year_words(int(lower))
-    elif (match := _QUANTITY.fullmatch(lower)) and (not match[3] or match[3] in UNITS):
+    elif (match := re.fullmatch(_QUANTITY, lower)) and (not match[3] or match[3] in UNITS):
         sign, number, unit, per = match.groups()
         yield from ("minus" if sign == "-" else SYMBOLS[sign]).split() if sign else ()
         yield from (*cardinal(number), *unit_said(unit, number))
@@ -227,10 +228,10 @@ def _date_said(month: str, day: str, year: str) -> Iterator[str]:
     yield from cardinal(year) if year else ()
 
 
-def _both(pattern: re.Pattern[str], text: str) -> tuple[re.Match[str], re.Match[str]] | None:
+def _both(pattern: str, text: str) -> tuple[re.Match[str], re.Match[str]] | None:
     """The two sides of a dash, if the pattern is that of both."""
     first, _, last = text.replace("–", "-").partition("-")
-    found = pattern.fullmatch(first), pattern.fullmatch(last)
+    found = re.fullmatch(pattern, first), re.fullmatch(pattern, last)
     return found if all(found) else None  # type: ignore[return-value]
 
 

@@ -5,7 +5,6 @@ Every pattern here takes time in proportion to the text, whatever it holds.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Iterator
 
@@ -39,7 +38,9 @@ def without_markup(text: str) -> str:
     text = text.replace("\u00ad", "").replace("\u200b", "").replace("\ufe0f", "")
     text = _TAG.sub(" ", text)
     if "&" in text:
-        text = html.unescape(text)
+        from html import unescape
+
+        text = unescape(text)
     text = _MARKS.sub("", _TICK.sub("'", _LINK.sub(r"\1", text)))
     return _SMILEY.sub(" ", text)
 

@@ -91,8 +91,20 @@ def optimised(graph: Graph, weights: Mapping[str, np.ndarray]) -> Graph:
         onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
         proto = onnx.load(path)
     used = {name: weights[name].astype(np.float32) for name, _ in graph.shared.values()}
-    fused = _share_weights(proto, used)
-    return Graph(fused.model, fused.shared, optimised=True)
+    return fed(_share_weights(proto, used))
+
+
+def fed(graph: Graph) -> Graph:
+    """The fused graph with inputs instead of the initializers that are weights, which the runtime would copy."""
+    proto = onnx.load_model_from_string(graph.model)
+    own = [initializer for initializer in proto.graph.initializer if initializer.name not in graph.shared]
+    for initializer in proto.graph.initializer:
+        if initializer.name in graph.shared:
+            kind = onnx.helper.make_tensor_value_info(initializer.name, TensorProto.FLOAT, list(initializer.dims))
+            proto.graph.input.append(kind)
+    del proto.graph.initializer[:]
+    proto.graph.initializer.extend(own)
+    return Graph(proto.SerializeToString(deterministic=True), graph.shared, optimised=True, fed=True)
 
 
 def _share_weights(proto: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> Graph:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnxruntime
 
@@ -14,14 +16,14 @@ class OnnxBackend:
     name = "onnx"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._encoder = _session(checkpoint.graphs["encoder"], checkpoint)
-        self._lkma = _session(checkpoint.graphs["lkma"], checkpoint)
-        self._cmc = _session(checkpoint.graphs["cmc"], checkpoint)
+        self._encoder = _Network(checkpoint.graphs["encoder"], checkpoint)
+        self._lkma = _Network(checkpoint.graphs["lkma"], checkpoint)
+        self._cmc = _Network(checkpoint.graphs["cmc"], checkpoint)
         self._neutral = checkpoint.style()
 
     def encode(self, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(n, mels) log-mel at 100 Hz → A (⌈n/2⌉, d), phone logits (⌈n/2⌉, phones), prosody (⌈n/2⌉, 2)."""
-        audio, logits, prosody = self._encoder.run(None, {"mel": mel[None]})
+        audio, logits, prosody = self._encoder.run({"mel": mel[None]})
         return audio[0], logits[0], prosody[0]
 
     def key_motions(
@@ -39,7 +41,7 @@ class OnnxBackend:
             "timing": timing[None].astype(np.float32),
             "key_times": key_times[None].astype(np.float32),
         }
-        return self._lkma.run(None, feed)[0][0]
+        return self._lkma.run(feed)[0][0]
 
     def complete(
         self,
@@ -58,7 +60,7 @@ class OnnxBackend:
             "times": times[None].astype(np.float32),
             "key_of": key_of[None].astype(np.int64),
         }
-        return self._cmc.run(None, feed)[0][0]
+        return self._cmc.run(feed)[0][0]
 
     def _styled(self, style: np.ndarray | None) -> dict[str, np.ndarray]:
         if self._neutral is None:
@@ -66,16 +68,27 @@ class OnnxBackend:
         return {"style": np.asarray(self._neutral if style is None else style, np.float32)[None]}
 
 
-def _session(graph: Graph, checkpoint: Checkpoint) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Threads would spin more than they work on speech, and those of workers side by side would be in each other's way.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False  # it would keep what the longest piece needed, and saves no time
-    if graph.optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    given = graph.initializers(checkpoint.weights)
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
-    options.add_external_initializers(list(given), values)
-    return onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+class _Network:
+    """One graph with its weights; those that are inputs of it are given in each run, as they are, without a copy."""
+
+    def __init__(self, graph: Graph, checkpoint: Checkpoint) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Threads would spin more than they work on speech, and those of workers side by side would be in each other's
+        # way.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False  # it would keep what the longest piece needed, and saves no time
+        options.add_session_config_entry("session.disable_prepacking", "1")  # takes longer than it saves in a minute
+        if graph.optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        given = graph.initializers(checkpoint.weights)
+        self._weights = given if graph.fed else {}
+        if not graph.fed:
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
+            options.add_external_initializers(list(given), values)
+        self._session = onnxruntime.InferenceSession(graph.model, options, providers=["CPUExecutionProvider"])
+
+    def run(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs for these inputs."""
+        return self._session.run(None, {**feed, **self._weights})
