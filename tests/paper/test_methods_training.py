@@ -157,6 +157,38 @@ def test_mixed_precision_learns_alike(prepared, tmp_path, precision):
     assert losses[precision] == pytest.approx(losses["float32"], rel=0.05)
 
 
+class Uneven(Method):
+    """A loss with a part that every other batch has, as MeshTalk's crossing of modalities needs two clips."""
+
+    stages = (Stage("motion"),)
+
+    def __init__(self, geometry):
+        super().__init__({}, geometry)
+        self.layer, self.batches = torch.nn.Linear(1, 1), 0
+
+    @property
+    def config(self):
+        return {}
+
+    def trained(self, stage):
+        return [self.layer]
+
+    def loss(self, stage, batch):
+        loss, self.batches = self.layer(torch.ones(1)).square().sum(), self.batches + 1
+        return loss, {"rec": loss, **({"crossing": torch.full((), 7.0)} if self.batches % 2 == 0 else {})}
+
+    def predicted(self, wanted):
+        raise NotImplementedError
+
+
+def test_parts_of_a_loss_count_in_the_steps_that_have_them(brief, tmp_path):
+    data, keys = DataSet(brief), read_recipe(write_recipe(tmp_path / "r.toml")).keys
+    options = Training(epochs=2, batch=1, learning_rate=1e-3)
+    train_stage(Uneven(data.geometry()), "motion", Mixture({"": data}), options, keys, tmp_path, 0, ALONE)
+    last = records(tmp_path, "motion")[-1]
+    assert last["step"] == 4 and last["crossing"] == 7.0 and np.isfinite(last["rec"])
+
+
 class TwoStages(Method):
     """A stand-in for systems to come: a codebook first, then a query that walks through time; its keys can be given."""
 

@@ -60,6 +60,34 @@ def test_multiface_is_read_as_it_is_distributed(multiface, tmp_path, capsys):
     assert np.array_equal(data.templates["6795937"].ravel(), np.fromfile(first / "vert_mean.bin", np.float32))
 
 
+def test_frames_that_multiface_dropped_do_not_move_sound_against_motion(multiface, tmp_path, capsys):
+    """Their numbers tell which are missing: short gaps are filled, a sentence with a long one is left out."""
+    first = multiface / "m--20180227--0000--6795937--GHS" / "tracked_mesh"
+    for frame in (12, 15, 48):
+        (first / "SEN_sentence_number_07" / f"{frame:06d}.bin").unlink()
+    for frame in range(30, 30 + 3 * 7, 3):
+        (first / "SEN_sentence_number_08" / f"{frame:06d}.bin").unlink()
+    neutral = first / "EXP_neutral_peak"  # as the second script calls it
+    neutral.mkdir()
+    face = np.arange(3.0 * VERTICES, dtype=np.float32)
+    face.tofile(neutral / "000300.bin")
+    out = tmp_path / "prepared"
+    assert prepare_main(["multiface", str(multiface), "--out", str(out), "--localizer", "posterior"]) == 0
+    told = capsys.readouterr().err
+    assert "6795937_sentence-number-08 lacks 7 frames in a row" in told
+    assert f"note: 3 of {16 * FRAMES} frames were dropped" in told
+    data = DataSet(out)
+    assert "6795937_sentence-number-08" not in data.clips
+    moved = data.vertices(data.clips["6795937_sentence-number-07"])
+    read = [
+        np.fromfile(first / "SEN_sentence_number_07" / f"{frame:06d}.bin", np.float32).reshape(-1, 3)
+        for frame in (9, 18, 45, 51)
+    ]
+    assert len(moved) == FRAMES and np.array_equal(moved[[3, 6, 15, 17]], np.stack(read))
+    assert np.allclose(moved[4], (2 * read[0] + read[1]) / 3) and np.allclose(moved[16], (read[2] + read[3]) / 2)
+    assert np.array_equal(data.templates["6795937"].ravel(), face)
+
+
 def test_what_multiface_lacks_is_said(multiface, tmp_path, capsys):
     out = str(tmp_path / "prepared")
     assert prepare_main(["multiface", str(tmp_path), "--out", out]) == 2

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from official import noise
 
 from training.captured.metrics import (
     closure_error,
@@ -93,6 +94,17 @@ def test_misalignment_is_that_of_extrema():
     assert np.isnan(misalignment(np.zeros(80), sum(bumps), 25.0))
 
 
+@pytest.mark.parametrize(("name", "frames", "official"), [("a", 60, 1.2), ("b", 90, 11 / 9), ("c", 140, 8 / 7)])
+def test_misalignment_is_what_the_published_code_gives(name, frames, official):
+    """Recorded from evaluate_MTM.py (github kaist-ami/Perceptual-3D-Talking-Head), in frames."""
+    t, phases = np.arange(frames), noise(name, 4)
+    slow = np.sin(0.047 * t + phases[1])
+    true = 0.02 * np.abs(np.sin(0.21 * t + phases[0]) * slow)
+    made = 0.02 * np.abs(np.sin(0.21 * t - 0.3 + phases[0] + 0.2 * np.sin(0.1 * t)) * slow)
+    made = np.abs(made + 0.001 * noise(name + "n", frames))
+    assert misalignment(made, true, 30.0) == pytest.approx(official * 1000 / 30)
+
+
 def test_warping_finds_the_cheapest_path():
     first, second = np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 0.0])
     path = warped(first, second)
@@ -110,6 +122,8 @@ def test_intensity_correlates_within_subjects():
     moving = np.zeros((3, 5, 3))
     moving[1:, 0, 0], moving[2:, 1, 1] = 2.0, 4.0
     assert lip_intensity(moving, LIPS) == pytest.approx(np.sqrt((1.0**2 + 2.0**2) / 2))
+    # Recorded from extract_lip_intensity.py of the same code, for these three vertices.
+    assert lip_intensity(noise("lips", 180).reshape(20, 3, 3), np.arange(3)) == pytest.approx(1.3202162306500065)
 
 
 def test_diversity_is_the_distance_between_predictions():

@@ -11,6 +11,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,7 @@ def train_stage(
     log = _Log(run / f"{stage}.jsonl", done, run / "tensorboard" / stage if tensorboard else None, processes.first)
     bar = tqdm(total=steps, initial=done, desc=stage, disable=not (processes.first and sys.stderr.isatty()))
     order: list[tuple[str, list[CapturedClip]]] = []
-    began, sums, count = time.monotonic(), torch.zeros(0), 0
-    names: list[str] = []
+    began, seen = time.monotonic(), _Means()
     for step in range(done, steps):
         epoch, place = divmod(step, per_epoch)
         if not order or place == 0:
@@ -89,27 +89,25 @@ def train_stage(
             nn.utils.clip_grad_norm_(parameters, options.clip)
         scaler.step(optimizer)
         scaler.update()
-        names = ["loss", *parts]
-        values = torch.stack([loss.detach().float(), *(p.detach().float() for p in parts.values())])
-        sums, count = values if not count else sums + values, count + 1
+        seen.add({"loss": loss, **parts})
         finished = step + 1
         bar.update()
         validates = finished == steps or (place == per_epoch - 1 and (epoch + 1) % options.validate_every == 0)
         saves = finished % options.save_every == 0 or finished == steps
         if finished % LOG_EVERY == 0 or validates or saves:
-            means = processes.mean(sums / count).tolist()
-            if not all(map(math.isfinite, means)):
+            means = seen.of(processes)
+            if not all(map(math.isfinite, means.values())):
                 raise KMTalkError(
                     f"The loss of {stage} is not finite at step {finished}; lower the learning rate, or use float32."
                 )
             record: dict[str, Any] = {"stage": stage, "step": finished, "epoch": epoch + 1}
-            record |= {name: float(f"{value:.6g}") for name, value in zip(names, means, strict=True)}
+            record |= {name: float(f"{value:.6g}") for name, value in means.items()}
             if validates and data.split("val"):
                 record["validation"] = float(f"{validate(method, stage, data, keys, options, processes):.6g}")
-            seconds = (time.monotonic() - began) / count
+            seconds = (time.monotonic() - began) / seen.steps
             log.write({**record, "seconds_per_step": round(seconds, 4)})
-            bar.set_postfix(loss=f"{means[0]:.4g}", refresh=False)
-            began, sums, count = time.monotonic(), torch.zeros(0), 0
+            bar.set_postfix(loss=f"{means['loss']:.4g}", refresh=False)
+            began, seen = time.monotonic(), _Means()
         if saves:
             if processes.first:
                 _save(method, stage, optimizer, scaler, finished, finished == steps, run)
@@ -249,6 +247,27 @@ def _save(
     state |= {"step": step, "complete": complete}
     with written_whole(stage_file(run, stage)) as partial:
         torch.save(state, partial)
+
+
+class _Means:
+    """The mean of a loss and its parts over the steps that have them: MeshTalk crosses nothing in a batch of one."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._sums: dict[str, torch.Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, parts: Mapping[str, torch.Tensor]) -> None:
+        self.steps += 1
+        for name, value in parts.items():
+            one = value.detach().float()
+            self._sums[name] = self._sums[name] + one if name in self._sums else one
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def of(self, processes: Processes) -> dict[str, float]:
+        """By name, over all processes, whose batches are alike."""
+        means = torch.stack([total / self._counts[name] for name, total in self._sums.items()])
+        return dict(zip(self._sums, processes.mean(means).tolist(), strict=True))
 
 
 class _Log:

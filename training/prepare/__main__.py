@@ -34,7 +34,7 @@ from .synthetic import make_source
 UNPACKED: dict[str, tuple[str, Callable[[argparse.Namespace, Path, Callable[[float], None]], Path]]] = {
     "multiface": (
         "Multiface: tracked meshes and sounds of sentences",
-        lambda options, out, progress: unpack_multiface(options.source, out, progress),
+        lambda options, out, progress: unpack_multiface(options.source, out, progress, _note),
     ),
     "beat2": (
         "BEAT2: FLAME's expressions and jaw on SMPL-X's head",
@@ -121,7 +121,7 @@ def prepare(layout: Layout, out: Path, localizer: str = "auto", leave_out_bad: b
     with _bar("checking") as bar:
         checked = check(layout, lambda share: bar.update(share - bar.n))
     for note in checked.notes:
-        print(f"note: {note}", file=sys.stderr)
+        _note(note)
     for problem in checked.problems:
         print(f"problem: {problem}", file=sys.stderr)
     if checked.problems and not (leave_out_bad and checked.clips and checked.splits["train"]):
@@ -134,7 +134,7 @@ def prepare(layout: Layout, out: Path, localizer: str = "auto", leave_out_bad: b
     with tqdm(total=len(checked.clips), desc="localizing", disable=not sys.stderr.isatty()) as bar:
         warnings = align_clips(checked.clips, layout.source, out, localizer, localizer, lambda name: _tell(bar, name))
     for warning in warnings:
-        print(f"note: {warning}", file=sys.stderr)
+        _note(warning)
     _write(layout, checked, out, localizer)
     seconds = sum(clip.frames for clip in checked.clips) / layout.fps
     counts = ", ".join(f"{split} {len(names)}" for split, names in checked.splits.items())
@@ -197,8 +197,12 @@ def _align(options: argparse.Namespace) -> int:
     data, label = DataSet(options.data), options.label or options.localizer
     with tqdm(total=len(data.clips), desc="localizing", disable=not sys.stderr.isatty()) as bar:
         for warning in add_alignments(data, options.localizer, label, lambda name: _tell(bar, name)):
-            print(f"note: {warning}", file=sys.stderr)
+            _note(warning)
     return 0
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 def _bar(doing: str) -> tqdm:
