@@ -98,7 +98,10 @@ def test_preferences_count_viewers_and_answers(study, capsys):
     kept = [answers_of(key, prefers(key, "ours"), f"r{k}")["answers"] for k in range(8)]
     found = {(p.question, p.first, p.second): p for p in preferences(key, kept)}
     best = found["lips", "ours", "theirs"]
-    assert (best.share, best.answers, best.raters, best.words) == (1.0, 16, 8, "ours preferred") and best.p < 1e-3
+    assert (best.share, best.answers, best.raters, best.words) == (1.0, 16, 8, "ours preferred")
+    assert best.p == pytest.approx(2 / 2**8), "of viewers, who agree with themselves, not of answers"
+    few = {(p.question, p.first, p.second): p for p in preferences(key, kept[:2])}["lips", "ours", "theirs"]
+    assert (few.share, few.p, few.words) == (1.0, 0.5, "within noise")
     # Many answers of two viewers who disagree are no preference.
     split = [answers_of(key, prefers(key, name), name)["answers"] for name in ("ours", "theirs")]
     torn = {(p.question, p.first, p.second): p for p in preferences(key, split)}["lips", "ours", "theirs"]

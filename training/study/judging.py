@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kmtalk_core.errors import InputError
+from training.experiments.statistics import signs_p
 
 from .making import Study, read_study
 from .serving import checked_answers
@@ -22,7 +23,8 @@ ONE_SIDED = 10  # answers: who chose one side only in so many or more is left ou
 @dataclass(frozen=True)
 class Preference:
     """`first` against `second` by one question: `share` of the answers for the first with its 95 % `interval` (Wilson),
-    `answers` of `raters`; `p_answers`: binomial test; `p_raters`: t-test of the raters' own shares, NaN for one."""
+    `answers` of `raters`; `p_answers`: binomial test; `p_raters`: permutation test of the raters' own shares, NaN for
+    one."""
 
     question: str
     first: str
@@ -92,19 +94,15 @@ def _counted(
 
 
 def _preference(question: str, first: str, second: str, counts: np.ndarray) -> Preference:
-    from scipy.stats import binomtest, ttest_1samp
+    from scipy.stats import binomtest
 
     for_first, total = (int(n) for n in counts.sum(0))
     test = binomtest(for_first, total)
     interval = test.proportion_ci(method="wilson")
     shares = counts[:, 0] / counts[:, 1]
-    p_raters = float("nan")
-    if len(shares) > 1:
-        same = np.ptp(shares) < 1e-12
-        p_raters = (1.0 if shares[0] == 0.5 else 0.0) if same else float(ttest_1samp(shares, 0.5).pvalue)
     return Preference(
         question, first, second, for_first / total, (float(interval.low), float(interval.high)), total, len(shares),
-        float(test.pvalue), p_raters,
+        float(test.pvalue), signs_p(shares - 0.5),
     )  # fmt: skip
 
 
@@ -127,6 +125,6 @@ def report(folder: Path) -> str:
             f"| {study.questions[one.question]} | {one.first} | {one.second} | {one.share:.0%} | {low:.0%}–{high:.0%}"
             f" | {one.answers} | {one.raters} | {p} | {one.words} |"
         )
-    lines += ["", "p: the larger one of a binomial test over answers and a t-test over viewers."]
+    lines += ["", "p: the larger one of a binomial test over answers and a permutation test over viewers."]
     lines += [f"Left out: {reason}." for reason in left_out]
     return "\n".join(lines) + "\n"
