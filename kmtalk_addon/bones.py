@@ -1,13 +1,14 @@
 """Jaw, lips, eyes, head, neck and tongue of an armature move with a line, on top of what an animator gives them.
 
-A line is on the shape keys of its head. What bones need and no shape key of the head has gets an empty one, whose value
-a line moves as that of any other. Each bone copies the turn of a helper, added to its own, which drivers turn by these
-values: nothing of the animator's on the bones is touched, and what was added goes with the head's last line.
+Bones that nobody else animates get keyframes (see `rig_keys`). What others need, as their armature's own Action moves
+them or the user wants it so, and no shape key of the head has gets an empty one, whose value a line moves as that of
+any other. Each such bone copies the turn of a helper, added to its own, which drivers turn by these values: nothing of
+the animator's on the bones is touched, and what was added goes with the head's last line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import bpy
 import numpy as np
@@ -17,9 +18,10 @@ from kmtalk_core.retarget.recognition import NO_GAZE, NO_NODS, NO_TONGUE
 from kmtalk_core.retarget.skeletons import Turns, person_axes, turns_of
 from kmtalk_core.rig.controls import ALL_CONTROLS, HEAD_CONTROLS
 
-from . import charted, families, poses, shape_keys
+from . import charted, families, poses, rig_keys, rig_tracks, shape_keys
 from .drivers import add_up
 from .lip_bones import constrain, lip_bones_of, moves_of
+from .rig_channels import LINEAR, Channel
 from .skeleton import Bones, bones_of, rig_of
 
 CONSTRAINT = "KMTalk"
@@ -32,12 +34,16 @@ OPENS = 0.2  # jawOpen that one of the head's own shapes looks like, beside whic
 
 
 def prepare(head: bpy.types.Object) -> list[str]:
-    """Add the empty shape keys that the bones of a head need; returns their names."""
-    if not (wanted := missing(head)) or head.data.override_library is not None:  # which would not keep them
+    """Note which bones of a head are keyed, and add the empty shape keys that others need; returns their names."""
+    keyed = _to_key(head)
+    wanted = missing(head) if head.data.override_library is None else []  # which would not keep them
+    if not keyed and not wanted:
         return []
+    added = []
     if head.data.shape_keys is None:
-        head.shape_key_add(name="Basis", from_mix=False)
-    active, added = head.active_shape_key_index, []
+        added.append(head.shape_key_add(name="Basis", from_mix=False).name)
+    rig_keys.note(head.data.shape_keys, keyed)
+    active = head.active_shape_key_index
     for control in wanted:
         block = head.shape_key_add(name=control, from_mix=False)
         block.value = 0.0
@@ -55,8 +61,9 @@ def missing(head: bpy.types.Object) -> list[str]:
     if found is None:
         return []
     moving = _moving(head, found)
-    wanted = {control for role in moving for control in turns_of(role, "neck" in found.of)}
-    if "jaw" in moving and lip_bones_of(head, found):
+    added = [role for role in moving if not _is_keyed(head, found, found.of[role], "rotation")]
+    wanted = {control for role in added for control in turns_of(role, "neck" in found.of)}
+    if "jaw" in moving and (lips := lip_bones_of(head, found)) and not _lips_are_keyed(head, found, lips):
         wanted |= set(SHAPED)
     shown = _shown(head)
     return [c for c in ALL_CONTROLS if c in wanted and c not in shown]
@@ -72,15 +79,85 @@ def attach(head: bpy.types.Object) -> list[str]:
     lips = _lip_moves(head, found)
     for role in _moving(head, found):
         bone = found.of[role]
-        turns = turns_of(role, "neck" in found.of)
-        if lips is not None and "mouthClose" in lips.controls:  # lips close, rather than the jaw
-            turns = {control: turn for control, turn in turns.items() if control != "mouthClose"}
-        if _turn(head, found, role, bone, turns):
+        if _is_keyed(head, found, bone, "rotation") or _turn(head, found, role, bone, _turns(found, role, lips)):
             moved.append(bone)
     if lips is not None:
-        _move_lips(head, found, lips)
+        if not _lips_are_keyed(head, found, lips.bones):
+            _move_lips(head, found, lips)
         moved.append(f"{len(lips.bones)} bones of the lips")
     return moved
+
+
+def _turns(found: Bones, role: str, lips: LipMoves | None) -> Turns:
+    turns = turns_of(role, "neck" in found.of)
+    if lips is not None and "mouthClose" in lips.controls:  # lips close, rather than the jaw
+        turns = {control: turn for control, turn in turns.items() if control != "mouthClose"}
+    return turns
+
+
+def _to_key(head: bpy.types.Object) -> list[rig_keys.Wanted]:
+    """The bones of a head that get keyframes, and how they move."""
+    found = bones_of(head)
+    if found is None:
+        return []
+    lips, axes, wanted = _lip_moves(head, found), _axes(found), []
+    for role in _moving(head, found):
+        bone = found.of[role]
+        if not _is_keyed(head, found, bone, "rotation"):
+            continue
+        turns = _turns(found, role, lips)
+        rest = np.array(found.rig.data.bones[bone].matrix_local.to_3x3())
+        moves = np.array(list(turns.values())) @ axes @ rest
+        pose = found.rig.pose.bones[bone]
+        path = _path(found, bone, "rotation")
+        base = tuple(pose.path_resolve(path.rpartition(".")[2]))
+        most = max(turns, key=lambda control: np.abs(turns[control]).max())
+        channel = Channel(most, tuple(turns), moves, base, pose.rotation_mode)
+        wanted.append(rig_keys.Wanted(found.rig, path, tuple(range(len(base))), bone, channel))
+    if lips is not None and _lips_are_keyed(head, found, lips.bones):
+        wanted += _lips_to_key(found, lips)
+    return wanted
+
+
+def _lips_to_key(found: Bones, lips: LipMoves) -> list[rig_keys.Wanted]:
+    wanted = []
+    for number, bone in enumerate(lips.bones):
+        moves = np.where(np.abs(m := lips.moves[:, number]) > LOOKED * np.abs(m).max(), m, 0.0)
+        own = np.abs(moves).max(1) > 0
+        if not own.any():
+            continue
+        most = lips.controls[int(np.abs(moves).max(1).argmax())]
+        base = tuple(found.rig.pose.bones[bone].location)
+        sources = tuple(control for control, moved in zip(lips.controls, own, strict=True) if moved)
+        channel = Channel(most, sources, moves[own], base, LINEAR)
+        wanted.append(rig_keys.Wanted(found.rig, _path(found, bone, "location"), (0, 1, 2), bone, channel))
+    return wanted
+
+
+def _lips_are_keyed(head: bpy.types.Object, found: Bones, lips: Sequence[str]) -> bool:
+    return all(_is_keyed(head, found, bone, "location") for bone in lips)
+
+
+def _is_keyed(head: bpy.types.Object, found: Bones, bone: str, what: str) -> bool:
+    """Whether a bone gets keyframes, rather than a constraint: as it has already, else if nobody else animates it."""
+    path = _path(found, bone, what)
+    if (found.rig, path) in rig_keys.keyed(head.data.shape_keys):
+        return True
+    if not head.kmtalk_bones.keyed or not rig_tracks.can_be_keyed(found.rig):
+        return False
+    constraints = found.rig.pose.bones[bone].constraints
+    if any(c.type in KINDS and c.name.startswith(CONSTRAINT) for c in constraints):  # of lines that there are
+        return False
+    return not path.endswith("axis_angle") and rig_tracks.is_free(found.rig, path)
+
+
+def _path(found: Bones, bone: str, what: str) -> str:
+    """The path of what moves a bone: its `rotation`, as it is set to turn, or its `location`."""
+    name = what
+    if what == "rotation":
+        mode = found.rig.pose.bones[bone].rotation_mode
+        name = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+    return f'pose.bones["{bpy.utils.escape_identifier(bone)}"].{name}'
 
 
 def detach(head: bpy.types.Object) -> None:

@@ -21,13 +21,13 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import compat
+from . import compat, rig_tracks
+from .laid import SAME, Laid, Worn, add, as_is, influence_of, same, stretch
 from .shape_keys import controls_of_keys, renamed
 
 # "All frames", for what has to play everywhere. Not more: the NLA computes with single precision from the first one on.
 EVER = (-16384.0, 100_000.0)
 HELD = 0.99  # frames that a line is held for where the next one begins at once
-SAME = 1e-3  # frames
 TRACK, REST, VIEW = "KMTalk", "KMTalk Rest", "KMTalk Key Motions"
 HOLDS = "kmtalk_holds"  # custom property of shape keys, see compat.keep_pointers
 
@@ -46,18 +46,6 @@ class Lie:
     def end(self) -> float:
         """The last frame of the scene."""
         return self.at + (self.last - self.first) * self.scale
-
-
-@dataclass(frozen=True)
-class _Laid:
-    """An NLA strip as KMTalk lays it: its start in the scene, the frames of its Action, how far it eases."""
-
-    start: float
-    first: float
-    last: float
-    scale: float
-    blend_in: float
-    blend_out: float
 
 
 def take_of(action: bpy.types.Action | None) -> bpy.types.PropertyGroup | None:
@@ -89,7 +77,7 @@ def hold(keys: bpy.types.Key, action: bpy.types.Action) -> None:
 def forget(keys: bpy.types.Key) -> None:
     """Forget all that was noted on these shape keys."""
     face = keys.kmtalk
-    for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known", "face", "inputs"):
+    for name in ("actions", "line", "rest", "stills", "pushed", "pushed_as", "known", "face", "inputs", "rigs"):
         face.property_unset(name)
     for name in ("kmtalk", HOLDS):  # before 5.0, properties of add-ons are custom properties too
         if name in keys and (name == HOLDS or not len(keys[name])):
@@ -202,8 +190,8 @@ def _lie(noted: str) -> Lie:
 
 
 @lru_cache(maxsize=4096)
-def _laid(noted: str) -> _Laid:
-    return _Laid(*json.loads(noted))
+def _laid(noted: str) -> Laid:
+    return Laid(*json.loads(noted))
 
 
 def overlapping(keys: bpy.types.Key, action: bpy.types.Action) -> list[tuple[bpy.types.Action, float, float]]:
@@ -233,7 +221,7 @@ def overlaps(keys: bpy.types.Key) -> Overlaps:
 def is_moved_by_hand(strip: bpy.types.NlaStrip) -> bool:
     """Whether the user has moved or changed a line's strip in the NLA editor; it stays as it is then."""
     laid = take_of(strip.action).laid
-    return bool(laid) and not _same(_as_is(strip), _laid(laid))
+    return bool(laid) and not same(as_is(strip), _laid(laid))
 
 
 @contextmanager
@@ -246,22 +234,26 @@ def untweaked(keys: bpy.types.Key) -> Iterator[None]:
         yield
         return
     data.use_tweak_mode = False
+    on_rig = rig_tracks.is_tweaked(keys)
     try:
         yield
     finally:
         data.use_tweak_mode = False
         action = next((a for a in playing(keys) if take_of(a).line_id == line), None)
         if action is not None:
-            tweak(keys, action, edited if viewed(edited) is not None else None)
+            tweak(keys, action, edited if viewed(edited) is not None else None, on_rig)
         else:
             _drop_views(keys)
 
 
-def tweak(keys: bpy.types.Key, action: bpy.types.Action, view: bpy.types.Action | None = None) -> None:
+def tweak(
+    keys: bpy.types.Key, action: bpy.types.Action, view: bpy.types.Action | None = None, on_rig: bool = False
+) -> None:
     """Show the keyframes of a line for editing, as Tab in the NLA editor does. Raises InputError if that fails.
 
     Its strip lies on the topmost track as long as that lasts, for Blender plays nothing beside and above it. Where a
-    `view` of the line is shown instead, that is on a muted track above all: everything plays on as it is.
+    `view` of the line is shown instead, that is on a muted track above all: everything plays on as it is. Keyframes
+    that the line has on a rig are shown if that hides nothing of the rig's, or `on_rig`.
     """
     data = keys.animation_data
     data.use_tweak_mode = False
@@ -280,6 +272,7 @@ def tweak(keys: bpy.types.Key, action: bpy.types.Action, view: bpy.types.Action 
         data.nla_tracks.active = track
         data.use_tweak_mode = True
         if data.action == (view or action):
+            rig_tracks.tweak(keys, action, on_rig)
             return
         data.use_tweak_mode = False
     _drop_views(keys)
@@ -290,10 +283,8 @@ def _lay_view(data: bpy.types.AnimData, view: bpy.types.Action, like: bpy.types.
     """Lay a view on a muted track above all, on the frames of the line's strip."""
     track = data.nla_tracks.new()
     track.name = VIEW
-    laid = _as_is(like)
-    strip = track.strips.new(view.name, math.ceil(laid.start - SAME), view)
-    compat.set_strip_slot(strip, compat.slot_for_keys(view))
-    _stretch(strip, replace(laid, blend_in=0.0, blend_out=0.0))
+    laid = replace(as_is(like), blend_in=0.0, blend_out=0.0)
+    strip = add(track, view, compat.slot_for_keys(view), laid, Worn("REPLACE"))
     track.mute = True
     return track, strip
 
@@ -353,6 +344,7 @@ def leave_tweak(keys: bpy.types.Key) -> None:
     if keys.animation_data.use_tweak_mode:
         keys.animation_data.use_tweak_mode = False
         _drop_views(keys)
+        rig_tracks.leave_tweak(keys)
         _arrange(keys)
     else:
         _drop_views(keys)
@@ -393,7 +385,7 @@ def move_below(keys: bpy.types.Key) -> None:
         track.name = action.name
         strip = track.strips.new(action.name, 1, action)
         compat.set_strip_slot(strip, slot)
-        _stretch(strip, _Laid(span[0], *span, 1.0, 0.0, 0.0))
+        stretch(strip, Laid(span[0], *span, 1.0, 0.0, 0.0))
         strip.blend_type = blend
         if influence < 1.0:
             strip.use_animated_influence, strip.influence = True, influence
@@ -519,7 +511,7 @@ def _hold_anew(keys: bpy.types.Key, held: Mapping[str, float]) -> None:
         track.name = REST
         strip = track.strips.new(REST, int(EVER[0]), rest)
         compat.set_strip_slot(strip, slot)
-        _stretch(strip, _Laid(EVER[0], *EVER, 1.0, 0.0, 0.0))
+        stretch(strip, Laid(EVER[0], *EVER, 1.0, 0.0, 0.0))
     keys.kmtalk.rest = rest
 
 
@@ -555,7 +547,7 @@ def _make_room(keys: bpy.types.Key, action: bpy.types.Action) -> None:
 class _Kept:
     """What the user may have set on the strip of a line: it survives that the strip is laid anew."""
 
-    laid: _Laid
+    laid: Laid
     by_hand: bool
     mute: bool
     influence: tuple[tuple[float, float], ...] | None  # keyframes of the influence; None: not animated
@@ -564,12 +556,7 @@ class _Kept:
     def of(keys: bpy.types.Key) -> dict[bpy.types.Action, _Kept]:
         kept = {}
         for _, strip in own_strips(keys):
-            influence = None
-            if strip.use_animated_influence:
-                curve = strip.fcurves.find("influence")
-                points = curve.keyframe_points if curve is not None else ()
-                influence = tuple((p.co[0], p.co[1]) for p in points)
-            kept[strip.action] = _Kept(_as_is(strip), is_moved_by_hand(strip), strip.mute, influence)
+            kept[strip.action] = _Kept(as_is(strip), is_moved_by_hand(strip), strip.mute, influence_of(strip))
         return kept
 
 
@@ -623,54 +610,26 @@ def _arrange(
             _add(tracks[number], action, wanted[action], kept.get(action))
     for _, strip in own_strips(keys):
         if strip.action in wanted and strip.action not in fixed:
-            take_of(strip.action).laid = json.dumps(list(vars(_as_is(strip)).values()))
+            take_of(strip.action).laid = json.dumps(list(vars(as_is(strip)).values()))
+    rig_tracks.mirror(keys, own_strips(keys))
     keys.update_tag()
 
 
-def _add(track: Any, action: bpy.types.Action, laid: _Laid, kept: _Kept | None) -> None:
-    strip = track.strips.new(action.name, math.ceil(laid.start - SAME), action)
-    compat.set_strip_slot(strip, compat.slot_for_keys(action))
-    _stretch(strip, laid)
-    strip.blend_type = take_of(action).blend
-    if kept is not None:
-        strip.mute = kept.mute
-        if kept.influence is not None:
-            strip.use_animated_influence = True
-            curve = strip.fcurves.find("influence")
-            curve.keyframe_points.clear()
-            for frame, value in kept.influence:
-                curve.keyframe_points.insert(frame, value)
+def _add(track: Any, action: bpy.types.Action, laid: Laid, kept: _Kept | None) -> None:
+    mute, influence = (kept.mute, kept.influence) if kept is not None else (False, None)
+    worn = Worn(take_of(action).blend, mute, influence)
+    add(track, action, compat.slot_for_keys(action), laid, worn)
 
 
-def _stretch(strip: bpy.types.NlaStrip, laid: _Laid) -> None:
-    strip.use_sync_length, strip.use_auto_blend, strip.extrapolation = False, False, "NOTHING"
-    if laid.first > strip.action_frame_end:
-        strip.action_frame_end, strip.action_frame_start = laid.last, laid.first
-    else:
-        strip.action_frame_start, strip.action_frame_end = laid.first, laid.last
-    strip.scale = laid.scale
-    strip.frame_start_ui = laid.start
-    strip.blend_in, strip.blend_out = laid.blend_in, laid.blend_out
-
-
-def _as_is(strip: bpy.types.NlaStrip) -> _Laid:
-    names = ("frame_start", "action_frame_start", "action_frame_end", "scale", "blend_in", "blend_out")
-    return _Laid(*(getattr(strip, name) for name in names))
-
-
-def _lie_as_laid(laid: _Laid) -> Lie:
+def _lie_as_laid(laid: Laid) -> Lie:
     first, last = laid.first + laid.blend_in / laid.scale, laid.last - laid.blend_out / laid.scale
     return Lie(first, max(first, last), laid.start + laid.blend_in, laid.scale)
 
 
-def _same(a: _Laid, b: _Laid) -> bool:
-    return all(abs(x - y) < 4 * SAME for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
-
-
-def _count_right(track: Any, actions: list[bpy.types.Action], wanted: Mapping[bpy.types.Action, _Laid]) -> int:
+def _count_right(track: Any, actions: list[bpy.types.Action], wanted: Mapping[bpy.types.Action, Laid]) -> int:
     """How many strips of a track, from its beginning on, lie as they should."""
     for number, (strip, action) in enumerate(zip(track.strips, actions, strict=False)):
-        so = strip.action == action and _same(_as_is(strip), wanted[action])
+        so = strip.action == action and same(as_is(strip), wanted[action])
         if not so or strip.blend_type != take_of(action).blend:
             return number
     return min(len(track.strips), len(actions))
@@ -701,7 +660,7 @@ def _levels(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, int]
     return levels
 
 
-def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, _Laid]:
+def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, Laid]:
     """The strip of each line: its frames, and beside them as many to ease in and out as it wants and others leave."""
     laid = {}
     starts, ends = sorted(lie.at for lie in lies.values()), sorted(lie.end for lie in lies.values())
@@ -713,7 +672,7 @@ def _laid_out(lies: Mapping[bpy.types.Action, Lie]) -> dict[bpy.types.Action, _L
         before = max(0.0, min(ease, _half(free_before)))
         after = max(0.0, min(ease, free_after - _half(free_after) if free_after < math.inf else ease))
         hold = after if after > 0 else HELD if free_after < SAME else 0.0
-        laid[action] = _Laid(
+        laid[action] = Laid(
             lie.at - before,
             lie.first - before / lie.scale,
             max(lie.last + hold / lie.scale, lie.first + HELD),

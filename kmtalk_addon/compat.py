@@ -24,6 +24,7 @@ OUT_OF_RANGE = out_of_range(bpy.app.version, bpy.app.version_string)
 SLOTTED_ACTIONS = bpy.app.version >= (4, 4, 0)
 NEW_STRIP_NAMES = bpy.app.version >= (4, 4, 0)
 SEQUENCER_SCENE = bpy.app.version >= (5, 0, 0)
+SLOT_PREFIX = {"OBJECT": "OB", "ARMATURE": "AR"}  # of the data-blocks whose properties a line may key
 HAS_COMMAND_LINE = bool(bpy.app.binary_path)  # as a Python module it has none, and 4.2 would crash at its end
 
 StripType = bpy.types.Strip if NEW_STRIP_NAMES else bpy.types.Sequence
@@ -127,6 +128,29 @@ def channels(action: bpy.types.Action, slot: Any = None) -> Any:
     layer = action.layers[0] if action.layers else action.layers.new("Layer")
     strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
     return strip.channelbag(slot, ensure=True)
+
+
+def slot_for(action: bpy.types.Action, block: bpy.types.ID) -> Any:
+    """The slot of `action` for an object or another data-block that a line moves beside shape keys; made if missing."""
+    found = next((slot for slot in action.slots if is_for(slot, block)), None)
+    return found or action.slots.new(id_type=block.id_type, name=block.name)
+
+
+def is_for(slot: Any, block: bpy.types.ID) -> bool:
+    """Whether a slot is the one of `block`: it plays it, or it is called so and nothing plays it."""
+    users = slot.users()
+    return block in users or (not users and slot.identifier == f"{SLOT_PREFIX[block.id_type]}{block.name}")
+
+
+def slots_beside(action: bpy.types.Action) -> list[Any]:
+    """The slots of `action` for other data-blocks than shape keys."""
+    return [slot for slot in action.slots if slot.target_id_type != "KEY"] if SLOTTED_ACTIONS else []
+
+
+def bag_of(action: bpy.types.Action, slot: Any) -> Any:
+    """What holds the curves of a slot of `action`; None where there is none yet."""
+    strips = action.layers[0].strips if action.layers else ()
+    return strips[0].channelbag(slot) if len(strips) else None
 
 
 def all_fcurves(action: bpy.types.Action) -> list[bpy.types.FCurve]:

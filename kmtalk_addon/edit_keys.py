@@ -14,16 +14,16 @@ from .takes import Clip
 SOON = 0.0  # s after the user has left tweak mode, in which a view cannot be taken away yet
 
 
-def edit(clip: Clip) -> None:
+def edit(clip: Clip, on_rig: bool = False) -> None:
     """Show the keyframes of a line for editing: all of them, or key motions alone, as its strip says. Raises InputError
-    if that fails."""
+    if that fails. On a rig: all, where that hides nothing of the rig's, or `on_rig`."""
     key_view.put_away(clip.keys)
     strip = clip.strip
     if strip is None or strip.kmtalk.show_completed:
-        clips.tweak(clip.keys, clip.action)
+        clips.tweak(clip.keys, clip.action, on_rig=on_rig)
         return
     faces.mark_edited(clip)
-    clips.tweak(clip.keys, clip.action, key_view.new_view(clip.keys, clip.action))
+    clips.tweak(clip.keys, clip.action, key_view.new_view(clip.keys, clip.action), on_rig)
 
 
 def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:

@@ -2,7 +2,8 @@
 
 The shapes' curves are kept with a take as they were written (`take.curves`), so that what the animator has changed on
 them is told from what another version would compute. An edited key stays exactly as the animator left it: what its
-shapes have beyond the solver's is added to the motion around it, as completion does with controls.
+shapes have beyond the solver's is added to the motion around it, as completion does with controls. Where lines key the
+rig of a head, its channels are kept and read back in the same way (see `rig_keys`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kmtalk_core.retarget.solver import Face
 from kmtalk_core.retarget.wear import worn_motion
 from kmtalk_core.rig.controls import ALL_CONTROLS
 
-from . import charted, clips, drawing, drawings, families, key_view, keyframes, poses, shape_keys, takes
+from . import charted, clips, drawing, drawings, families, key_view, keyframes, poses, rig_keys, shape_keys, takes
 from .strip import Played
 
 SAME_WEIGHT = 1e-5
@@ -30,7 +31,10 @@ SAME_TIME = 1e-4  # s
 
 @dataclass(frozen=True)
 class _Curves:
-    """What was written: `names` (n,) of channels, their `weights` (T, n) and `key_weights` (m, n); `looks` (n, A)."""
+    """What was written: `names` (n,) of channels, their `weights` (T, n) and `key_weights` (m, n).
+
+    `looks` (s, A): what the first s of them, shapes of another family, look like; the others are of a rig.
+    """
 
     names: tuple[str, ...]
     weights: np.ndarray
@@ -60,10 +64,32 @@ class _Curves:
         except (ValueError, KeyError, OSError):
             raise InputError("What this file remembers of the line's shapes is damaged; generate it again.") from None
 
+    @property
+    def shapes(self) -> int:
+        """How many of the channels are shapes; none on heads that are driven control by control."""
+        return len(self.looks)
+
+    def as_kept(self, rigged: rig_keys.Rigged | None) -> _Curves:
+        """As curves give the values back, which have single precision."""
+
+        def kept(values: np.ndarray) -> np.ndarray:
+            values = values.astype(np.float32)
+            if rigged is None:
+                return values
+            beside = rigged.channels.kept(values[:, self.shapes :].astype(np.float64))
+            return np.concatenate([values[:, : self.shapes], beside], axis=1)
+
+        return replace(self, weights=kept(self.weights), key_weights=kept(self.key_weights))
+
     def shown(self, animation: Animation) -> Animation:
-        """The animation with these curves instead of its controls."""
-        keys = KeyMotions(animation.keys.times, self.key_weights)
-        return replace(animation, control_names=self.names, controls=self.weights, keys=keys)
+        """The animation with these curves: shapes instead of its controls, a rig's channels beside."""
+        names, controls, key_controls = self.names, self.weights, self.key_weights
+        if not self.shapes:
+            names = (*animation.control_names, *names)
+            controls = np.concatenate([animation.controls, controls], axis=1)
+            key_controls = np.concatenate([animation.keys.controls, key_controls], axis=1)
+        keys = KeyMotions(animation.keys.times, key_controls)
+        return replace(animation, control_names=names, controls=controls, keys=keys)
 
 
 def face_of(keys: bpy.types.Key) -> Face | None:
@@ -120,30 +146,18 @@ def write(
             drawings.write(keys, action, line, animation)
         else:
             drawings.clear(keys, action)
-    face = face_of(keys)
-    if face is None:
+    face, rigged = face_of(keys), rig_keys.on(keys)
+    if face is None and rigged is None:
         take.curves = b""
         take.drawn = drawing.pack(keyframes.write(obj, action, names, line, animation, parts, style, last))
         shape_keys.make_room_for(obj, names, animation)
         return
-    found = shape_keys.recognition_of(keys)
-    channels = tuple(families.channel(found.family, target) for target in face.targets)
-    weights, key_weights = (poses.within_one(face.targets, some) for some in worn_motion(animation, face))
-    pinned = _pinned(obj, action, names, animation, channels)
-    if pinned:
-        missing = np.zeros_like(key_weights)
-        for index, values in pinned.items():
-            missing[index] = values - key_weights[index]
-            key_weights[index] = values
-        weights = weights + between_keys(animation.keys.times, missing, animation.times)
-        near = np.clip(animation.key_frames, 0, len(weights) - 1)
-        for index in pinned:
-            if abs(animation.keys.times[index] * animation.fps - near[index]) < SAME_TIME * animation.fps:
-                weights[near[index]] = key_weights[index]
-    curves = _Curves(channels, weights.astype(np.float32), key_weights.astype(np.float32), face.looks)
+    curves = _with_edits(obj, action, names, animation, _curves_for(keys, animation, face, rigged)).as_kept(rigged)
     worn = curves.shown(animation)
-    shape_keys.drop_curves(obj, action, names)
-    take.drawn = drawing.pack(keyframes.write(obj, action, names, line, worn, parts, style))
+    if face is not None:
+        shape_keys.drop_curves(obj, action, names)
+    places = rigged.places(action, make=True) if rigged is not None else keyframes.NOWHERE
+    take.drawn = drawing.pack(keyframes.write(obj, action, names, line, worn, parts, style, None, places))
     shape_keys.make_room_for(obj, names, worn)
     take.curves = curves.packed()
     take.curves_offset = animation.sliders.offset
@@ -153,7 +167,52 @@ def mark_edited(clip: takes.Clip) -> None:
     """See `keyframes.mark_edited`."""
     curves, before = _Curves.of(clip.take), takes.shown(clip.take)
     shown = before if curves is None else curves.shown(before)
-    keyframes.mark_edited(clip.obj, clip.action, clip.names, clip.line, shown)
+    rigged = rig_keys.on(clip.keys)
+    places = rigged.places(clip.action) if rigged is not None else keyframes.NOWHERE
+    keyframes.mark_edited(clip.obj, clip.action, clip.names, clip.line, shown, places)
+
+
+def _curves_for(
+    keys: bpy.types.Key, animation: Animation, face: Face | None, rigged: rig_keys.Rigged | None
+) -> _Curves:
+    """What the shapes and the rig of a head do for a motion."""
+    names: tuple[str, ...] = ()
+    both, looks = [np.zeros((len(animation.times), 0)), np.zeros((len(animation.keys.times), 0))], np.zeros((0, 0))
+    if face is not None:
+        found = shape_keys.recognition_of(keys)
+        names = tuple(families.channel(found.family, target) for target in face.targets)
+        both = [poses.within_one(face.targets, some) for some in worn_motion(animation, face)]
+        looks = face.looks
+    if rigged is not None:
+        sources = (*animation.control_names, *names)
+        beside = (animation.controls, animation.keys.controls)
+        posed = [
+            rigged.channels.poses(sources, np.concatenate([controls, some], axis=1))
+            for controls, some in zip(beside, both, strict=True)
+        ]
+        names = (*names, *rigged.channels.names)
+        both = [np.concatenate(some, axis=1) for some in zip(both, posed, strict=True)]
+    return _Curves(names, both[0], both[1], looks)
+
+
+def _with_edits(
+    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], animation: Animation, curves: _Curves
+) -> _Curves:
+    """The curves as the animator has edited those of the take before."""
+    pinned = _pinned(obj, action, names, animation, curves.names)
+    if not pinned:
+        return curves
+    weights, key_weights = curves.weights.copy(), curves.key_weights.copy()
+    missing = np.zeros_like(key_weights)
+    for index, values in pinned.items():
+        missing[index] = values - key_weights[index]
+        key_weights[index] = values
+    weights = weights + between_keys(animation.keys.times, missing, animation.times)
+    near = np.clip(animation.key_frames, 0, len(weights) - 1)
+    for index in pinned:
+        if abs(animation.keys.times[index] * animation.fps - near[index]) < SAME_TIME * animation.fps:
+            weights[near[index]] = key_weights[index]
+    return replace(curves, weights=weights, key_weights=key_weights)
 
 
 def read(
@@ -163,15 +222,25 @@ def read(
     key_view.take_over(obj.data.shape_keys)
     if charted.chart_of(obj.data.shape_keys) is not None:
         return _beside_drawings(obj, action, names, line, before)
-    curves, drawn = _Curves.of(clips.take_of(action)), drawing.unpack(clips.take_of(action).drawn)
+    return _read(obj, action, names, line, before)
+
+
+def _read(
+    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, before: Animation
+) -> KeyMotions:
+    take = clips.take_of(action)
+    curves, drawn, rigged = _Curves.of(take), drawing.unpack(take.drawn), rig_keys.on(obj.data.shape_keys)
     if curves is None:
         return keyframes.read(obj, action, names, line, before, drawn)
-    found = keyframes.read(obj, action, names, line, curves.shown(before), drawn)
-    controls = np.zeros((len(found.times), len(before.control_names)), np.float32)
-    for index, (time, weights) in enumerate(zip(found.times, found.controls, strict=True)):
-        base, was = _at(before, curves, float(time))
-        controls[index] = base + _moved(curves, weights - was, before)
-    return KeyMotions(found.times, controls)
+    places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
+    found = keyframes.read(obj, action, names, line, curves.shown(before), drawn, places)
+    at = [_at(before, curves, float(time)) for time in found.times]
+    base = np.array([controls for controls, _ in at], np.float32).reshape(-1, len(before.control_names))
+    was = np.array([weights for _, weights in at]).reshape(-1, len(curves.names))
+    if curves.shapes:
+        return KeyMotions(found.times, _as_controls(curves, rigged, base, was, found.controls, before))
+    own, beside = np.split(found.controls, [base.shape[1]], axis=1)
+    return KeyMotions(found.times, _as_controls(curves, rigged, own, was, beside, before))
 
 
 def _beside_drawings(
@@ -181,7 +250,7 @@ def _beside_drawings(
     curve bears are as they were."""
     others = {control: name for control, name in names.items() if control != charted.CHANNEL}
     try:
-        found = keyframes.read(obj, action, others, line, before, drawing.unpack(clips.take_of(action).drawn))
+        found = _read(obj, action, others, line, before)
     except InputError:  # no curve bears any
         return before.keys
     times = before.keys.times
@@ -195,15 +264,45 @@ def sample(
 ) -> np.ndarray:
     """(T, C) float32: what the curves show on every frame, as controls; see `keyframes.sample`."""
     key_view.take_over(obj.data.shape_keys)
-    curves = _Curves.of(clips.take_of(action))
+    curves, rigged = _Curves.of(clips.take_of(action)), rig_keys.on(obj.data.shape_keys)
     if curves is None:
         return keyframes.sample(obj, action, names, line, before)
-    shown = keyframes.sample(obj, action, names, line, curves.shown(before))
-    return before.controls.astype(np.float32) + _moved(curves, shown - curves.weights, before)
+    places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
+    shown = keyframes.sample(obj, action, names, line, curves.shown(before), places)
+    if curves.shapes:
+        return _as_controls(curves, rigged, before.controls, curves.weights, shown, before)
+    own, beside = np.split(shown, [before.controls.shape[1]], axis=1)
+    return _as_controls(curves, rigged, own, curves.weights, beside, before)
+
+
+def _as_controls(
+    curves: _Curves,
+    rigged: rig_keys.Rigged | None,
+    controls: np.ndarray,
+    was: np.ndarray,
+    now: np.ndarray,
+    animation: Animation,
+) -> np.ndarray:
+    """(k, C) float32: `controls` (k, C) with what a change of weights (k, n) from `was` to `now` is in controls."""
+    out = controls.astype(np.float32)
+    shapes, names = curves.shapes, animation.control_names
+    if shapes:
+        out = out + _moved(curves, now[:, :shapes] - was[:, :shapes], animation)
+    if rigged is None or curves.names[shapes:] != rigged.channels.names:
+        return out
+    sources = (*names, *curves.names[:shapes])
+    weights = np.concatenate([out, now[:, :shapes]], axis=1)
+    meant = rigged.channels.meant(sources, weights, was[:, shapes:], now[:, shapes:])
+    changed = np.abs(meant - weights).max(1, initial=0.0) > 0
+    if changed.any():
+        out[changed] = meant[changed, : len(names)]
+        if shapes:
+            out[changed] += _moved(curves, (meant - weights)[changed, len(names) :], animation)
+    return out
 
 
 def _moved(curves: _Curves, change: np.ndarray, animation: Animation) -> np.ndarray:
-    """What a change of weights (…, n) is in the controls of `animation`."""
+    """What a change of shapes' weights (…, s) is in the controls of `animation`."""
     change = np.where(np.abs(change) > SAME_WEIGHT, change, 0.0)
     columns = [ALL_CONTROLS.index(name) for name in animation.control_names]
     return (change.astype(np.float64) @ curves.looks[:, columns]).astype(np.float32)
@@ -240,13 +339,15 @@ def _pinned(
     before = takes.shown(take)
     if before.audio_sha256 != animation.audio_sha256:
         return {}
+    shown, rigged = curves.shown(before), rig_keys.on(obj.data.shape_keys)
+    places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
     try:
         drawn = drawing.unpack(take.drawn)
-        left = keyframes.read(obj, action, names, takes.read_line(take), curves.shown(before), drawn)
+        left = keyframes.read(obj, action, names, takes.read_line(take), shown, drawn, places)
     except InputError:  # none is left
         return {}
     shift = round(animation.sliders.offset * animation.fps) - round(take.curves_offset * animation.fps)
-    own = [curves.names.index(channel) if channel in curves.names else -1 for channel in channels]
+    own = [shown.control_names.index(channel) if channel in shown.control_names else -1 for channel in channels]
     pinned = {}
     for index in np.flatnonzero(animation.unfinished.edited):
         distance = np.abs(left.times + shift / animation.fps - animation.keys.times[index])

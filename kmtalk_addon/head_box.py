@@ -11,7 +11,7 @@ from kmtalk_core.errors import InputError
 from kmtalk_core.retarget import followers
 from kmtalk_core.retarget.skeletons import ROLES
 
-from . import bones, landmark_operators, overrides, parts, shape_keys
+from . import bones, landmark_operators, overrides, parts, rig_tracks, shape_keys
 from .lip_bones import lip_bones_of
 from .mapping import draw_table
 from .mouth_box import draw_mouths, told
@@ -151,6 +151,8 @@ def draw_bones(layout: bpy.types.UILayout, context: bpy.types.Context, head: bpy
     if body is None:
         return
     found = bones_of(head)
+    if rig_tracks.can_be_keyed(rig):
+        body.prop(head.kmtalk_bones, "keyed")
     column = body.column(align=True)
     for role in ROLES:
         icon = "CHECKMARK" if found is not None and role in found.of else "BLANK1"

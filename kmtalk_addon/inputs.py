@@ -1,7 +1,8 @@
 """Shape keys that a control rig drives: the rig's own inputs, bones and custom properties, move instead of them.
 
-What an input does to a shape key is tried out. Where it does so in proportion, the line moves an empty shape key, a
-stand-in, and a driver hands its value on to the input; so the whole of the rig follows, as if its control were moved.
+What an input does to a shape key is tried out. Where it does so in proportion, the input gets keyframes (`rig_keys`).
+Where it cannot have any, the line moves an empty shape key, a stand-in, and a driver hands its value on to the input.
+So the whole of the rig follows, as if its control were moved.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import bpy
+import numpy as np
 
-from . import shape_keys
+from . import rig_keys, rig_tracks, shape_keys
 from .drivers import add_up
+from .rig_channels import LINEAR, Channel
 
 STAND_IN = "{} (KMTalk)"
 TRIED = (1.0, 0.1, 0.01, -1.0, -0.1, -0.01)  # how far an input is moved to see what it does
-SEEN, LINEAR = 0.02, 0.12  # a change of a shape key that is seen; how far from proportional is proportional
+SEEN, PROPORTIONAL = 0.02, 0.12  # a change of a shape key that is seen; how far from proportional is proportional
 TRANSFORMS = {"LOC": "location", "ROT": "rotation_euler", "SCALE": "scale"}
 
 
@@ -84,7 +87,8 @@ class Input:
 
 
 def prepare(head: bpy.types.Object) -> list[str]:
-    """Give each shape key that a control rig drives in proportion a stand-in, and its input a driver.
+    """Let lines key the inputs of shape keys that a control rig drives in proportion; where an input can have no
+    keyframes, its shape keys get stand-ins, and it gets a driver.
 
     Returns the names of the stand-ins. What cannot be moved so stays as it is.
     """
@@ -98,7 +102,7 @@ def prepare(head: bpy.types.Object) -> list[str]:
     inputs: dict[tuple, tuple[Input, float]] = {}
     for name in dict.fromkeys(held):
         found = _input_of(keys, name)
-        if found is None or found.is_driven or found.id.library is not None:
+        if found is None or found.is_driven or found.id.library is not None or _is_keyed(keys, found):
             continue
         before = found.value
         slope = _slope(keys, name, found, before)
@@ -109,6 +113,9 @@ def prepare(head: bpy.types.Object) -> list[str]:
         by_input.setdefault(where, []).append((name, slope))
     for where, moved in by_input.items():
         found, before = inputs[where]
+        if _can_be_keyed(head, found):
+            rig_keys.note(keys, [_to_key(head, found, before, moved)])
+            continue
         stand_ins = []
         for name, slope in moved:
             block = head.shape_key_add(name=STAND_IN.format(name), from_mix=False)
@@ -124,11 +131,45 @@ def prepare(head: bpy.types.Object) -> list[str]:
 
 
 def are_wanted(head: bpy.types.Object) -> bool:
-    """Whether `prepare` would find inputs of a control rig to move; it still has to try them out."""
+    """Whether `prepare` would find inputs of a control rig that need stand-ins; it still has to try them out."""
     keys = head.data.shape_keys
     held = shape_keys.drivable(head)[1] if keys is not None else []
     found = [_input_of(keys, name) for name in held]
-    return any(one is not None and not one.is_driven and one.id.library is None for one in found)
+    return any(
+        one is not None
+        and not one.is_driven
+        and one.id.library is None
+        and not _is_keyed(keys, one)
+        and not _can_be_keyed(head, one)
+        for one in found
+    )
+
+
+def keyed_names(keys: bpy.types.Key) -> set[str]:
+    """The shape keys whose inputs lines key."""
+    rigged, names = rig_keys.on(keys), shape_keys.controls_of_keys(keys)
+    sources = {name for one in rigged.wanted for name in one.channel.sources} if rigged is not None else set()
+    return {names[source] for source in sources if source in names}
+
+
+def _is_keyed(keys: bpy.types.Key, found: Input) -> bool:
+    rigged = rig_keys.on(keys)
+    at = (found.id, found.full_path, (found.index,))
+    return rigged is not None and any((one.block, one.path, one.indices) == at for one in rigged.wanted)
+
+
+def _can_be_keyed(head: bpy.types.Object, found: Input) -> bool:
+    wanted = head.kmtalk_bones.keyed and rig_tracks.can_be_keyed(found.id)
+    return wanted and rig_tracks.is_free(found.id, found.full_path, found.index)
+
+
+def _to_key(head: bpy.types.Object, found: Input, before: float, moved: list[tuple[str, float]]) -> rig_keys.Wanted:
+    channels = {name: channel for channel, name in shape_keys.controls_of(head).items()}
+    sources = tuple(channels[name] for name, _ in moved)
+    moves = np.array([[1 / slope] for _, slope in moved])
+    most = sources[int(np.abs(moves).argmax())]
+    channel = Channel(most, sources, moves, (before,), LINEAR)
+    return rig_keys.Wanted(found.id, found.full_path, (found.index,), found.bone or found.id.name, channel)
 
 
 def detach(head: bpy.types.Object) -> None:
@@ -195,17 +236,19 @@ def _slope(keys: bpy.types.Key, name: str, found: Input, before: float) -> float
 
     try:
         base = at(before)
+        room = min(1.0, block.slider_max - base)  # where it is at rest, it may be on its way already
         for step in TRIED:
             change = at(before + step) - base
-            if SEEN < change < 0.98:
+            if SEEN < change < 0.98 * room:
                 break
         else:  # a switch, or something that only goes down from here
-            step = next((s for s in TRIED if at(before + s) - base >= 0.98), 0.0)
-            change = 1.0 if step and abs(at(before + step / 2) - base - 0.5) < LINEAR else 0.0
+            step = next((s for s in TRIED if at(before + s) - base >= 0.98 * room), 0.0)
+            change = room if step and abs(at(before + step / 2) - base - room / 2) < PROPORTIONAL else 0.0
         if not change:
             return None
         slope = change / step
-        right = all(abs(at(before + share / slope) - base - share) < LINEAR for share in (0.5, 0.9))
+        shares = (0.5 * room, 0.9 * room)
+        right = all(abs(at(before + share / slope) - base - share) < PROPORTIONAL for share in shares)
         return slope if right else None
     except (TypeError, ValueError, RuntimeError):
         return None

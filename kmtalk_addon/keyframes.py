@@ -81,6 +81,25 @@ PARTS = (
 )
 ALL_PARTS = frozenset(part.key for part in PARTS)
 
+
+@dataclass(frozen=True)
+class Place:
+    """Where the curve of a channel of a rig is: in `slot` of the line's Action, in a `group` of curves.
+
+    What the channel is at 0 is `base` on the curve, and what it is at 1, `base + gain`.
+    """
+
+    slot: Any
+    path: str
+    index: int
+    group: str
+    base: float
+    gain: float
+
+
+Places = Mapping[str, Place]
+NOWHERE: Places = {}
+
 # What a keyframe consists of, as numpy types for foreach_get and foreach_set.
 FIELDS = {
     "co": (np.float32, 2),
@@ -131,8 +150,10 @@ def write(
     parts: Collection[str] = ALL_PARTS,
     style: Style = Style(),  # noqa: B008 (it is frozen)
     last: LastDrawn | None = None,
+    places: Places = NOWHERE,
 ) -> Drawn:
-    """Put `animation` on curves for the shape keys `names` (control → name), from `line.first_frame` on.
+    """Put `animation` on curves for the shape keys `names` (control → name), and those of a rig at `places`, from
+    `line.first_frame` on.
 
     Only what is in `parts` and moves gets a curve. Keyframes beside the line's first and last frame stay. `last`: what
     was drawn last in this style, if it is known. Returns what is to be remembered of the curves (`read`).
@@ -141,16 +162,45 @@ def write(
     curves = {curve.data_path: curve for curve in holder.fcurves}
     blocks = obj.data.shape_keys.key_blocks
     paths = {control: blocks[name].path_from_id("value") for control, name in names.items()}
-    moved = written_controls(animation, names, parts)
+    moved = written_controls(animation, {**names, **places}, parts)
     wanted, drawn = drawing.keyframes_for(line, animation, moved, style, last)
+    drawn = {**drawn, **{name: _as_kept(drawn[name], place) for name, place in places.items() if name in drawn}}
     for control in animation.control_names:
         path = paths.get(control)
-        if control in wanted:
+        if control in places:
+            _write_beside(action, line, places[control], wanted.get(control))
+        elif control in wanted:
             _replace(curves.get(path) or _new_curve(holder, path, control), line, wanted[control])
         elif path in curves:
             holder.fcurves.remove(curves[path])
     obj.data.shape_keys.update_tag()
     return drawn
+
+
+def _write_beside(action: bpy.types.Action, line: Played, place: Place, wanted: Keyframes | None) -> None:
+    """Put keyframes on the curve of a channel of a rig; None: take those of the line off."""
+    holder = compat.channels(action, place.slot)
+    curve = holder.fcurves.find(place.path, index=place.index)
+    if wanted is None:
+        if curve is not None:
+            holder.fcurves.remove(curve)
+        return
+    if curve is None:
+        curve = holder.fcurves.new(place.path, index=place.index)
+        curve.group = holder.groups.get(place.group) or holder.groups.new(place.group)
+    left, right = (
+        None if some is None else some * [1.0, place.gain] + [0.0, place.base] for some in (wanted.left, wanted.right)
+    )
+    values = place.base + place.gain * wanted.values
+    _replace(curve, line, Keyframes(wanted.frames, values, wanted.types, left, right))
+
+
+def _as_kept(curve: BezierCurve, place: Place) -> BezierCurve:
+    """A curve whose points are as its place keeps them, which has single precision."""
+    points = curve.points.copy()
+    values = (place.base + place.gain * points[:, 1]).astype(np.float32)
+    points[:, 1] = (values.astype(np.float64) - place.base) / place.gain
+    return BezierCurve(points, curve.left, curve.right)
 
 
 def copy(source: bpy.types.Action, target: bpy.types.Action, line: Played) -> None:
@@ -199,22 +249,27 @@ def stay_selected(new: Fields, there: Fields) -> None:
 
 
 def mark_edited(
-    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], line: Played, animation: Animation
+    obj: bpy.types.Object,
+    action: bpy.types.Action,
+    names: Mapping[str, str],
+    line: Played,
+    animation: Animation,
+    places: Places = NOWHERE,
 ) -> None:
     """Let completed keys whose values were changed by hand be key motions by their type, too."""
     frames, values, types = drawing.every_frame(line, animation)
-    for control, curve in _curves(obj, action, names).items():
+    for control, curve in _curves(obj, action, names, places).items():
         if control not in animation.control_names:
             continue
-        edited = np.sort(_edited(*_points(curve), frames, values[:, animation.control_names.index(control)], types))
-        for point in curve.keyframe_points:
+        edited = np.sort(_edited(*curve.points(), frames, values[:, animation.control_names.index(control)], types))
+        for point in curve.curve.keyframe_points:
             if TYPES.index(point.type) == GENERATED and nearest(edited, np.array([point.co[0]]))[1][0] <= SAME_FRAME:
                 point.type = "KEYFRAME"
 
 
 def mark(action: bpy.types.Action, frame: float, kind: str = "KEYFRAME") -> None:
     """Put a key motion on a frame of all curves, with what they show there; `kind`: its type."""
-    for curve in compat.channels(action).fcurves:
+    for curve in compat.all_fcurves(action):
         there = _at(curve, frame)
         point = there[0] if there else curve.keyframe_points.insert(frame, curve.evaluate(frame))
         point.type = kind
@@ -223,7 +278,7 @@ def mark(action: bpy.types.Action, frame: float, kind: str = "KEYFRAME") -> None
 
 def unpin(action: bpy.types.Action, frame: float | None = None) -> None:
     """Let the key motion on a frame be pinned no more; None: all."""
-    for curve in compat.channels(action).fcurves:
+    for curve in compat.all_fcurves(action):
         for point in curve.keyframe_points if frame is None else _at(curve, frame):
             if point.type == "EXTREME":
                 point.type = "KEYFRAME"
@@ -235,7 +290,7 @@ def _at(curve: bpy.types.FCurve, frame: float) -> list[bpy.types.Keyframe]:
 
 def pinned(action: bpy.types.Action, line: Played) -> np.ndarray:
     """(p,) frames of a line's Action on which key motions are pinned."""
-    found = [_points(curve) for curve in compat.channels(action).fcurves]
+    found = [_points(curve) for curve in compat.all_fcurves(action)]
     frames = np.unique(np.concatenate([np.zeros(0), *(xy[types == EXTREME, 0] for xy, types in found)]))
     frames = frames[is_inside(line, frames)]
     return frames[np.diff(frames, prepend=-np.inf) > SAME_FRAME]
@@ -243,7 +298,7 @@ def pinned(action: bpy.types.Action, line: Played) -> np.ndarray:
 
 def shift(action: bpy.types.Action, frames: float) -> None:
     """Move all keyframes by some frames."""
-    for curve in compat.channels(action).fcurves:
+    for curve in compat.all_fcurves(action):
         flat = np.empty(len(curve.keyframe_points) * 2, np.float32)
         for name in ("co", "handle_left", "handle_right"):
             curve.keyframe_points.foreach_get(name, flat)
@@ -258,17 +313,18 @@ def part_of(control: str) -> str:
 
 
 Changes = Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]  # see `changes`
-Snapshot = Mapping[str, tuple[np.ndarray, np.ndarray]]  # data path → keyframes (n, 2) and their types (n,)
+# Data path, or where a curve of a rig's is → keyframes (n, 2) and their types (n,).
+Snapshot = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def snapshot(action: bpy.types.Action) -> Snapshot:
     """All keyframes as they are now, to tell later what was changed since."""
-    return {curve.data_path: _points(curve) for curve in compat.channels(action).fcurves}
+    return {where: _points(curve) for where, (curve, _) in _by_place(action).items()}
 
 
 def changes(before: Snapshot, after: Snapshot) -> Changes:
-    """What was done by hand between two snapshots: data path → keyframes (n, 2) that were set, their types (n,), and
-    the frames of those that were removed."""
+    """What was done by hand between two snapshots: where → keyframes (n, 2) that were set, their types (n,), and the
+    frames of those that were removed."""
     found = {}
     for path in before.keys() | after.keys():
         (old, old_types), (new, new_types) = (one.get(path, _NOTHING) for one in (before, after))
@@ -290,9 +346,14 @@ def shifted(made: Changes, frames: float) -> Changes:
 
 def change(action: bpy.types.Action, made: Changes) -> None:
     """Do to the keyframes as they are now what was done by hand before (`changes`)."""
-    curves = {curve.data_path: curve for curve in compat.channels(action).fcurves}
+    curves = _by_place(action)
     for path, (xy, types, gone) in made.items():
-        curve = curves.get(path) or compat.channels(action).fcurves.new(path, index=0)
+        if path in curves:
+            curve = curves[path][0]
+        elif BESIDE not in path:
+            curve = compat.channels(action).fcurves.new(path, index=0)
+        else:
+            continue  # the rig does not move with the line any more
         for frame in gone:
             for point in [p for p in curve.keyframe_points if abs(p.co[0] - frame) <= SAME_FRAME]:
                 curve.keyframe_points.remove(point)
@@ -302,6 +363,22 @@ def change(action: bpy.types.Action, made: Changes) -> None:
         curve.update()
 
 
+BESIDE = "\n"  # between slot, path and index of a rig's curve
+
+
+def _by_place(action: bpy.types.Action) -> dict[str, tuple[bpy.types.FCurve, Any]]:
+    """All curves of an Action and what holds each, by data path; those beside shape keys by slot and index, too."""
+    holder = compat.channels(action)
+    found = {curve.data_path: (curve, holder) for curve in holder.fcurves}
+    for slot in compat.slots_beside(action):
+        if (bag := compat.bag_of(action, slot)) is not None:
+            found |= {
+                f"{slot.identifier}{BESIDE}{curve.data_path}{BESIDE}{curve.array_index}": (curve, bag)
+                for curve in bag.fcurves
+            }
+    return found
+
+
 def read(
     obj: bpy.types.Object,
     action: bpy.types.Action,
@@ -309,14 +386,15 @@ def read(
     line: Played,
     animation: Animation,
     drawn: Drawn | None = None,
+    places: Places = NOWHERE,
 ) -> KeyMotions:
-    """The key motions as the animator left them. `drawn`: what `write` has returned.
+    """The key motions as the animator left them. `drawn`: what `write` has returned; `places`: as there.
 
     A control without an F-curve keeps its poses in `animation`. Raises InputError if no key is left.
     """
     first, last = line.first_frame, line.last_frame
-    curves = _curves(obj, action, names)
-    points = {control: _points(curve) for control, curve in curves.items()}
+    curves = _curves(obj, action, names, places)
+    points = {control: curve.points() for control, curve in curves.items()}
     frames, values, types = drawing.every_frame(line, animation)
     at_keys = key_frames(line, animation)
     marked = [np.zeros(0)]
@@ -326,7 +404,7 @@ def read(
     deleted = at_keys[nearest(np.unique(np.concatenate(marked)), at_keys)[1] > SAME_FRAME] - first
     touched = {}
     for control, was in (drawn or {}).items():
-        if control in curves and (now := _bezier(curves[control], line)) is not None:
+        if control in curves and (now := curves[control].bezier(line)) is not None:
             touched[control] = Touched.of(was, now)
             marked.append(first + touched[control].bent(deleted))
     frames = np.unique(np.concatenate(marked))
@@ -340,7 +418,7 @@ def read(
     controls = np.empty((len(frames), len(animation.control_names)), np.float32)
     for column, control in enumerate(animation.control_names):
         if control in curves:
-            shown, keyed = _values(curves[control], points[control][0], frames)
+            shown, keyed = curves[control].values(points[control][0], frames)
             as_computed = ~keyed & known
             if control in touched:
                 as_computed &= ~touched[control].near(frames - first, bool(spoken([control])[0]))
@@ -362,6 +440,7 @@ def sample(
     names: Mapping[str, str],
     line: Played,
     animation: Animation,
+    places: Places = NOWHERE,
 ) -> np.ndarray:
     """(T, C) float32: what the curves show on every frame of the line, edits included, in the order of `animation`.
 
@@ -369,16 +448,15 @@ def sample(
     """
     frames = line.first_frame + np.arange(len(animation.times), dtype=np.float64)
     out = animation.controls.astype(np.float32)
-    for control, curve in _curves(obj, action, names).items():
+    for control, curve in _curves(obj, action, names, places).items():
         if control in animation.control_names:
-            out[:, animation.control_names.index(control)] = _shown(curve, line, frames)
+            out[:, animation.control_names.index(control)] = curve.shown(line, frames)
     return out
 
 
 def clear(action: bpy.types.Action, line: Played) -> None:
     """Delete all keyframes of the line; those beside it stay."""
-    holder = compat.channels(action)
-    for curve in list(holder.fcurves):
+    for curve, holder in _by_place(action).values():
         _replace(curve, line, Keyframes(np.zeros(0), np.zeros(0), np.zeros(0)))
         if not len(curve.keyframe_points):
             holder.fcurves.remove(curve)
@@ -507,21 +585,43 @@ def _points(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray]:
     return xy[order], types[order]
 
 
-def _values(curve: bpy.types.FCurve, xy: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The value of a keyframe where there is one, of the curve elsewhere; and (n,) bool where there is one."""
-    place = np.clip(np.searchsorted(xy[:, 0], frames - SAME_FRAME), 0, len(xy) - 1)
-    values, keyed = xy[place, 1], np.abs(xy[place, 0] - frames) <= SAME_FRAME
-    for index in np.flatnonzero(~keyed):
-        values[index] = curve.evaluate(frames[index])
-    return values, keyed
+@dataclass(frozen=True)
+class _Curve:
+    """An F-curve, read in units of its channel (see `Place`)."""
 
+    curve: bpy.types.FCurve
+    base: float = 0.0
+    gain: float = 1.0
 
-def _shown(curve: bpy.types.FCurve, line: Played, frames: np.ndarray) -> np.ndarray:
-    """The values on `frames`, which are many."""
-    bezier = _bezier(curve, line)
-    if bezier is None:
-        return _values(curve, _points(curve)[0], frames)[0]
-    return bezier.at(frames - line.first_frame)
+    def points(self) -> tuple[np.ndarray, np.ndarray]:
+        """As `_points`."""
+        xy, types = _points(self.curve)
+        return self._read(xy), types
+
+    def values(self, xy: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The value of a keyframe where one of `xy` is, of the curve elsewhere; and (n,) bool where there is one."""
+        place = np.clip(np.searchsorted(xy[:, 0], frames - SAME_FRAME), 0, len(xy) - 1)
+        values, keyed = xy[place, 1], np.abs(xy[place, 0] - frames) <= SAME_FRAME
+        for index in np.flatnonzero(~keyed):
+            values[index] = (self.curve.evaluate(frames[index]) - self.base) / self.gain
+        return values, keyed
+
+    def shown(self, line: Played, frames: np.ndarray) -> np.ndarray:
+        """The values on `frames`, which are many."""
+        bezier = self.bezier(line)
+        if bezier is None:
+            return self.values(self.points()[0], frames)[0]
+        return bezier.at(frames - line.first_frame)
+
+    def bezier(self, line: Played) -> BezierCurve | None:
+        """As `_bezier`."""
+        found = _bezier(self.curve, line)
+        if found is None or (self.base, self.gain) == (0.0, 1.0):
+            return found
+        return BezierCurve(*(self._read(some) for some in (found.points, found.left, found.right)))
+
+    def _read(self, xy: np.ndarray) -> np.ndarray:
+        return np.stack([xy[:, 0], (xy[:, 1] - self.base) / self.gain], axis=1)
 
 
 def _bezier(curve: bpy.types.FCurve, line: Played) -> BezierCurve | None:
@@ -555,13 +655,21 @@ def _times(offsets: np.ndarray, line: Played, known: np.ndarray) -> tuple[np.nda
     return times, np.where(same, place, -1)
 
 
-def _curves(obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str]) -> dict[str, Any]:
+def _curves(
+    obj: bpy.types.Object, action: bpy.types.Action, names: Mapping[str, str], places: Places
+) -> dict[str, _Curve]:
     """Control → its F-curve, where it has one with keyframes."""
     holder = compat.channels(action)
     by_path = {curve.data_path: curve for curve in holder.fcurves if len(curve.keyframe_points)}
     blocks = obj.data.shape_keys.key_blocks
-    found = {control: by_path.get(blocks[name].path_from_id("value")) for control, name in names.items()}
-    return {control: curve for control, curve in found.items() if curve is not None}
+    by_control = {control: by_path.get(blocks[name].path_from_id("value")) for control, name in names.items()}
+    found = {control: _Curve(curve) for control, curve in by_control.items() if curve is not None}
+    for control, place in places.items():
+        bag = compat.bag_of(action, place.slot)
+        curve = bag.fcurves.find(place.path, index=place.index) if bag is not None else None
+        if curve is not None and len(curve.keyframe_points):
+            found[control] = _Curve(curve, place.base, place.gain)
+    return found
 
 
 def _new_curve(holder: Any, path: str, control: str) -> bpy.types.FCurve:

@@ -24,7 +24,7 @@ class KMTALK_OT_edit_keys(OnTake, bpy.types.Operator):
             key_view.put_away(clip.keys)
         else:
             clips.check_free(clip.keys)
-            edit_keys.edit(clip)
+            edit_keys.edit(clip, on_rig=True)
         clip.keys.kmtalk.line = clip.take.line_id
         live.show(clip.scene)
 

@@ -36,6 +36,7 @@ from . import (
     live,
     overrides,
     pins,
+    rig_keys,
     shape_keys,
     takes,
 )
@@ -436,9 +437,10 @@ def apply(
     bones.prepare(obj)
     inputs.prepare(obj)
     (names, held), keys = shape_keys.drivable(obj), obj.data.shape_keys
-    if held:
+    keyed = inputs.keyed_names(keys)
+    if held := [name for name in held if name not in keyed]:
         warnings = (*warnings, f"Drivers move {', '.join(held[:3])}, which KMTalk therefore leaves alone.")
-    if not names:
+    if not names and rig_keys.on(keys) is None:
         raise InputError(f"Drivers move all shape keys of {obj.name}; remove the drivers or choose another mesh.")
     shape_keys.remember(keys)
     keys.kmtalk.face = face or keys.kmtalk.face
@@ -452,7 +454,7 @@ def apply(
     followers = [*parts_of_head.attach(obj), *bones.attach(obj)]
     warnings = (*warnings, *filter(None, [overrides.told(obj)]))
     if alone:
-        warnings = (*warnings, *hindrances(obj, names.values()))
+        warnings = (*warnings, *hindrances(obj, names.values()), *rig_keys.hidden(keys))
     take.name = line.strip if strip is None else strip.name
     take.result, take.finished, take.lie = result, b"", ""
     take.warnings = "\n".join(dict.fromkeys(warnings))

@@ -254,6 +254,14 @@ class KMTalkOwnAction(bpy.types.PropertyGroup):
     action: PointerProperty(type=bpy.types.Action, override=OVERRIDE)
 
 
+class KMTalkRig(bpy.types.PropertyGroup):
+    """Of shape keys: an object, or other data-block, with properties that lines key too (see rig_keys)."""
+
+    block: PointerProperty(type=bpy.types.ID, override=OVERRIDE)
+    rest: PointerProperty(type=bpy.types.Action, description="Holds what lines move, beside them", override=OVERRIDE)
+    channels: StringProperty(description="What moves with controls, and how far (JSON)", override=OVERRIDE)
+
+
 class KMTalkPart(bpy.types.PropertyGroup):
     """Of a head: an object that the user has said is a part of it, or is none."""
 
@@ -267,6 +275,14 @@ class KMTalkBones(bpy.types.PropertyGroup):
     lips: StringProperty(
         name="Lips", description="Bones of the lips, with commas between. Empty: found by their names; -: none"
     )
+    keyed: BoolProperty(
+        name="Keyframes on the Rig",
+        description="Bones and properties of the rig get keyframes of their own; off: they are added to your acting by"
+        " constraints and drivers, and what is edited are the head's shape keys. What the rig's own Action moves is"
+        " added always",
+        default=True,
+        options=set(),
+    )
 
 
 class KMTalkFace(bpy.types.PropertyGroup):
@@ -277,6 +293,7 @@ class KMTalkFace(bpy.types.PropertyGroup):
     rest: PointerProperty(
         type=bpy.types.Action, description="Holds what only KMTalk moves, beside its lines", override=OVERRIDE
     )
+    rigs: CollectionProperty(type=KMTalkRig, override=OVERRIDE | {"USE_INSERTION"})
     stills: StringProperty(
         description="Values of shape keys before KMTalk moved them (JSON, by control)", override=OVERRIDE
     )
@@ -331,6 +348,7 @@ classes = (
     KMTalkTake,
     KMTalkView,
     KMTalkOwnAction,
+    KMTalkRig,
     KMTalkMapped,
     KMTalkPart,
     KMTalkBones,

@@ -9,7 +9,7 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import bones, clips, follow, inputs, key_view, live, parts, shape_keys, takes
+from . import bones, clips, follow, inputs, key_view, live, parts, rig_keys, shape_keys, takes
 from .takes import Clip
 
 
@@ -83,6 +83,7 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
         actions = takes.own_actions(keys)
         clips.take_off(keys, actions)
         forget_actions(keys, actions)
+        rig_keys.detach(keys)
         clips.remove_rest(keys)
         clips.move_back(keys)
         if data.action is None and not len(data.nla_tracks) and not len(data.drivers):
@@ -96,7 +97,7 @@ def remove_all(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
             keys.key_blocks[name].slider_min, keys.key_blocks[name].slider_max = low, high
     clips.forget(keys)
     for name in built:
-        if name in keys.key_blocks:
+        if name in keys.key_blocks and keys.key_blocks[name] != keys.reference_key:
             obj.shape_key_remove(keys.key_blocks[name])
     if built and len(keys.key_blocks) == 1:
         obj.shape_key_clear()  # the basis came with them

@@ -22,6 +22,7 @@ TOLERANCE = 0.015  # of a control
 OF_REACH = 0.5  # … or this share of how far a control moves at all
 HELD = 0.002  # … within a contact
 AT_REST = 0.004  # … of what opens the lips, while they rest
+PLACE = "@"  # after the control that a channel of a rig shows, before the number of the channel
 STILL = 0.05  # a control that moves less from the key motion before to the one after has no key there
 MARKED = "jawOpen"  # has a key at every key motion, also where nothing moves, and on the first and the last frame
 OPENING_MM = 1.0  # at 1 of a control that a closure depends on
@@ -74,8 +75,13 @@ def sample_motion(animation: Animation, controls: Sequence[str], near: float = T
 
 
 def spoken(controls: Sequence[str]) -> np.ndarray:
-    """(C,) bool which controls, or shapes of a head of another family, speech moves."""
-    return ~np.isin(controls, (*UPPER_FACE_CONTROLS, *HEAD_CONTROLS))
+    """(C,) bool which controls, shapes of a head of another family, or channels of a rig, speech moves."""
+    return ~np.isin(_shown(controls), (*UPPER_FACE_CONTROLS, *HEAD_CONTROLS))
+
+
+def _shown(controls: Sequence[str]) -> list[str]:
+    """What each channel shows: of a rig's, the control."""
+    return [name.partition(PLACE)[0] for name in controls]
 
 
 def _keyed(samples: np.ndarray, key: np.ndarray, controls: Sequence[str]) -> np.ndarray:
@@ -106,8 +112,9 @@ def _hold_exactly(animation: Animation, controls: Sequence[str], sampled: Sample
     times, tolerance, keyed = sampled.positions / animation.fps, sampled.tolerance, sampled.keyed
     lips = animation.lip_line or LipLine()
     opening = [name for name, mm in lips.opening.items() if abs(mm) >= OPENING_MM]
-    others = ~np.isin(controls, ALL_CONTROLS)  # of a head with shapes of another family
-    closing, touching = (np.isin(controls, names) | others for names in ([*opening, *PRESSING, *PARTING], TOUCHING))
+    shown = _shown(controls)
+    others = ~np.isin(shown, ALL_CONTROLS)  # of a head with shapes of another family
+    closing, touching = (np.isin(shown, names) | others for names in ([*opening, *PRESSING, *PARTING], TOUCHING))
     offset, ramp = animation.sliders.offset, contact_ramp(animation.sliders)
     for contact in find_contacts(animation.alignment, animation.times, offset, ramp):
         here = np.arange(*np.searchsorted(times, (contact.start - 1e-6, contact.end + 1e-6)))

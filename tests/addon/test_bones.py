@@ -30,7 +30,7 @@ def character(blender, rig, monkeypatch):
     """The demo head upright with an armature: `character(bones, keys)`; its topology passes for unknown."""
     monkeypatch.setattr(shape_keys, "landmarks_known", lambda mesh: False)
 
-    def make(names: dict[str, str], keys=ARKIT_CONTROLS, roll: float = 0.0):
+    def make(names: dict[str, str], keys=ARKIT_CONTROLS, roll: float = 0.0, keyed: bool = False):
         mesh = bpy.data.meshes.new("Head")
         mesh.from_pydata((rig.neutral @ UPRIGHT.T).tolist(), [], load_mesh(DEMO_HEAD).faces.tolist())
         head = bpy.data.objects.new("Head", mesh)
@@ -57,6 +57,7 @@ def character(blender, rig, monkeypatch):
             moved = (rig.neutral + rig.shapes[rig.control_names.index(name)]) @ UPRIGHT.T
             block.data.foreach_set("co", moved.astype(np.float32).ravel())
         head.parent = armature
+        head.kmtalk_bones.keyed = keyed
         bpy.context.view_layer.objects.active = head
         bpy.context.scene.render.fps = 25
         compat.add_sound_strip(bpy.context.scene, "Line", str(SAMPLE_SPEECH), 1, 1)
@@ -373,3 +374,175 @@ def width(points) -> float:
 )
 def test_lip_bones_are_known(names, found):
     assert find_lip_bones(names) == found
+
+
+def curve_of(armature, action, path, index):
+    """A curve of a line's for the rig."""
+    slot = next(slot for slot in action.slots if armature in slot.users())
+    return compat.channels(action, slot).fcurves.find(path, index=index)
+
+
+def test_bones_that_nobody_animates_get_keyframes(character):
+    head, armature = character({**ROLES, "jaw": "jaw"}, keys=(), keyed=True)
+    armature.pose.bones["jaw"].rotation_mode = "XYZ"
+    head.name = "Head"
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert "jaw" in outcome.summary and "head" in outcome.summary
+    assert not any(bone.constraints for bone in armature.pose.bones)
+    assert [block.name for block in head.data.shape_keys.key_blocks] == ["Basis"]
+    clip = takes.find_clip(bpy.context.scene, "Line", head)
+    jaw = curve_of(armature, clip.action, 'pose.bones["jaw"].rotation_euler', 0)
+    assert jaw.group.name == "jaw" and len(jaw.keyframe_points) > 5
+    assert curve_of(armature, clip.action, 'pose.bones["head"].rotation_quaternion', 0) is not None
+    assert not lipsync.is_edited(clip)
+    opened = []
+    for frame in range(1, 70):
+        bpy.context.scene.frame_set(frame)
+        opened.append(pointing(armature, "jaw").copy())
+    angles = np.degrees([one.angle(opened[0]) for one in opened])
+    assert 2.0 < angles.max() < JAW_DEG and opened[int(angles.argmax())].z < opened[0].z
+    assert armature.animation_data.action == clip.action, "its keyframes are shown"
+    removal.remove_all(bpy.context.scene, head)
+    assert head.data.shape_keys is None and armature.animation_data is None
+    assert tuple(armature.pose.bones["jaw"].rotation_euler) == (0, 0, 0)
+    assert not [action for action in bpy.data.actions if "KMTalk" in action.name]
+
+
+@pytest.mark.parametrize("curves", ["sparse", "frames"])
+def test_keys_edited_on_bones_stay_exactly_so(character, curves):
+    head, armature = character({**ROLES, "jaw": "jaw"}, keys=(), keyed=True)
+    armature.pose.bones["jaw"].rotation_mode = "XYZ"
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT, curves=curves))
+    scene = bpy.context.scene
+    clip = takes.find_clip(scene, "Line", head)
+    jaw = curve_of(armature, clip.action, 'pose.bones["jaw"].rotation_euler', 0)
+    side = curve_of(armature, clip.action, 'pose.bones["jaw"].rotation_euler', 1)
+    frames = [p.co[0] for p in jaw.keyframe_points if p.type == "KEYFRAME"]
+    keys = [p for p in jaw.keyframe_points if p.type == "KEYFRAME"]
+    point = keys[len(keys) // 2]
+    frame, before = point.co[0], point.co[1]
+    point.co[1] = new = float(np.float32(before + 0.12))
+    jaw.update()
+    side.keyframe_points.insert(frame, 0.05).type = "KEYFRAME"
+    assert lipsync.is_edited(clip)
+    shown = takes.shown(clip.take)
+    edited = shown.keys.controls[:, shown.control_names.index("jawOpen")].copy()
+
+    def at(frame):
+        clip = takes.find_clip(scene, "Line", head)
+        curve = curve_of(armature, clip.action, 'pose.bones["jaw"].rotation_euler', 0)
+        return min(curve.keyframe_points, key=lambda p: abs(p.co[0] - frame)).co[1]
+
+    api.complete(head, "Line")
+    clip = takes.find_clip(scene, "Line", head)
+    assert at(frame) == pytest.approx(new, abs=1e-6)
+    now = takes.shown(clip.take).keys.controls[:, shown.control_names.index("jawOpen")]
+    assert np.abs(now - edited).max() > 0.2, "the controls know of it, and so do contacts and the motion around"
+    assert [k for k in frames if k != frame] and lipsync.is_edited(clip)
+    bpy.context.scene.sequence_editor.strips_all["Line"].kmtalk.jaw = 1.2
+    assert at(frame) == pytest.approx(new, abs=1e-6), "sliders let it be"
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT, curves=curves))
+    assert at(frame) == pytest.approx(new, abs=0.02), "it is carried over to a new take"
+    clip = takes.find_clip(scene, "Line", head)
+    assert len(takes.takes_of(clip.keys, clip.take.line_id)) == 2
+    for other in takes.takes_of(clip.keys, clip.take.line_id)[:1]:
+        removal.use_take(clip, other)
+    assert at(frame) == pytest.approx(new, abs=1e-6), "the take of before plays on the rig too"
+
+
+def test_lines_on_a_rig_follow_their_strips(character):
+    head, armature = character({"jaw": "jaw"}, keys=(), keyed=True)
+    armature.pose.bones["jaw"].rotation_mode = "XYZ"
+    armature.pose.bones["jaw"].rotation_euler[0] = 0.1
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    scene = bpy.context.scene
+
+    def turned(frame):
+        scene.frame_set(frame)
+        return armature.pose.bones["jaw"].rotation_euler[0]
+
+    before = [turned(frame) for frame in range(1, 70)]
+    strip = compat.all_strips(scene)[0]
+    strip.frame_start = strip.frame_start + 100
+    api.follow(scene)
+    np.testing.assert_allclose([turned(frame + 100) for frame in range(1, 70)], before, atol=1e-5)
+    assert turned(10) == pytest.approx(0.1, abs=1e-6), "beside lines it rests as it was"
+    removal.remove_all(scene, head)
+    assert armature.pose.bones["jaw"].rotation_euler[0] == pytest.approx(0.1, abs=1e-6)
+
+
+def test_what_the_rigs_own_action_moves_is_added_to(character):
+    head, armature = character(ROLES, keyed=True)
+    bone = armature.pose.bones["head"]
+    bone.rotation_mode = "XYZ"
+    bone.keyframe_insert("rotation_euler", frame=1)
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert bone.constraints and not armature.pose.bones["eye.L"].constraints
+    assert "headPitch" in head.data.shape_keys.key_blocks and "neck" in bones.told(head)
+    assert armature.animation_data.action.name != "KMTalk Line" and not armature.animation_data.use_tweak_mode
+    armature.pose.bones["eye.L"].keyframe_insert("rotation_quaternion", frame=1)
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert any("hides the line's keyframes" in told for told in outcome.warnings)
+
+
+def test_lip_bones_that_are_keyed_close_the_lips(skinned):
+    head, armature, marks = skinned(RIGIFY)
+    head.kmtalk_bones.keyed = True
+    rest = shown(head, marks)
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT, head=0.0))
+    assert "8 bones of the lips" in outcome.summary
+    assert not any(bone.constraints for bone in armature.pose.bones)
+    clip = takes.find_clip(bpy.context.scene, "Line", head)
+    assert not lipsync.is_edited(clip)
+    seen = []
+    for frame in range(1, 70):
+        bpy.context.scene.frame_set(frame)
+        seen.append(gap(shown(head, marks)))
+    phones = takes.loaded(clip.take.result).alignment.phones
+    for phone in (p for p in phones if p.label in ("M", "B") and p.end < 2.6):
+        assert min(seen[round(phone.start * 25) : round(phone.end * 25) + 1]) < gap(rest) + 0.0012, phone
+    assert max(seen) > gap(rest) + 0.004
+
+
+def test_what_is_keyed_on_the_rig_beside_a_line_stays_the_animators(character):
+    head, armature = character({"jaw": "jaw"}, keys=(), keyed=True)
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    scene, hips = bpy.context.scene, armature.pose.bones["Hips"]
+    assert armature.animation_data.use_tweak_mode
+    for frame, place in ((5, 0.0), (20, 0.3)):
+        hips.location[0] = place
+        hips.keyframe_insert("location", index=0, frame=frame)
+    removal.remove_line(takes.find_clip(scene, "Line", head))
+    scene.frame_set(20)
+    assert hips.location[0] == pytest.approx(0.3) and not len(armature.animation_data.nla_tracks)
+    scene.frame_set(5)
+    assert hips.location[0] == pytest.approx(0.0)
+
+
+def test_two_lines_and_a_copy_of_a_character(character):
+    head, armature = character({"jaw": "jaw"}, keys=(), keyed=True)
+    scene = bpy.context.scene
+    compat.add_sound_strip(scene, "Second", str(SAMPLE_SPEECH), 2, 400)
+    for name in ("Line", "Second"):
+        api.generate(head, name, None, lipsync.Options(transcript=TEXT))
+    strips = [s for track in armature.animation_data.nla_tracks for s in track.strips]
+    assert len(strips) == 3, "two lines and what is held beside them"
+    for obj in scene.objects:
+        obj.select_set(obj in (head, armature))
+    bpy.ops.object.duplicate()
+    copy = next(obj for obj in bpy.context.selected_objects if obj.type == "MESH")
+    copy_rig = copy.parent
+    assert copy_rig != armature and copy.data.shape_keys.kmtalk.rigs[0].block == copy_rig
+
+    def turned(rig, frame):
+        scene.frame_set(frame)
+        bpy.context.view_layer.update()
+        return pointing(rig, "jaw").copy()
+
+    for frame in (10, 20, 410):
+        assert turned(copy_rig, frame).angle(turned(armature, frame)) < 1e-4
+    removal.remove_line(takes.find_clip(scene, "Second", head))
+    assert turned(armature, 410).angle(turned(armature, 350)) < 1e-4
+    assert max(turned(armature, f).angle(turned(armature, 350)) for f in range(1, 60, 5)) > 0.03
+    removal.remove_all(scene, head)
+    assert armature.animation_data is None

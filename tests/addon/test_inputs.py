@@ -27,6 +27,7 @@ def rigged(head):
     armature.pose.bones["jaw_ctrl"]["open"] = 0.0
     for block in head.data.shape_keys.key_blocks:
         block.value = 0.0
+    head.kmtalk_bones.keyed = False
 
     def drive(key, expression, **target):
         driver = head.data.shape_keys.key_blocks[key].driver_add("value").driver
@@ -108,3 +109,44 @@ def test_a_head_whose_keys_are_all_driven_by_nothing_is_refused(head):
         driver.type, driver.expression = "SCRIPTED", "0.0"
     with pytest.raises(InputError, match="Drivers move all"):
         api.generate(head, strip.name, None, lipsync.Options(transcript=TEXT))
+
+
+def test_a_rigs_inputs_get_keyframes(rigged):
+    head, armature = rigged
+    head.kmtalk_bones.keyed = True
+    armature["pucker"] = 0.1
+    outcome = api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    assert not [w for w in outcome.warnings if "Drivers" in w]
+    keys = head.data.shape_keys
+    assert not [block for block in keys.key_blocks if "KMTalk" in block.name]
+    clip = takes.find_clip(bpy.context.scene, "Line", head)
+    slot = next(slot for slot in clip.action.slots if armature in slot.users())
+    holder = compat.channels(clip.action, slot)
+    jaw = holder.fcurves.find('pose.bones["jaw_ctrl"]["open"]')
+    assert jaw.group.name == "jaw_ctrl" and holder.fcurves.find('["pucker"]') is not None
+    assert not lipsync.is_edited(clip)
+    shown = takes.shown(clip.take)
+    column = shown.controls[:, shown.control_names.index("jawOpen")]
+    for frame in range(1, 60):
+        bpy.context.scene.frame_set(frame)
+        assert keys.key_blocks["jawOpen"].value == pytest.approx(column[frame - 1], abs=0.03)
+        assert armature.pose.bones["jaw_ctrl"]["open"] == pytest.approx(keys.key_blocks["jawOpen"].value, abs=1e-5)
+    point = [p for p in jaw.keyframe_points if p.type == "KEYFRAME"][3]
+    frame, point.co[1] = point.co[0], 0.77
+    jaw.update()
+    api.complete(head, "Line")
+    bpy.context.scene.frame_set(int(frame), subframe=frame % 1)
+    assert keys.key_blocks["jawOpen"].value == pytest.approx(0.77, abs=1e-4)
+    removal.remove_all(bpy.context.scene, head)
+    assert armature["pucker"] == pytest.approx(0.1) and armature.animation_data is None
+    assert len(keys.animation_data.drivers) == 4
+    assert {block.name for block in keys.key_blocks} == {"Basis", "Wart", *ARKIT_CONTROLS}
+
+
+def test_an_input_that_its_own_action_moves_is_driven(rigged):
+    head, armature = rigged
+    head.kmtalk_bones.keyed = True
+    armature.keyframe_insert('["pucker"]', frame=1)
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    names = {block.name for block in head.data.shape_keys.key_blocks if "KMTalk" in block.name}
+    assert names == {"mouthPucker (KMTalk)"}
