@@ -144,6 +144,8 @@ def _session(file: RecogniserFile, name: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it would keep what the longest passage needed
+    if name == "encoder":  # packing its matrices takes longer than it saves in a minute; the decoder's are used often
+        options.add_session_config_entry("session.disable_prepacking", "1")
     given = {graph_name: _initializer(file, source) for graph_name, source in file.config["shared"][name].items()}
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
     options.add_external_initializers(list(given), values)
