@@ -90,7 +90,7 @@ def prepare():
     stamp, works = read_stamp(), venv_works()
     if works and stamp == [wanted, "complete"]:
         return
-    print("Preparing .venv: some 50 packages, 1 to 3 GB to download. Needed once; it takes a few minutes.", flush=True)
+    print("Preparing .venv: some 120 packages, 1 to 3 GB to download. Needed once; it takes a few minutes.", flush=True)
     # A working .venv without a stamp was made by hand: complete it rather than delete it.
     if not works or (stamp and stamp[0] != wanted):
         make_venv()
