@@ -161,13 +161,16 @@ class Journey:
         for name in ("line.csv", "line.mdd"):
             expect((self.home / name).stat().st_size > 10_000, f"{name} is empty")
         manifest = self.home / "lines.csv"
-        manifest.write_text("audio,out\nspeech.flac,one\n")
-        self.kmtalk("line.blend", "batch", manifest, "--out", self.home / "results")
-        expect((self.home / "results" / "one.npz").is_file(), "batch made no result")
+        manifest.write_text("audio,out,character,template\nspeech.flac,one,Head,line.blend\nspeech.flac,two,Ben,\n")
+        formats = ("--formats", "fbx,blend,scene.blend", "--workers", "1", "--fps", "24")
+        said = self.kmtalk("line.blend", "batch", manifest, "--out", self.home / "results", *formats)
+        made = {path.name for path in (self.home / "results").glob("[ot]*.*")}
+        wanted = {f"{name}.{kind}" for name in ("one", "two") for kind in ("npz", "fbx", "blend", "scene.blend")}
+        expect(made == wanted, f"batch made {sorted(made)}: {said[-400:]}")
         wrong = self.generate("--strip", "No such", status=2)
         expect("There is no sound strip No such" in wrong and "Traceback" not in wrong, wrong[-300:])
         self.whole_scene()
-        return "generate, complete, export, bake, batch, a whole scene, a farm and back, and a wrong strip"
+        return "generate, complete, export, bake, batch with FBX, a scene, a farm and back, and a wrong strip"
 
     def whole_scene(self) -> None:
         """Two sounds for the head, one of which is none; the file's lines as a batch, and its results in the file."""

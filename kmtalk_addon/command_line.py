@@ -21,7 +21,7 @@ import numpy as np
 
 from kmtalk_core.errors import InputError, storage_trouble
 
-from . import clips, compat, delivery, farm_commands, lipsync, live, scene_commands, strip, takes
+from . import clips, compat, deliver_command, delivery, farm_commands, lipsync, live, scene_commands, strip, takes
 from .command_tools import check_blend, mesh_of, names, save, scene_of, work
 from .job import core_folders, start_code
 from .preferences import interpreter
@@ -107,6 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
     farm_commands.add_apply_options(sub)
     add_out(sub, "F.blend", "where to save the file; it may be the opened one")
 
+    command("deliver", "write lines of `kmtalk batch`, which starts this itself", deliver_command.deliver)
+
     add_batch_options(command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch))
     return parser
 
@@ -189,7 +191,7 @@ def write_result(clip: takes.Clip, path: Path) -> Animation:
 
 def batch(options: argparse.Namespace, progress: Display) -> int:
     """In the worker's Python, for it starts processes of its own."""
-    from kmtalk_core.command.batch.from_blend import BLENDER
+    from kmtalk_core.command.batch.blender import VARIABLE
 
     code = (
         "from kmtalk_core.command import cli, stopping; "
@@ -198,7 +200,7 @@ def batch(options: argparse.Namespace, progress: Display) -> int:
     python = interpreter(bpy.context)[0]
     command = [*start_code(python, core_folders(python), code), json.dumps(options.given)]
     sys.stdout.flush()
-    blender = {BLENDER: bpy.app.binary_path} if bpy.app.binary_path else {}  # that lists the lines of other files
+    blender = {VARIABLE: bpy.app.binary_path} if bpy.app.binary_path else {}  # that lists the lines of other files
     environment = {**blender, **os.environ}
     return subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, check=False).returncode
 

@@ -209,6 +209,18 @@ def handles(strip: Any) -> Handles:
     return Handles(*(getattr(strip, name) for name in names))
 
 
+def show_part(strip: Any, offset: int, length: int) -> None:
+    """Have a strip, which lies with all its content, play `length` frames from `offset` on, where it begins now."""
+    first = handles(strip).left
+    if "left_handle" in strip.bl_rna.properties:
+        left, right, start = "left_handle", "right_handle", "content_start"
+    else:
+        left, right, start = "frame_final_start", "frame_final_end", "frame_start"
+    setattr(strip, start, first - offset)
+    setattr(strip, left, first)
+    setattr(strip, right, min(first + max(length, 1), handles(strip).right))
+
+
 def sound_delay(strip: Any) -> float:
     """Seconds by which `strip` plays its sound later than it lies; the first versions have no such delay."""
     return getattr(strip, "sound_offset", 0.0)

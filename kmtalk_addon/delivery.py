@@ -5,7 +5,6 @@ An exporter writes the head, its parts and its armature over the frames of the l
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import bpy
 import numpy as np
 
+from kmtalk_core.delivery.catalogs import FILE, catalog_id, with_catalogs
 from kmtalk_core.errors import InputError, KMTalkError
-from kmtalk_core.files import written_whole
+from kmtalk_core.files import save_text, written_whole
 
 from . import clips, compat, parts, takes
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from .takes import Clip
 
 LIBRARY = ".blend"
-CATALOGS = "blender_assets.cats.txt"
-OF_CATALOGS = uuid.UUID("5d0f5d5e-4b7f-4c1e-9d53-6b6d74616c6b")  # from which each catalog's own number is made
-CATALOG = "Lip sync"
 PREVIEW = 128  # pixels
 FACE = 2.2  # times as much as speech moves is shown
 GREY = (0.8, 0.8, 0.8)
@@ -91,24 +88,40 @@ def write(clips_written: Sequence[Clip], path: Path) -> None:
 def write_scene(clip: Clip, path: Path) -> None:
     """Let Blender's exporter write the head and what belongs to it, over the frames of the line."""
     exporter = EXPORTERS[path.suffix.lower()]
-    group, name = exporter.operator.split(".")
     _switch_on(exporter.addon)
-    operator = getattr(getattr(bpy.ops, group), name)
-    try:
-        known = set(operator.get_rna_type().properties.keys())
-    except (KeyError, AttributeError):  # as Debian builds it
-        raise InputError(f"This Blender was built without {path.suffix.lower()}; use one of blender.org.") from None
+    operator, known = _operator(exporter)
+    if not known:
+        raise InputError(f"This Blender was built without {path.suffix.lower()}; use one of blender.org.")
     settings = {key: value for key, value in exporter.settings.items() if key in known}  # of this Blender
     scene, lie = clip.scene, clips.lie_of(clip.take)
     if lie is None:
         raise InputError(f"The line {clip.take.name} does not play on {clip.obj.name}; choose a take of it.")
-    if name == "alembic_export":
+    if exporter.operator == "wm.alembic_export":
         settings |= {"start": int(lie.at), "end": int(np.ceil(lie.end))}
     try:
         with written_whole(path) as partial, _only(scene, clip.obj, int(lie.at), int(np.ceil(lie.end))):
             operator(filepath=str(partial), check_existing=False, **settings)
     except (RuntimeError, OSError) as error:
         raise KMTalkError(f"Blender could not export {path.name} ({str(error).strip()[:200]}).") from None
+
+
+def is_built_in(exporter: Exporter) -> bool:
+    """Whether this Blender has an exporter."""
+    try:
+        _switch_on(exporter.addon)
+    except KMTalkError:
+        return False
+    return bool(_operator(exporter)[1])
+
+
+def _operator(exporter: Exporter) -> tuple[Any, set[str]]:
+    """The operator, and the names of its settings; none where Blender was built without it, as Debian's is."""
+    group, name = exporter.operator.split(".")
+    operator = getattr(getattr(bpy.ops, group), name)
+    try:
+        return operator, set(operator.get_rna_type().properties.keys())
+    except (KeyError, AttributeError):
+        return operator, set()
 
 
 def _switch_on(addon: str) -> None:
@@ -155,12 +168,22 @@ def _only(scene: bpy.types.Scene, head: bpy.types.Object, first: int, last: int)
             obj.hide_set(True, view_layer=layer)
 
 
-def write_library(lines: Sequence[Clip], path: Path) -> None:
+def write_file(path: Path) -> None:
+    """Write the file as it is. Raises KMTalkError."""
+    try:
+        with written_whole(path) as partial:
+            bpy.ops.wm.save_as_mainfile(filepath=str(partial), copy=True, compress=True, check_existing=False)
+    except RuntimeError as error:
+        raise KMTalkError(f"Blender could not write {path.name} ({str(error).strip()[:200]}).") from None
+
+
+def write_library(lines: Sequence[Clip], path: Path, catalog: str = "") -> None:
     """Write an Action for each line, from frame 1 on, marked as asset, with a picture, in a catalog of its head.
 
-    The catalogs go into the file that Blender looks for in the folder; those that are there already stay.
+    The catalogs go into the file that Blender looks for in the folder; those that are there already stay. Where a
+    `catalog` is named, the lines are in that one, and somebody else writes the file.
     """
-    made = [_asset(clip) for clip in lines]
+    made = [_asset(clip, catalog or clip.obj.name) for clip in lines]
     try:
         with written_whole(path) as partial:
             bpy.data.libraries.write(str(partial), set(made), fake_user=True, compress=True)
@@ -169,11 +192,12 @@ def write_library(lines: Sequence[Clip], path: Path) -> None:
     finally:
         for action in made:
             bpy.data.actions.remove(action)
-    _note_catalogs(path.with_name(CATALOGS), {clip.obj.name for clip in lines})
+    if not catalog:
+        _note_catalogs(path.with_name(FILE), {clip.obj.name for clip in lines})
 
 
-def _asset(clip: Clip) -> bpy.types.Action:
-    """A copy of a line's Action without what KMTalk remembers in it."""
+def _asset(clip: Clip, catalog: str) -> bpy.types.Action:
+    """A copy of a line's Action without what KMTalk remembers in it, as an asset in a catalog."""
     lie = clips.lie_of(clip.take)
     first = lie.first if lie is not None else clip.action.frame_range[0]
     last = lie.last if lie is not None else clip.action.frame_range[1]
@@ -189,9 +213,9 @@ def _asset(clip: Clip) -> bpy.types.Action:
     action.use_frame_range, action.frame_start, action.frame_end = True, 1, 1 + last - first
     action.asset_mark()
     about = action.asset_data
-    about.catalog_id = str(catalog_id(clip.obj.name))
+    about.catalog_id = str(catalog_id(catalog))
     about.description = " ".join(word.label for word in animation.alignment.words)[:1000]
-    for tag in ("KMTalk", clip.obj.name, clip.scene.name):
+    for tag in dict.fromkeys(("KMTalk", clip.obj.name, catalog, clip.scene.name)):
         about.tags.new(tag, skip_if_exists=True)
     _picture(action, clip, animation)
     return action
@@ -240,21 +264,9 @@ def _seen(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack([world[:, 0], world[:, 2], -world[:, 1]], axis=1), faces, colours
 
 
-def catalog_id(head: str) -> uuid.UUID:
-    """The number of a head's catalog, the same in every file."""
-    return uuid.uuid5(OF_CATALOGS, head)
-
-
 def _note_catalogs(path: Path, heads: set[str]) -> None:
     """Add the catalogs of these heads to the file of catalogs."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ["VERSION 1", ""]
-    known = {line.partition(":")[0] for line in lines}
-    for head in sorted(heads):
-        plain = "".join("-" if c in ":/\\\n" else c for c in head)
-        if str(catalog_id(head)) not in known:
-            lines.append(f"{catalog_id(head)}:{CATALOG}/{plain}:{CATALOG}-{plain}")
-    with written_whole(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    save_text(with_catalogs(path.read_text(encoding="utf-8") if path.is_file() else "", heads), path)
 
 
 def write_all(

@@ -52,6 +52,9 @@ LIVE_LINK_ROTATIONS = tuple(
 )
 
 
+OF_BLENDER = (".fbx", ".usd", ".usda", ".usdc", ".abc", ".blend", ".scene.blend")  # which Blender alone writes
+
+
 def export_animation(animation: Result, path: Path, stage: Stage | None = None) -> None:
     """Write `animation` to `path`, whole or not at all; `stage`: what it is shown on, where the format shows it.
 
@@ -78,6 +81,8 @@ def exporter_for(path: Path) -> Writer:
     for suffix in sorted(EXPORTERS, key=len, reverse=True):
         if name.endswith(suffix.lower()):
             return EXPORTERS[suffix]
+    if name.endswith(OF_BLENDER):
+        raise InputError(f"Only Blender writes {path.name}; use `kmtalk batch`, or `blender --command kmtalk export`.")
     raise InputError(f"{path} has no known format; end it in {', '.join(EXPORTERS)}.")
 
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ def test_farms_that_cannot_work_are_one_sentence(tmp_path, farm, monkeypatch):
         run_batch(lines, tmp_path / "out", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(KMTalkError, match="No Dask scheduler answers"):
         run_batch(lines, tmp_path / "out", scheduler="no address")
+    needy = [replace(line, formats=(".fbx",)) for line in lines]
+    with pytest.raises(KMTalkError, match=r"The Dask worker .* cannot do it: There is no program /no/where"):
+        run_batch(needy, tmp_path / "out", scheduler=farm.scheduler_address, blender="/no/where")
     monkeypatch.setattr(dask_pool, "__version__", "0.0")
     with pytest.raises(KMTalkError, match="install the same for all"):
         run_batch(lines, tmp_path / "out", scheduler=farm.scheduler_address)

@@ -1,5 +1,6 @@
 """A Blender without a window (the bpy module), with the add-on registered and small files to work on."""
 
+import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ bpy = pytest.importorskip("bpy", reason="Blender as a module is not installed")
 
 import kmtalk_addon  # noqa: E402
 from kmtalk_addon import compat, keyframes, session, strip  # noqa: E402
+from kmtalk_core.command.batch.blender import VARIABLE  # noqa: E402
 from kmtalk_core.motion import Animation, KeyMotions  # noqa: E402
 from kmtalk_core.phones import Alignment, Phone  # noqa: E402
 from kmtalk_core.results import save_animation  # noqa: E402
@@ -124,3 +126,14 @@ def curves():
         return found
 
     return look
+
+
+@pytest.fixture
+def blender_program(tmp_path, monkeypatch):
+    """A program `blender` that is this Python with the bpy module."""
+    program = tmp_path / "blender"
+    stand_in = Path(__file__).parents[1] / "stand_ins" / "blender.py"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(program))
+    return program

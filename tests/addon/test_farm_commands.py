@@ -14,7 +14,7 @@ from test_lines import content
 from kmtalk_addon import api, clips, command_line, compat, keyframes, lipsync, strip, takes
 from kmtalk_core.assets import SAMPLE_SPEECH
 from kmtalk_core.command import cli
-from kmtalk_core.command.batch import from_blend
+from kmtalk_core.command.batch.blender import VARIABLE
 from kmtalk_core.rig.controls import ARKIT_CONTROLS
 
 TEXT = SAMPLE_SPEECH.with_suffix(".txt").read_text(encoding="utf-8").strip() + ' And "so", on.'
@@ -181,17 +181,6 @@ def test_a_file_without_lines_is_a_sentence(blender, tmp_path, capsys):
     assert run("manifest", "--scene", "X", "--out", tmp_path / "m.csv") == 2
 
 
-@pytest.fixture
-def blender_program(tmp_path, monkeypatch):
-    """A program `blender` that is this Python with the bpy module."""
-    program = tmp_path / "blender"
-    stand_in = Path(__file__).parents[1] / "stand_ins" / "blender.py"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} {stand_in} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv(from_blend.BLENDER, str(program))
-    return program
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
 def test_a_batch_takes_the_lines_of_a_blend(shot, blender_program, tmp_path, capsys):
     blend, results = tmp_path / "shot.blend", tmp_path / "results"
@@ -210,13 +199,13 @@ def test_a_batch_takes_the_lines_of_a_blend(shot, blender_program, tmp_path, cap
 @pytest.mark.parametrize(
     ("program", "says"),
     [
-        ("", "A .blend needs Blender"),
-        ("/no/where", "Blender cannot be started"),
+        ("", "needs Blender with KMTalk"),
+        ("/no/where", "There is no program /no/where"),
         ("/bin/false", "extension to be enabled"),
     ],
 )
 def test_without_blender_it_is_a_sentence(tmp_path, monkeypatch, capsys, program, says):
-    monkeypatch.setenv(from_blend.BLENDER, program)
+    monkeypatch.setenv(VARIABLE, program)
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "x.blend").write_bytes(b"x")
     assert cli.main(["batch", str(tmp_path / "x.blend"), "--out", str(tmp_path / "out")]) in (1, 2)

@@ -40,7 +40,7 @@ def content(line):
     return hashlib.sha256(line.audio.read_bytes() + str(line.seed).encode()).digest() * 4096
 
 
-def animate(job, animator, tell, edited=False):
+def animate(job, animator, tell, kept, edited=False):
     line = job.line
     tell(60.0 if line.transcript == "eat" else 1.5)
     go_wrong(job, line.transcript or "")

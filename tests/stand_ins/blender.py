@@ -10,8 +10,10 @@ import bpy
 import kmtalk_addon
 from kmtalk_addon import command_line
 
-background, file, command, name, *arguments = sys.argv[1:]
+background, *file, command, name = sys.argv[1 : sys.argv.index("kmtalk") + 1]
+arguments = sys.argv[sys.argv.index("kmtalk") + 1 :]
 assert (background, command, name) == ("-b", "--command", "kmtalk")
 kmtalk_addon.register()
-bpy.ops.wm.open_mainfile(filepath=file)
+for path in file:
+    bpy.ops.wm.open_mainfile(filepath=path)
 sys.exit(command_line.main(arguments))

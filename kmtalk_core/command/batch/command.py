@@ -43,6 +43,9 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, whose workers do the lines: tcp://host:8786")
     sub.add_argument("--name", metavar="TEMPLATE", help='how results are called: "{scene}/{character}_{line}"')
     sub.add_argument("--profiles", type=Path, metavar="TOML", help="settings for characters, and by name")
+    sub.add_argument(
+        "--blender", default="", metavar="PROGRAM", help="for .fbx, .usd, .abc and .blend (the one on the path)"
+    )
     add_defaults(sub)
     sub.add_argument("--max-doubt", type=share, metavar="D", help="exit status 1 if a line's doubt is above D, 0 to 1")
 
@@ -54,7 +57,8 @@ def add_defaults(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--target", metavar="FAMILY", help="curves for the shapes of arkit, oculus, … or a mapping.json, too"
     )
-    sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, glb, curves.json, mp4, …")
+    sub.add_argument("--formats", metavar="F,…", help="export these beside each result: csv, glb, mp4, fbx, usdc, …")
+    sub.add_argument("--template", type=Path, metavar="BLEND", help="heads on which Blender shows lines, by character")
     for setting in settings_of(Settings):
         add_setting(sub, setting, with_default=False)
 
@@ -122,6 +126,7 @@ def batch(options: argparse.Namespace, progress: Display) -> int:
 def batch_of(manifest: Path, base: str, store: Store | None, options: argparse.Namespace, progress: Display) -> int:
     """Run the lines of `manifest`, which is written for, fetched for or named by the options; `base` is the address of
     the folder that it lies in, if any, and `store` where results go, if they do; returns the exit status."""
+    from .blender import refused_lines
     from .checks import check_space, lines_that_cannot_work
     from .manifest import own_columns, read_manifest
     from .profiles import read_profiles
@@ -141,6 +146,8 @@ def batch_of(manifest: Path, base: str, store: Store | None, options: argparse.N
     progress(0.0, "checking files")
     lines, gone = located(lines, options.out.absolute())
     unable = gone | lines_that_cannot_work(lines)
+    if options.scheduler is None:
+        unable |= refused_lines(lines, options.blender)
     check_space(options.out, [line for place, line in enumerate(lines) if place not in unable])
     if options.dry_run:
         return tell_plan(lines, unable, options, progress)
@@ -154,6 +161,7 @@ def batch_of(manifest: Path, base: str, store: Store | None, options: argparse.N
         shard=options.shard,
         scheduler=options.scheduler,
         store=store,
+        blender=options.blender,
     )
     tell_failures(outcome, progress)
     if content_of(options.manifest) != before:
@@ -183,7 +191,7 @@ def written_manifest(options: argparse.Namespace, progress: Display) -> Iterator
         return
     progress(0.0, "Blender lists the lines")
     with temporary_folder() if options.dry_run else nullcontext(options.out) as folder:
-        manifest, told = manifest_of(options.manifest, folder)
+        manifest, told = manifest_of(options.manifest, folder, options.blender)
         progress.warnings(told)
         yield manifest, ""
 
@@ -199,7 +207,7 @@ def doubtful(outcome: Outcome, limit: float | None, progress: Display) -> int:
 
 def defaults_of(options: argparse.Namespace) -> dict[str, str]:
     """The cells that the options are the default of."""
-    names = [*(setting.name for setting in settings_of(Settings)), "mesh", "target", "formats"]
+    names = [*(setting.name for setting in settings_of(Settings)), "mesh", "template", "target", "formats"]
     given = {name: str(value) for name in names if (value := getattr(options, name)) is not None}
     return given | ({"vertices": "true"} if options.vertices else {})
 

@@ -27,15 +27,16 @@ AHEAD = 2  # jobs for each thread of the farm: one in work, one waiting
 class DaskPool:
     """What `Pool` is, on the workers of the scheduler at `address` ("tcp://host:8786"); use it as a context manager.
 
-    Raises KMTalkError if Dask is missing here, if nobody answers, or if the workers have no or another KMTalk.
+    Raises KMTalkError if Dask is missing here, if nobody answers, or if the workers have no or another KMTalk; and if
+    `able`, which each worker is asked, returns a sentence.
     """
 
-    def __init__(self, work: str, address: str, stop: Stop) -> None:
+    def __init__(self, work: str, address: str, stop: Stop, able: Callable[[], str] = str) -> None:
         try:
             import distributed
         except ImportError:
             raise KMTalkError("--scheduler needs Dask; install it with pip install 'kmtalk[farm]'.") from None
-        self._work, self._stop = work, stop
+        self._work, self._stop, self._able = work, stop, able
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         try:
             self._client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
@@ -103,6 +104,9 @@ class DaskPool:
                 f"The Dask workers have KMTalk {', '.join(sorted(map(str, found)))}, this is {__version__}; install the"
                 " same for all."
             )
+        for machine, why in self._client.run(self._able).items():
+            if why:
+                raise KMTalkError(f"The Dask worker {machine} cannot do it: {why}")
 
 
 def _ended(future: Any, number: int) -> Ended:

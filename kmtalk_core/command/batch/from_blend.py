@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 from ...errors import InputError, KMTalkError, shortened
+from .blender import find_program
 
-BLENDER = "KMTALK_BLENDER"  # variable of the environment: the program, where it is not on the path
 SUFFIX = ".blend"
 
 
@@ -18,20 +16,24 @@ def is_blend(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and not path.is_dir()
 
 
-def manifest_of(blend: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
+def manifest_of(blend: Path, folder: Path, program: str = "") -> tuple[Path, tuple[str, ...]]:
     """Let Blender write the manifest of `blend` into `folder`; returns its path, and what is to be told of strips.
+
+    `program`: see `blender.find_program`.
 
     Raises InputError if the file has no lines, or there is no Blender with KMTalk.
     """
     if not blend.is_file():
         raise InputError(f"There is no file {blend}; check the path.")
     out = folder.absolute() / f"{blend.stem}.csv"
-    command = [program(), "-b", str(blend.absolute()), "--command", "kmtalk", "manifest", "--out", str(out)]
+    command = [find_program(program), "-b", str(blend.absolute()), "--command", "kmtalk", "manifest", "--out", str(out)]
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     except OSError as error:
-        raise InputError(f"Blender cannot be started ({command[0]}: {error.strerror}); correct {BLENDER}.") from None
+        raise InputError(
+            f"Blender cannot be started ({command[0]}: {error.strerror}); name another one with --blender."
+        ) from None
     told = [line.removeprefix("kmtalk: ") for line in done.stderr.splitlines() if line.startswith("kmtalk: ")]
     if done.returncode == 2 and told:
         raise InputError(f"{blend.name}: {told[-1]}")
@@ -42,14 +44,3 @@ def manifest_of(blend: Path, folder: Path) -> tuple[Path, tuple[str, ...]]:
             f" “{command[0]} --command kmtalk --help” works, which needs KMTalk's extension to be enabled."
         )
     return out, tuple(line.removeprefix("warning: ") for line in told)
-
-
-def program() -> str:
-    """The Blender to use; raises InputError if there is none."""
-    found = os.environ.get(BLENDER) or shutil.which("blender")
-    if found is None:
-        raise InputError(
-            f"A .blend needs Blender with KMTalk's extension: put blender on the path, or name it in {BLENDER};"
-            " or write the manifest there: blender -b FILE.blend --command kmtalk manifest --out lines.csv"
-        )
-    return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...settings import Settings, settings_of
 
-FILES = ("audio", "transcript_file", "alignment", "corrections", "mesh")  # fields that name files
+FILES = ("audio", "transcript_file", "alignment", "corrections", "mesh", "template")  # fields that name files
 OF_FILES = tuple(setting for setting in settings_of(Settings) if setting.ending)  # settings that may name a file
 TOLD = ("line", "character", "scene", "version", "profile")  # fields that the report has, and that change no result
 
@@ -19,7 +19,8 @@ class Line(Settings):
     `start` (s from its beginning) and `duration` (s, None: to its end): the part of the sound that is heard; times of
     other files count from the sound's beginning all the same; `as_strip`: as a sound strip of Blender plays it (see
     audio.load_sound). `out`: a name in the output folder, which ends in .npz; `target`: a family of shapes, or the file
-    of a mapping, whose curves it has too; `formats`: endings of further files to export beside it; `line` (a number or
+    of a mapping, whose curves it has too; `formats`: endings of further files to export beside it; `template`: a .blend
+    with the heads that Blender shows the line on; `line` (a number or
     name of one's own), `character`, `scene`, `version` and `own` (columns of one's own, name and text) go into the
     report; `where`: the row, for messages; `remote`: fields whose files lie in a store, with their addresses.
     """
@@ -35,6 +36,7 @@ class Line(Settings):
     alignment_fps: float | None = None
     corrections: Path | None = None
     mesh: Path | None = None
+    template: Path | None = None
     target: str = ""
     vertices: bool = False
     formats: tuple[str, ...] = ()

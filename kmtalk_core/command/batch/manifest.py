@@ -56,10 +56,11 @@ def read_manifest(
             lines.append(_with_name(line, number, template))
         except InputError as error:
             faults.append(str(error))
-    for first, second in collisions([line.out for line in lines]):
-        one, other = lines[first], lines[second]
+    written = [(line, name) for line in lines for name in line.outputs]
+    for first, second in collisions([name for _, name in written]):
+        (one, _), (other, name) = written[first], written[second]
         faults.append(
-            f"{other.where}: {other.out} is what {one.where.rpartition(', ')[2]} writes too; name them apart in the "
+            f"{other.where}: {name} is what {one.where.rpartition(', ')[2]} writes too; name them apart in the "
             "column out, or by --name."
         )
     if faults:
@@ -176,9 +177,9 @@ def _seconds(cell: str, _: Path) -> float:
 
 
 def _formats(cell: str, _: Path) -> tuple[str, ...]:
-    from ...export import EXPORTERS
+    from ...export import EXPORTERS, OF_BLENDER
 
-    known = {ending.lower().lstrip("."): ending for ending in EXPORTERS}
+    known = {ending.lower().lstrip("."): ending for ending in (*EXPORTERS, *OF_BLENDER)}
     found = []
     for name in filter(None, re.split(r"[\s,;]+", cell.lower())):
         if name.lstrip(".") not in {*known, "npz"}:

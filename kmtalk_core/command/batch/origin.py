@@ -14,6 +14,7 @@ from ... import __version__
 from ...archives import Unreadable, read_arrays
 from ...errors import InputError
 from ...settings import Settings, settings_of
+from .blender import endings_of
 from .journal import Entry
 from .line import Line
 
@@ -40,7 +41,8 @@ def origin_of(line: Line, model: str) -> str:
         made_from |= {name: getattr(line, name) for name in ("start", "duration", "as_strip")}
     if line.target:
         made_from["target"] = line.target
-    made_from |= {name: sha256_of(path) for name, path in line.files.items()}
+    used = {name: path for name, path in line.files.items() if name != "template" or endings_of(line)}
+    made_from |= {name: sha256_of(path) for name, path in used.items()}
     made_from |= {"model": model, "program": __version__}
     if line.localizer.startswith("whisper"):
         from ...localization.tools import Tools

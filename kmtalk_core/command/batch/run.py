@@ -10,14 +10,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from ...delivery.catalogs import FILE as CATALOGS
+from ...delivery.catalogs import with_catalogs
 from ...errors import Cancelled, KMTalkError, StorageError, storage_trouble
-from ...files import synchronise
+from ...files import save_text, synchronise
 from ...leftovers import remove_leftovers
 from ...progress import Progress, silent_progress
 from ..stopping import Stop, stopped_by_signals
 from .addresses import Store
+from .blender import LIBRARY, catalog_of, wanted_of, why_unable
 from .dask_pool import DaskPool
 from .journal import ENDING, NAME, STEM, Entry, Journal, gather, known_of_others
 from .line import Line
@@ -48,15 +52,17 @@ def run_batch(
     shard: Shard | None = None,
     scheduler: str | None = None,
     store: Store | None = None,
+    blender: str = "",
 ) -> Outcome:
     """Animate every line into `folder`, which is made if needed, and write the reports there.
 
     With `resume`, lines are skipped whose result is right; results that were edited by hand are always kept. `workers`
     processes work side by side, by default as many as there are processors, or those of the Dask `scheduler` at that
-    address. `unable`: why lines cannot work, by their place. A `shard`, whose lines these are, has a journal and
-    reports of its own; without one, those of shards that were here are gathered. Where there is a `store`, results,
-    reports and journals go there from `folder`, and what it has counts. Raises Cancelled, saying how to go on, if it is
-    stopped; StorageError if the disk takes nothing more; KMTalkError if no batch can run there.
+    address; `blender` is the program that they run, if one is named. `unable`: why lines cannot work, by their place.
+    A `shard`, whose lines these are, has a journal and reports of its own; without one, those of shards that were here
+    are gathered. Where there is a `store`, results, reports and journals go there from `folder`, and what it has
+    counts. Raises Cancelled, saying how to go on, if it is stopped; StorageError if the disk takes nothing more;
+    KMTalkError if no batch can run there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,9 +80,10 @@ def run_batch(
                     old.unlink(missing_ok=True)
         places = {folder, *((folder / line.out).parent for line in lines)}
         clear(places)
-        run = _Run(lines, folder, journal, stop, progress, resume, known, shard, mirror, store)
+        run = _Run(lines, folder, journal, stop, progress, resume, known, shard, mirror, store, blender)
         try:
-            run.work(lambda: pool_of(stop, workers, scheduler), unable or {})
+            able = partial(why_unable, wanted_of(lines), blender)
+            run.work(lambda: pool_of(stop, workers, scheduler, able), unable or {})
             run.write_down()
             run.write_report()
             clear(places)  # what a run that was killed just before was still dying with
@@ -97,15 +104,26 @@ def run_batch(
         return run.outcome
 
 
-def pool_of(stop: Stop, workers: int | None, scheduler: str | None) -> Pool | DaskPool:
-    """What does the lines: processes of this machine, or a farm."""
-    return Pool(WORK, workers or cores(), stop) if scheduler is None else DaskPool(WORK, scheduler, stop)
+def pool_of(stop: Stop, workers: int | None, scheduler: str | None, able: Callable[[], str]) -> Pool | DaskPool:
+    """What does the lines: processes of this machine, or a farm, each of whose machines is asked what it is not `able`
+    to do."""
+    return Pool(WORK, workers or cores(), stop) if scheduler is None else DaskPool(WORK, scheduler, stop, able)
 
 
 def clear(folders: Iterable[Path]) -> None:
     """Remove what killed workers left, of this run or of former ones."""
     for folder in folders:
         remove_leftovers(folder)
+
+
+def note_catalogs(folder: Path, lines: Sequence[Line]) -> None:
+    """Have the folder list the catalogs that the Actions of its lines lie in, if there are any; others' stay."""
+    heads = {catalog_of(line) for line in lines if LIBRARY in line.formats}
+    if heads:
+        path = folder / CATALOGS
+        known = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if (text := with_catalogs(known, heads)) != known:
+            save_text(text, path)
 
 
 def plan(lines: Sequence[Line], folder: Path, resume: bool, unable: Mapping[int, str]) -> list[str]:
@@ -143,10 +161,11 @@ class _Run:
         shard: Shard | None,
         mirror: Mirror | None = None,
         store: Store | None = None,
+        blender: str = "",
     ) -> None:
         self._lines, self._folder, self._journal, self._stop = lines, folder, journal, stop
         self._progress, self._resume = progress, resume
-        self._mirror, self._store = mirror, store
+        self._mirror, self._store, self._blender = mirror, store, blender
         own = journal.entries()
         self._known = {**known, **own}
         self._listed = sorted(own.keys() - {line.out for line in lines})  # results of lines that left
@@ -170,6 +189,7 @@ class _Run:
         ]
         if not jobs:
             return
+        note_catalogs(self._folder, self._lines)
         with make_pool() as pool:
             for ended in pool.run(jobs, self._begin):
                 for each in ended:
@@ -204,7 +224,7 @@ class _Run:
         write_json(outcome.reports, self._report.with_suffix(".json"))
         write_page(outcome, self._report.with_suffix(".html"), self._folder.resolve().name)
         if self._mirror is not None:
-            reports = [self._report.with_suffix(f".{ending}") for ending in REPORTS]
+            reports = [*(self._report.with_suffix(f".{ending}") for ending in REPORTS), self._folder / CATALOGS]
             self._mirror.send(self._journal.path, self._journal.connection, reports)
         self._reported_at = time.monotonic()
         self._report_cost = self._reported_at - start
@@ -245,7 +265,8 @@ class _Run:
 
     def _job(self, index: int) -> Job:
         line = self._lines[index]
-        return Job(line, self._folder, self._known.get(line.out), self._resume, store=self._store)
+        known = self._known.get(line.out)
+        return Job(line, self._folder, known, self._resume, store=self._store, blender=self._blender)
 
     def _for_mfa(self, unable: Mapping[int, str]) -> list[tuple[int, Line]]:
         """The lines that Whisper and MFA must align, which wait for each other."""

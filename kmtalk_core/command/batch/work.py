@@ -13,6 +13,7 @@ from ...errors import InputError, KMTalkError, StorageError
 from ...files import written_whole
 from ...settings import Settings, settings_of
 from .addresses import Store
+from .blender import Blender, endings_of, find_program, request_of
 from .journal import Entry
 from .line import Line
 from .origin import Standing, origin_of, sha256_of, stamps_of, standing_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ...phones import Alignment
 
 LEAST, PER_SECOND = 60.0, 20.0  # s that a line may take, and per second of its sound
+BLENDER_LEAST, BLENDER_PER_SECOND = 600.0, 60.0  # the same for what Blender writes of it
 WHISPER_LEAST, WHISPER_PER_SECOND = 900.0, 120.0  # the same for lines that Whisper hears
 FIGURES = (
     "seconds", "duration", "times_real_time", "keys", "contacts", "missed_contacts", "confidence", "localizer",
@@ -37,7 +39,8 @@ FIGURES = (
 class Job:
     """A line to animate into `folder`; `known`: what the journal has of it; `aligned`: its phones, where found already.
 
-    Without `resume`, what is right is made again. `store`: where results go to from the folder.
+    Without `resume`, what is right is made again. `store`: where results go to from the folder; `blender`: its
+    program, if one is named.
     """
 
     line: Line
@@ -46,6 +49,7 @@ class Job:
     resume: bool = False
     aligned: Alignment | None = None
     store: Store | None = None
+    blender: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,27 @@ def make_worker() -> Callable[[Job, Tell], Made]:
     """Load the model once; returns what does a job with it."""
     from ...animator import Animator
 
-    animator = Animator()
-    return lambda job, tell: do(job, animator, tell)
+    animator, kept = Animator(), Kept()
+    return lambda job, tell: do(job, animator, tell, kept)
 
 
-def do(job: Job, animator: Animator, tell: Tell) -> Made:
+@dataclass
+class Kept:
+    """What a worker keeps from line to line beside the model: a Blender, once a line has needed one."""
+
+    blender: Blender | None = None
+
+    def have_written(self, job: Job) -> tuple[str, ...]:
+        """Have Blender write what it alone can of a line; returns what the line's user should know."""
+        endings = endings_of(job.line)
+        if not endings:
+            return ()
+        if self.blender is None:
+            self.blender = Blender(find_program(job.blender))
+        return self.blender.write(request_of(job.line, job.folder), endings)
+
+
+def do(job: Job, animator: Animator, tell: Tell, kept: Kept | None = None) -> Made:
     """Animate one line unless its result stands already; what goes wrong becomes a report."""
     start = time.perf_counter()
     line = job.line
@@ -84,7 +104,8 @@ def do(job: Job, animator: Animator, tell: Tell) -> Made:
         standing = standing_of(job.folder / line.out, origin, job.known, job.resume, exports)
         if standing in (Standing.SKIP, Standing.KEEP):
             return standing_report(job, origin, standing)
-        report = replace(animate(job, animator, tell, standing is Standing.CARRY), seconds=time.perf_counter() - start)
+        report = animate(job, animator, tell, kept or Kept(), standing is Standing.CARRY)
+        report = replace(report, seconds=time.perf_counter() - start)
         report = replace(report, times_real_time=report.duration / report.seconds)
         if job.known is not None and job.known.report and (before := job.known.report.get("preview")):
             millimetres, words = change_between(before, report.preview)
@@ -128,12 +149,12 @@ def standing_report(job: Job, origin: str, standing: Standing) -> Made:
     return Made(report)
 
 
-def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> Report:
+def animate(job: Job, animator: Animator, tell: Tell, kept: Kept, edited: bool = False) -> Report:
     """Make the result of a line and write it; raises KMTalkError.
 
     Where the one that is there was `edited`, its edits are carried over, and it is kept under another name.
     """
-    from ...export import Stage, export_animation
+    from ...export import OF_BLENDER, Stage, export_animation
     from ...finish.carry import carry
     from ...finish.report import contact_report
     from ...request import Request
@@ -173,10 +194,14 @@ def animate(job: Job, animator: Animator, tell: Tell, edited: bool = False) -> R
     save_animation(animation, out)
     stage = Stage(line.mesh, sound, out.stem)
     for name in line.outputs[1:]:
-        export_animation(animation, job.folder / name, stage)
+        if not name.endswith(OF_BLENDER):
+            export_animation(animation, job.folder / name, stage)
+    if endings_of(line):
+        tell(BLENDER_LEAST + BLENDER_PER_SECOND * sound.duration)
+    of_blender = kept.have_written(job)
     contacts = contact_report(animation)
     words = animation.alignment.words
-    told = [*sound.warnings, *animation.alignment.warnings, *of_head]
+    told = [*sound.warnings, *animation.alignment.warnings, *of_head, *of_blender]
     if carried is not None and former is not None:
         told.append(f"Edits carried over: {carried.count}; the former result is {former.name}.")
         told += [f"Not carried: {lost}; what it belongs to is said no more." for lost in carried.lost]

@@ -30,8 +30,8 @@ WAITING, RUNNING, DONE, FAILED, CANCELLED = STATES = ("waiting", "running", "don
 OVER = (DONE, FAILED, CANCELLED)
 RESULT = "line"  # what the files of a job are called
 REFUSED = frozenset({
-    "audio", "out", "transcript_file", "corrections", "alignment", "mesh", "line", "character", "scene", "version",
-    "profile",
+    "audio", "out", "transcript_file", "corrections", "alignment", "mesh", "template", "line", "character", "scene",
+    "version", "profile",
 })  # columns of a manifest that would name files, or that say nothing to a service  # fmt: skip
 
 
