@@ -30,7 +30,7 @@ from .vocal import MOVE, parted, vocal_layer, with_layer
 
 # Before speech the mouth gets ready, after it the mouth comes to rest; beyond, no noise moves it. Lips part and the jaw
 # sinks a little with the breath that is drawn, from BREATH on as people's do, but it opens no earlier than READY.
-BREATH, READY, STILL = 0.5, 0.14, 0.3  # s
+BREATH, READY, STILL = 0.6, 0.14, 0.3  # s
 BREATH_JAW = 0.049  # jawOpen at most before READY: more looks like a mouth that opens out of time
 HABIT_MM = 2.0  # of lips apart in pauses that a style has, from which on nothing closes them there
 SMOOTHING = 0.08  # s, standard deviation of the Gaussian at smoothing 1
