@@ -390,6 +390,7 @@ def test_the_report_is_written_while_the_lines_are_made(tmp_path, monkeypatch):
 def test_wrong_sounds_and_pipes_cost_only_their_line(tmp_path, capsys):
     """With the real work: what cannot be read is told with the file and the remedy."""
     from kmtalk_core.command.batch.work import Job, do
+    from kmtalk_core.command.batch.worker import Tell
 
     class Model:
         model = "m"
@@ -398,7 +399,7 @@ def test_wrong_sounds_and_pipes_cost_only_their_line(tmp_path, capsys):
     (tmp_path / "noise.wav").write_bytes(os.urandom(5000))
     (tmp_path / "folder.wav").mkdir()
     for name in ("pipe.wav", "noise.wav", "folder.wav", "missing.wav", "x" * 300 + ".wav"):
-        made = do(Job(Line(audio=tmp_path / name, out="a.npz"), tmp_path), Model(), lambda seconds: None)
+        made = do(Job(Line(audio=tmp_path / name, out="a.npz"), tmp_path), Model(), Tell())
         assert made.report.status == "failed" and re.fullmatch(r".*; .*\.", made.report.error), made.report.error
         assert made.entry.state == "failed" and not made.entry.sha256
 

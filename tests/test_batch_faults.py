@@ -20,6 +20,7 @@ from kmtalk_core.command.batch import run
 from kmtalk_core.command.batch.line import Line
 from kmtalk_core.command.batch.run import run_batch
 from kmtalk_core.command.batch.work import Job, do
+from kmtalk_core.command.batch.worker import Tell
 from kmtalk_core.errors import StorageError
 from kmtalk_core.leftovers import OWN
 
@@ -170,7 +171,7 @@ def test_a_sound_that_changes_while_it_is_read_is_told(tmp_path, monkeypatch):
         def animate(self, *_):
             os.utime(sound, ns=(1, 1))
 
-    made = do(Job(Line(audio=sound, out="a.npz"), tmp_path), Writer(), lambda seconds: None)
+    made = do(Job(Line(audio=sound, out="a.npz"), tmp_path), Writer(), Tell())
     assert "changed while they were read" in made.report.error and not (tmp_path / "a.npz").exists()
 
 

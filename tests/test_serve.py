@@ -91,6 +91,29 @@ def test_a_sound_is_sent_made_fetched_and_removed(folder, sound, tmp_path):
         assert refused(client, f"/v1/jobs/{job}") == 404 and not list(folder.glob("job-*"))
 
 
+def test_how_far_a_job_is_can_be_seen(folder, sound, tmp_path, capsys):
+    with served(folder) as client:
+        job = client.send(sound, {"transcript": "half"})
+        while (status := client.look(job, 30.0, 0.3))["progress"] == 0.0:
+            assert status["state"] in ("waiting", "running")
+        assert (status["state"], status["progress"], status["doing"]) == ("running", 0.4, "listening")
+        seen = []
+
+        def look(share, doing):
+            seen.append((share, doing))
+            (folder / "go on").touch()
+
+        threading.Thread(target=lambda: look(*(client.look(job)[name] for name in ("progress", "doing")))).start()
+        done = client.wait(job, look)
+        assert (0.4, "listening") in seen and (done["progress"], done["doing"]) == (1.0, "")
+        (folder / "token").write_text(TOKEN)
+        command = ["send", str(sound), "--out", str(tmp_path / "out.npz"), "--server", client._address]
+        command += ["--token-file", str(folder / "token"), "--transcript", "half", "--progress", "json"]
+        assert main(command) == 0
+        told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+        assert any(0.3 < line["progress"] < 0.5 and line["message"] == "listening" for line in told)
+
+
 def test_nothing_of_this_machine_is_read_or_told(folder, sound, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")

@@ -42,8 +42,13 @@ def content(line):
 
 def animate(job, animator, tell, kept, edited=False):
     line = job.line
-    tell(60.0 if line.transcript == "eat" else 1.5)
+    tell(60.0 if line.transcript in ("eat", "half") else 1.5)
     go_wrong(job, line.transcript or "")
+    if line.transcript == "half":
+        time.sleep(0.3)  # else it is not worth telling
+        tell.progress(0.4, "listening")
+        while not Path(job.folder.parent, "go on").exists():
+            time.sleep(0.02)
     with (job.folder.parent / "log").open("a") as log:
         log.write(f"{line.out}\n")
     with written_whole(job.folder / line.out) as partial, partial.open("wb") as file:

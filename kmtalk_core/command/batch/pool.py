@@ -75,10 +75,15 @@ class _Worker:
 
 
 class Pool:
-    """Up to `count` processes that do what `work` ("module:factory") makes; use it as a context manager."""
+    """Up to `count` processes that do what `work` ("module:factory") makes; use it as a context manager.
 
-    def __init__(self, work: str, count: int, stop: Stop) -> None:
-        self._work = work
+    `news` is called with the number of a job, the share of it that is done, and what is being done.
+    """
+
+    def __init__(
+        self, work: str, count: int, stop: Stop, news: Callable[[int, float, str], None] = lambda *_: None
+    ) -> None:
+        self._work, self._news = work, news
         self._count = count
         self._stop = stop
         self._events: queue.SimpleQueue[tuple[_Worker | None, tuple[Any, ...]]] = queue.SimpleQueue()
@@ -194,6 +199,8 @@ class Pool:
             worker.began, worker.deadline, self._failed_starts = True, time.monotonic() + BEGIN, 0
         elif kind == "takes":
             worker.deadline = time.monotonic() + rest[1]
+        elif kind == "at":
+            self._news(rest[0], rest[1], rest[2])
         elif kind == "done":
             number, result = rest
             worker.jobs.remove(number)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import InputError, KMTalkError, StorageError
 from ...files import written_whole
+from ...progress import section
 from ...settings import Settings, settings_of
 from .addresses import Store
 from .blender import Blender, endings_of, find_program, request_of
@@ -179,7 +180,8 @@ def animate(job: Job, animator: Animator, tell: Tell, kept: Kept, edited: bool =
     )
     of_head: list[str] = []
     head = load_head(line.mesh, of_head.append) if line.vertices and line.mesh is not None else None
-    animation = fitted(with_part_noted(animator.animate(sound, request), line, sound), line)
+    told_of = section(tell.progress, 0.0, 0.9 / (1 + len(line.formats)))
+    animation = fitted(with_part_noted(animator.animate(sound, request, told_of), line, sound), line)
     carried = carry(load_animation(out), animation) if edited else None
     if carried is not None:
         animation = animator.complete(animation, carried.keys)
@@ -193,11 +195,13 @@ def animate(job: Job, animator: Animator, tell: Tell, kept: Kept, edited: bool =
     former = keep_former(out) if edited else None
     save_animation(animation, out)
     stage = Stage(line.mesh, sound, out.stem)
-    for name in line.outputs[1:]:
+    for number, name in enumerate(line.outputs[1:], 1):
         if not name.endswith(OF_BLENDER):
+            tell.progress(0.9 * number / (1 + len(line.formats)), f"writing {line.formats[number - 1]}")
             export_animation(animation, job.folder / name, stage)
     if endings_of(line):
         tell(BLENDER_LEAST + BLENDER_PER_SECOND * sound.duration)
+        tell.progress(0.9 * (1 - len(endings_of(line)) / (1 + len(line.formats))), "Blender writes")
     of_blender = kept.have_written(job)
     contacts = contact_report(animation)
     words = animation.alignment.words

@@ -12,14 +12,38 @@ import pickle
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from ...errors import KMTalkError
 from ..stopping import end_with_parent
 
-Tell = Callable[[float], None]
-"""Called by a job with the seconds that it may still take."""
+NEWS_EVERY = 0.2  # s between two messages of how far a job is, at the least
+
+
+class Tell:
+    """What a job tells its pool while it is done; this one is for jobs without a pool, and tells nobody."""
+
+    def __call__(self, seconds: float) -> None:
+        """It may still take so many seconds."""
+
+    def progress(self, share: float, doing: str) -> None:
+        """It is done to this share, 0 to 1, and what is being done now."""
+
+
+class _ToParent(Tell):
+    def __init__(self, number: int, send: Callable[..., None]) -> None:
+        self._number, self._send = number, send
+        self._told_at = time.monotonic()
+
+    def __call__(self, seconds: float) -> None:
+        self._send("takes", self._number, seconds)
+
+    def progress(self, share: float, doing: str) -> None:
+        if (now := time.monotonic()) - self._told_at >= NEWS_EVERY:
+            self._told_at = now
+            self._send("at", self._number, share, doing)
 
 
 def main(parent: int, work: str) -> None:
@@ -46,7 +70,7 @@ def main(parent: int, work: str) -> None:
     while True:
         number, job = jobs.get()
         send("began", number)
-        result = do(job, lambda seconds, number=number: send("takes", number, seconds))
+        result = do(job, _ToParent(number, send))
         send("done", number, result)
 
 

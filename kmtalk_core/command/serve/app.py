@@ -32,6 +32,8 @@ class Status(BaseModel):
     name: str = Field(description="of the sound, as it was sent")
     state: str = Field(description="waiting, running, done, failed or cancelled")
     place: int = Field(description="how many jobs come before it")
+    progress: float = Field(description="0 to 1: how much of it is done")
+    doing: str = Field(description="what is being done now")
     seconds: float = Field(description="for which it has been worked on")
     error: str = Field("", description="one sentence that says why it failed")
     warnings: str = ""
@@ -103,6 +105,7 @@ def make_app(jobs: Jobs, token: str, limit: int) -> FastAPI:
         end = job.ended or time.time()
         return Status(
             id=job.id, name=job.name, state=job.state, place=jobs.place(job),
+            progress=round(job.progress, 3), doing=job.doing,
             seconds=round(end - job.began, 2) if job.began else 0.0, error=job.error, warnings=job.told,
             figures=dict(job.figures), files=list(job.files),
         )  # fmt: skip
@@ -151,10 +154,11 @@ def make_app(jobs: Jobs, token: str, limit: int) -> FastAPI:
     def look(
         id: str,
         wait: Annotated[float, Query(ge=0.0, le=LONGEST_WAIT, description="s to wait for another state")] = 0.0,
+        beyond: Annotated[float, Query(ge=0.0, le=1.0, description="or for more progress than this")] = 1.0,
     ) -> Status:
         job = of(id)
         if job.state not in OVER:
-            jobs.wait(job, job.state, wait)
+            jobs.wait(job, job.state, wait, beyond)
         return status(job)
 
     @app.get("/v1/jobs/{id}/files/{name}", summary="Fetch what was made", **guarded)

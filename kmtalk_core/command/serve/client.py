@@ -17,6 +17,7 @@ from typing import Any
 
 from ...errors import InputError, KMTalkError
 from ...files import written_whole
+from ...progress import Progress, silent_progress
 
 POLL = 30.0  # s that the service may wait before it answers
 PATIENCE = POLL + 60.0  # s for an answer
@@ -40,16 +41,23 @@ class Client:
         )
         return str(self._json("POST", "/v1/jobs", body, {"Content-Type": kind})["id"])
 
-    def look(self, job: str, wait: float = 0.0) -> Status:
-        """How far it is; waits for so many seconds for another state."""
-        return self._json("GET", f"/v1/jobs/{job}?wait={wait:g}")
+    def look(self, job: str, wait: float = 0.0, beyond: float = 1.0) -> Status:
+        """How far it is; waits for so many seconds for another state, or for more progress than `beyond`, 0…1."""
+        return self._json("GET", f"/v1/jobs/{job}?wait={wait:g}&beyond={beyond:g}")
 
-    def wait(self, job: str) -> Status:
-        """Wait until it is over; raises KMTalkError if it failed or was cancelled."""
+    def wait(self, job: str, progress: Progress = silent_progress) -> Status:
+        """Wait until it is over; raises KMTalkError if it failed or was cancelled.
+
+        `progress` hears the share of it that is done, and what is being done, or where in the queue it waits.
+        """
+        seen = 0.0
         while True:
-            status = self.look(job, POLL)
+            status = self.look(job, POLL, seen)
             if status["state"] in OVER:
                 break
+            seen, place = float(status["progress"]), status["place"]
+            waits = f"waiting, {place} before it" if place else "waiting"
+            progress(seen, status["doing"] or (waits if status["state"] == "waiting" else "beginning"))
         if status["state"] == "failed":
             raise KMTalkError(f"{status['name']}: {status['error']}")
         if status["state"] == "cancelled":

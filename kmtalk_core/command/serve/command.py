@@ -123,8 +123,7 @@ def send(options: argparse.Namespace, progress: Display) -> int:
     job = client.send(options.audio, given, options.alignment, options.mesh)
     with ExitStack() as stack:
         stack.callback(_removed, client, job)  # also where somebody stops waiting
-        progress(0.2, "waiting")
-        status = client.wait(job)
+        status = client.wait(job, progress.span(0.05, 0.9))
         progress(0.9, "fetching")
         made = client.fetch(status, options.out)
     if status["warnings"]:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,16 @@ class Full(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """One line that somebody sent; `told` are warnings, `error` is a sentence, `files` the names of what was made."""
+    """One line that somebody sent. `progress` 0…1 is how far it is, `doing` what is being done; `told` are warnings,
+    `error` is a sentence, `files` the names of what was made."""
 
     id: str
     folder: Path
     line: Line
     name: str
     state: str = WAITING
+    progress: float = 0.0
+    doing: str = ""
     sent: float = field(default_factory=time.time)
     began: float = 0.0
     ended: float = 0.0
@@ -56,6 +60,13 @@ class Job:
     figures: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     stop: Stop = field(default_factory=Stop)
+
+
+@dataclass
+class _Now:
+    """What one worker does at the moment."""
+
+    job: Job | None = None
 
 
 class Jobs:
@@ -117,10 +128,10 @@ class Jobs:
         with self._changed:
             return self._waiting.index(job) if job in self._waiting else 0
 
-    def wait(self, job: Job, state: str, seconds: float) -> None:
-        """Return when the job is no longer in that state, or after so many seconds."""
+    def wait(self, job: Job, state: str, seconds: float, beyond: float = 1.0) -> None:
+        """Return when the job is no longer in that state, is done to more than `beyond`, or after so many seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: job.state != state or self._closed, seconds)
+            self._changed.wait_for(lambda: job.state != state or job.progress > beyond or self._closed, seconds)
 
     def remove(self, job: Job) -> None:
         """Cancel a job, or forget one that has ended, and delete its files."""
@@ -155,7 +166,7 @@ class Jobs:
 
     def _work(self) -> None:
         """One worker: a process that is kept from job to job, and made anew where a job was cancelled."""
-        stop, pool = Stop(), None
+        stop, pool, now = Stop(), None, _Now()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._waiting) or self._closed)
@@ -166,7 +177,8 @@ class Jobs:
                 self._changed.notify_all()
             if pool is None:
                 stop = Stop()
-                pool = Pool(WORK, 1, stop)
+                pool = Pool(WORK, 1, stop, partial(self._note, now))
+            now.job = job
             job.stop.wake = lambda stop=stop: stop.ask("its owner")  # type: ignore[misc]
             if job.stop.by is not None:
                 stop.ask("its owner")
@@ -177,6 +189,13 @@ class Jobs:
             self._take(job, ended)
         if pool is not None:
             pool.__exit__(None, None, None)
+
+    def _note(self, now: _Now, number: int, share: float, doing: str) -> None:
+        """How far the job is that a worker does now."""
+        with self._changed:
+            if now.job is not None:
+                now.job.progress, now.job.doing = max(now.job.progress, min(share, 0.99)), doing
+            self._changed.notify_all()
 
     def _do(self, job: Job, pool: Pool) -> Ended | None:
         try:
@@ -207,6 +226,7 @@ class Jobs:
             self._changed.notify_all()
 
     def _end(self, job: Job, state: str, error: str = "") -> None:
+        job.progress, job.doing = 1.0 if state == DONE else job.progress, ""
         job.state, job.ended, job.error = state, time.time(), without_paths(error, job.folder)
 
 
