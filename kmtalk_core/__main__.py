@@ -3,7 +3,7 @@
 import gc
 from typing import NoReturn
 
-GARBAGE = 50_000  # objects between two looks for garbage; Python's 700 take a twentieth of a line's time at start
+GARBAGE = 100_000  # objects between two looks for garbage; Python's 700 take a twentieth of a line's time at start
 
 
 def run() -> NoReturn:

@@ -27,14 +27,17 @@ LARGE = 256 * 1024**2  # bytes: larger arrays are kept on disk rather than in me
 ROWS = 64  # rows of such an array that are handled at once
 
 
-def load_npz(path: str | os.PathLike[str] | IO[bytes], names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+def load_npz(
+    path: str | os.PathLike[str] | IO[bytes], names: Collection[str] | None = None, sealed: bool = False
+) -> dict[str, np.ndarray]:
     """Read the arrays of an .npz, or those of `names` that it has; never unpickles. Raises InputError.
 
     A file that would unpack to far more than arrays of its size can hold is refused. `path` may be an open file too.
+    `sealed`: the caller compares a checksum of its own.
     """
     where = "The data" if isinstance(path, io.IOBase) else path
     try:
-        return dict(read_arrays(path, names))
+        return dict(read_arrays(path, names, sealed))
     except FileNotFoundError:
         raise InputError(f"There is no file {path}; check the path.") from None
     except Unreadable as reason:
@@ -66,7 +69,7 @@ def load_sealed(path: str | os.PathLike[str], otherwise: str) -> tuple[dict[str,
 
     Raises InputError: for a file of another kind, that it is `otherwise`.
     """
-    arrays = load_npz(path)
+    arrays = load_npz(path, sealed=True)
     if "config" not in arrays or "sha256" not in arrays:
         raise InputError(f"{path} is {otherwise}")
     expected = str(arrays.pop("sha256"))

@@ -15,9 +15,10 @@ import pytest
 
 from kmtalk_core.audio import SAMPLE_RATE, Sound
 from kmtalk_core.errors import Cancelled, InputError, KMTalkError
+from kmtalk_core.localization.installed import Aligner, find_mfa, mfa_models
 from kmtalk_core.localization.mfa import Spoken, Utterance, align, align_all, explained, spoken_by
 from kmtalk_core.localization.textgrid import load_alignment
-from kmtalk_core.localization.tools import Aligner, Tools, find_mfa, mfa_models
+from kmtalk_core.localization.tools import Tools
 from kmtalk_core.phones import CONSONANTS, VOWELS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script with a #! line")

@@ -17,7 +17,8 @@ import pytest
 
 from kmtalk_core.audio import SAMPLE_RATE, Sound
 from kmtalk_core.errors import Cancelled, InputError, KMTalkError
-from kmtalk_core.localization.tools import Tools, find_recognisers
+from kmtalk_core.localization.installed import find_recognisers
+from kmtalk_core.localization.tools import Tools
 from kmtalk_core.localization.whisper import transcribe, transcribe_all
 
 STAND_INS = Path(__file__).parent / "stand_ins"

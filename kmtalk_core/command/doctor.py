@@ -74,7 +74,8 @@ def hearing_finding() -> Finding:
 
 def whisper_finding() -> Finding:
     """Where the user's own Whisper is; larger models hear more than the recogniser that comes along."""
-    from ..localization.tools import Tools, find_recognisers
+    from ..localization.installed import find_recognisers
+    from ..localization.tools import Tools
 
     try:
         found = find_recognisers(Tools.from_environment())
@@ -86,7 +87,8 @@ def whisper_finding() -> Finding:
 
 def mfa_finding() -> Finding:
     """Where the Montreal Forced Aligner is, its version and its models."""
-    from ..localization.tools import Tools, find_mfa, mfa_models
+    from ..localization.installed import find_mfa, mfa_models
+    from ..localization.tools import Tools
 
     tools = Tools.from_environment()
     try:

@@ -12,7 +12,6 @@ from functools import cache
 import numpy as np
 
 from ..easing import smoothstep
-from ..localization.ipa import lips_of
 from ..phones import Alignment
 from ..rig.controls import SPEECH_CONTROLS
 
@@ -56,4 +55,8 @@ def rounded_as_said(speech: np.ndarray, times: np.ndarray, alignment: Alignment)
 
 @cache
 def _rounding(sound: str) -> float | None:
-    return lips_of(sound) if sound else None
+    if not sound:
+        return None
+    from ..localization.ipa import lips_of  # English needs none of it
+
+    return lips_of(sound)

@@ -23,9 +23,10 @@ from ..phones import SILENCE, VOWELS, Alignment, Word
 from ..progress import Progress
 from .g2p import pronunciations
 from .guarded import foreign_environment, run
+from .installed import Aligner, find_mfa, mfa_models, mfa_root
 from .text import spoken_words
 from .textgrid import load_alignment
-from .tools import Aligner, Tools, find_mfa, mfa_models, mfa_root
+from .tools import Tools
 
 SOURCE = "mfa"
 # Searched with MFA's own beams first, then with ones that it recommends where nothing fits.

@@ -17,7 +17,8 @@ from ..errors import InputError, KMTalkError
 from ..leftovers import temporary_folder
 from ..progress import Progress
 from .guarded import foreign_environment, run
-from .tools import Recogniser, Tools, find_recognisers
+from .installed import Recogniser, find_recognisers
+from .tools import Tools
 
 _WORKER = Path(__file__).with_name("whisper_worker.py")
 NOTHING_HEARD = "Whisper heard no words in the sound; give a transcript, or choose another localizer."

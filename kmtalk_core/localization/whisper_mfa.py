@@ -15,8 +15,9 @@ from ..errors import KMTalkError
 from ..phones import Alignment
 from ..progress import Progress
 from ..tongues import from_whisper, to_whisper
+from .installed import find_mfa, find_recognisers
 from .mfa import Spoken, Utterance, align_all
-from .tools import Tools, find_mfa, find_recognisers
+from .tools import Tools
 from .whisper import NOTHING_HEARD, Transcript, transcribe, transcribe_all
 
 SOURCE = "whisper-mfa"
