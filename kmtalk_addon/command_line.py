@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,59 +57,65 @@ def main(arguments: Sequence[str]) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     from kmtalk_core.command import arguments
-    from kmtalk_core.command.batch.command import add_options as add_batch_options
+    from kmtalk_core.command.batch.command import add_options as batch_options
 
     parser = arguments.Parser(prog=PROGRAM, description="Lip sync for the opened file, without a window.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = partial(arguments.add_command, commands)
+    command = arguments.add_commands(parser)
+    text = "animate heads with sound strips, as the panel's settings say"
+    command("generate", text, scene_commands.generate, _generate_options)
+    command("complete", "complete the motion again from the key motions as they are now", complete, _complete_options)
+    command("bake", "write the head's vertices of every frame into a point cache", bake, _bake_options)
+    text = "write a line's animation, as its curves show it, for other programs"
+    command("export", text, export, _export_options)
+    text = "list the file's lines for `kmtalk batch`, with what each strip plays"
+    command("manifest", text, farm_commands.manifest, farm_commands.add_manifest_options)
+    command("apply", "put the results of `kmtalk batch` on the faces, as lines", farm_commands.apply, _apply_options)
+    command("deliver", "write lines of `kmtalk batch`, which starts this itself", deliver_command.deliver)
+    command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch, batch_options)
+    return parser
 
-    def add_line(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--scene", metavar="NAME", help="the scene (the file's active one)")
-        sub.add_argument("--strip", default="", metavar="NAME", help="the sound strip (the active or only one)")
-        sub.add_argument(
-            "--head",
-            "--mesh",
-            dest="mesh",
-            metavar="NAME",
-            help="the head's object (the panel's mesh, else the active)",
-        )
 
-    def add_out(sub: argparse.ArgumentParser, metavar: str, text: str) -> None:
-        sub.add_argument("--out", type=Path, required=True, metavar=metavar, help=text)
-
-    sub = command("generate", "animate heads with sound strips, as the panel's settings say", scene_commands.generate)
+def _generate_options(sub: argparse.ArgumentParser) -> None:
     scene_commands.add_generate_options(sub)
-    add_out(sub, "F.blend", "where to save the file; it may be the opened one")
+    _add_blend(sub)
 
-    sub = command("complete", "complete the motion again from the key motions as they are now", complete)
-    add_line(sub)
-    add_out(sub, "F.blend", "where to save the file; it may be the opened one")
 
-    sub = command("bake", "write the head's vertices of every frame into a point cache", bake)
-    add_line(sub)
-    add_out(sub, "F.(mdd|pc2)", "the point cache")
+def _complete_options(sub: argparse.ArgumentParser) -> None:
+    _add_line(sub)
+    _add_blend(sub)
 
-    sub = command("export", "write a line's animation, as its curves show it, for other programs", export)
-    add_line(sub)
+
+def _bake_options(sub: argparse.ArgumentParser) -> None:
+    _add_line(sub)
+    _add_out(sub, "F.(mdd|pc2)", "the point cache")
+
+
+def _export_options(sub: argparse.ArgumentParser) -> None:
+    _add_line(sub)
     sub.add_argument("--all", action="store_true", help="every line of the file, into the folder --out")
     sub.add_argument("--formats", metavar="F,…", help="what to write with --all: fbx, usdc, abc, glb, blend, csv, …")
-    add_out(
-        sub, "F.(fbx|usdc|abc|glb|blend|npz|csv|…)", "the file, whose ending says what is written; the folder for --all"
-    )
+    text = "the file, whose ending says what is written; the folder for --all"
+    _add_out(sub, "F.(fbx|usdc|abc|glb|blend|npz|csv|…)", text)
 
-    sub = command(
-        "manifest", "list the file's lines for `kmtalk batch`, with what each strip plays", farm_commands.manifest
-    )
-    farm_commands.add_manifest_options(sub)
 
-    sub = command("apply", "put the results of `kmtalk batch` on the faces, as lines", farm_commands.apply)
+def _apply_options(sub: argparse.ArgumentParser) -> None:
     farm_commands.add_apply_options(sub)
-    add_out(sub, "F.blend", "where to save the file; it may be the opened one")
+    _add_blend(sub)
 
-    command("deliver", "write lines of `kmtalk batch`, which starts this itself", deliver_command.deliver)
 
-    add_batch_options(command("batch", "animate every line of a manifest into .npz files, as `kmtalk batch`", batch))
-    return parser
+def _add_line(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--scene", metavar="NAME", help="the scene (the file's active one)")
+    sub.add_argument("--strip", default="", metavar="NAME", help="the sound strip (the active or only one)")
+    text = "the head's object (the panel's mesh, else the active)"
+    sub.add_argument("--head", "--mesh", dest="mesh", metavar="NAME", help=text)
+
+
+def _add_blend(sub: argparse.ArgumentParser) -> None:
+    _add_out(sub, "F.blend", "where to save the file; it may be the opened one")
+
+
+def _add_out(sub: argparse.ArgumentParser, metavar: str, text: str) -> None:
+    sub.add_argument("--out", type=Path, required=True, metavar=metavar, help=text)
 
 
 def complete(options: argparse.Namespace, progress: Display) -> int:

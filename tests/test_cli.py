@@ -381,7 +381,7 @@ def test_the_manual_has_every_option_and_every_column():
     manual = (ROOT / "docs" / "command_line.md").read_text(encoding="utf-8")
     commands = next(a for a in cli.build_parser()._actions if isinstance(a.choices, dict)).choices
     options = {
-        o for sub in commands.values() for a in sub.described()._actions for o in a.option_strings if o.startswith("--")
+        o for sub in commands.values() for a in sub.parser._actions for o in a.option_strings if o.startswith("--")
     }
     named = {*options, *LINE_COLUMNS, *REPORT_COLUMNS, *STATUSES, *LOCALIZERS}
     assert [name for name in sorted(named - {"--help"}) if f"`{name}" not in manual] == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NoReturn
 
 from ..errors import InputError
@@ -14,40 +15,49 @@ from ..settings import ENDLESS, MENU, Setting
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, as all errors of this command are.
-
-    `describe` adds its options once they are asked for.
-    """
-
-    def __init__(self, *args: Any, describe: Callable[[Parser], None] | None = None, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self._describe = describe
-
-    def described(self) -> Parser:
-        """The parser itself, with all its options."""
-        describe, self._describe = self._describe, None
-        if describe is not None:
-            describe(self)
-        return self
-
-    def parse_known_args(self, *args: Any, **more: Any) -> Any:
-        """As `argparse` has it, with all options."""
-        self.described()
-        return super().parse_known_args(*args, **more)
+    """An argument parser whose errors are one line, as all errors of this command are."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`.")
 
 
-def add_command(
-    commands: Any, name: str, text: str, run: Callable[..., Any], describe: Callable[[Parser], None] | None = None
-) -> Parser:
-    """Add a command that `run` does to the subparsers `commands`, with the option that all commands share and those
-    that `describe` adds."""
-    sub: Parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", describe=describe)
-    sub.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
-    sub.set_defaults(run=run)
-    return sub
+class Command:
+    """A command that `run` does, with the options that `describe` adds and the one that all commands share.
+
+    It stands for its parser, which is made when the command is given: to make those of all takes time at every start.
+    """
+
+    def __init__(self, run: Callable[..., Any], describe: Callable[[Parser], None], **how: Any) -> None:
+        self._run, self._describe, self._how = run, describe, how
+
+    @cached_property
+    def parser(self) -> Parser:
+        """The parser of its options."""
+        parser = Parser(**self._how)
+        parser.add_argument("--progress", choices=("auto", "json"), default="auto", help="JSON lines on stderr if json")
+        parser.set_defaults(run=self._run)
+        self._describe(parser)
+        return parser
+
+    def parse_known_args(self, *args: Any, **more: Any) -> Any:
+        """As `argparse` calls the parser."""
+        return self.parser.parse_known_args(*args, **more)
+
+
+def no_options(parser: Parser) -> None:
+    """Describe the options of a command that has none."""
+
+
+def add_commands(parser: Parser) -> Callable[..., None]:
+    """Have `parser` take commands; the function that comes back adds one: its name, what it does in words and by which
+    function, and what describes its options."""
+    kind: Any = Command  # argparse asks for no more than it has
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=kind)
+
+    def add(name: str, text: str, run: Callable[..., Any], describe: Callable[[Parser], None] = no_options) -> None:
+        commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", run=run, describe=describe)
+
+    return add
 
 
 def add_setting(sub: argparse.ArgumentParser, setting: Setting, with_default: bool = True) -> None:

@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from .. import __version__
 from ..errors import InputError
 from ..threads import one_thread
 from . import options_of
-from .arguments import Parser, add_command
+from .arguments import Parser, add_commands
 from .display import Display
 from .endings import ending
 from .outputs import check_output
@@ -40,8 +39,7 @@ def build_parser() -> Parser:
     """Describe the commands and options; they are a public contract."""
     parser = Parser(prog="kmtalk", description="Talking heads from speech, with key poses that stay editable.")
     parser.add_argument("--version", action="version", version=f"kmtalk {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = partial(add_command, commands)
+    command = add_commands(parser)
     command("animate", "animate a face from a sound file", animate, options_of.animate)
     command("align", "find the words and phones of a sound file", align, options_of.align)
     command("complete", "complete the motion again from edited key motions", complete, options_of.complete)
