@@ -124,14 +124,21 @@ def check_free(keys: bpy.types.Key | None) -> None:
 
 def lay(keys: bpy.types.Key, action: bpy.types.Action, lie: Lie) -> None:
     """Let the line of `action` play on these shape keys, instead of another take of the same line, at `lie`."""
+    lay_all(keys, {action: lie})
+
+
+def lay_all(keys: bpy.types.Key, lies: Mapping[bpy.types.Action, Lie]) -> None:
+    """As `lay`, for many lines at once."""
     with untweaked(keys):
-        take = take_of(action)
-        remember_lie(take, lie)
-        rivals = {a for a in playing(keys) if a != action and take_of(a).line_id == take.line_id}
+        for action, lie in lies.items():
+            remember_lie(take_of(action), lie)
+        lines = {take_of(action).line_id for action in lies}
+        rivals = {a for a in playing(keys) if a not in lies and take_of(a).line_id in lines}
         _note_names(keys, rivals)
-        _follow_names(keys, action)
-        _make_room(keys, action)
-        _arrange(keys, bring=action, without=rivals, anew={action})
+        for action in lies:
+            _follow_names(keys, action)
+            _make_room(keys, action)
+        _arrange(keys, bring=lies, without=rivals, anew=set(lies))
         hold_rest(keys)
 
 
@@ -562,7 +569,7 @@ class _Kept:
 
 def _arrange(
     keys: bpy.types.Key,
-    bring: bpy.types.Action | None = None,
+    bring: Iterable[bpy.types.Action] = (),
     without: set[bpy.types.Action] | None = None,
     anew: set[bpy.types.Action] | None = None,
     also: Iterable[bpy.types.Action] = (),
@@ -577,7 +584,7 @@ def _arrange(
         if not compat.is_of_library(track):
             track.strips.remove(strip)
     apart = {strip.action for _, strip in _strips_apart(keys)}
-    actions = dict.fromkeys([*playing(keys), *also, *([bring] if bring is not None else [])])
+    actions = dict.fromkeys([*playing(keys), *also, *bring])
     actions = [a for a in actions if a not in (without or ()) and a not in apart]
     fixed = {a for a in actions if a in kept and kept[a].by_hand and a not in (anew or ())}
     lies = {a: _lie_as_laid(kept[a].laid) if a in fixed else lie_of(take_of(a)) for a in actions}

@@ -7,7 +7,7 @@ has no motion until the line is generated again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,24 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
     return tuple(dict.fromkeys(told))
 
 
-def settle(clip: Clip, tell_of_others: bool = True) -> None:
+def settle(clip: Clip) -> None:
     """Lay the line of `clip` where its strip plays it now, with its keyframes on the frames of the scene if they only
-    lie shifted. Without `tell_of_others`, what is to be known of the head's lines is left to `tell`."""
+    lie shifted."""
+    settle_all(clip.scene, clip.obj, {clip.action: place(clip)})
+
+
+def settle_all(scene: bpy.types.Scene, obj: bpy.types.Object, lies: Mapping[bpy.types.Action, Lie]) -> None:
+    """Lay lines of a head where `place` has told."""
+    keys = obj.data.shape_keys
+    clips.lay_all(keys, lies)
+    give_way(keys)
+    tell(scene, obj)
+    _note(scene)
+
+
+def place(clip: Clip) -> Lie:
+    """Where the strip of a line plays it now. Its keyframes are moved to the frames of the scene if they only lie
+    shifted."""
     line, strip = clip.line, clip.strip
     lie = None
     if strip is not None:
@@ -86,11 +101,7 @@ def settle(clip: Clip, tell_of_others: bool = True) -> None:
         clip.take.line = takes.as_json(line.moved_to(line.origin + shift))
         key_view.redraw(clip.keys)
         lie = Lie(lie.first + shift, lie.last + shift, lie.at)
-    clips.lay(clip.keys, clip.action, lie)
-    give_way(clip.keys)
-    if tell_of_others:
-        tell(clip.scene, clip.obj)
-    _note(clip.scene)
+    return lie
 
 
 def give_way(keys: bpy.types.Key) -> None:
@@ -148,7 +159,13 @@ class _Sight:
 
 def standing(clip: Clip) -> list[str]:
     """What is to be known of where a line lies, in sentences: also why it may not be seen."""
-    return _Sight.of(clip.scene, clip.keys).standing(clip)
+    return standing_of([clip])[0]
+
+
+def standing_of(lines: Sequence[Clip]) -> list[list[str]]:
+    """As `standing`, for lines of one head."""
+    sight = _Sight.of(lines[0].scene, lines[0].keys) if lines else None
+    return [sight.standing(clip) for clip in lines] if sight is not None else []
 
 
 def tell(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:

@@ -75,10 +75,11 @@ class Options(LineSettings):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done: a sentence for the status bar, and sentences that the user should read."""
+    """What was done: a sentence for the status bar, sentences that the user should read, and which line was made."""
 
     summary: str
     warnings: tuple[str, ...] = ()
+    made: ClipRef | None = None
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,8 @@ def _fitted(animation: Animation, face: bytes, folder: Path) -> bytes:
 def put_on(made: Made, alone: bool = True) -> Outcome:
     """Put what was made on the face, as it is now. Raises KMTalkError, with nothing changed, where that cannot be.
 
-    Where it is not `alone`, its keyframes are not shown for editing, and `follow.tell` and `live.show` are for later.
+    Where it is not `alone`, `follow.settle_all` and `live.show` are for later, and its keyframes are not shown for
+    editing.
     """
     about, options = made.about, made.options
     strip, obj, animation = about.strip(), about.head(), takes.loaded(made.result)
@@ -420,10 +422,10 @@ def apply(
 ) -> Outcome:
     """Put a result (`animation`, and `result`, its bytes as OUT.npz) on the mesh as a line, and remember it.
 
-    All that may fail comes before anything is changed. Where it is one of many, not `alone`, its keyframes are not
-    shown for editing, and `follow.tell` and `live.show` are for the end. `face` is what MeasureFace has told of the
-    mesh's shapes; `look`, how it is drawn, None: as the strip says; `pinned`, when key motions are pinned, s; `cues`:
-    what was edited in the line's drawings before.
+    All that may fail comes before anything is changed. Where it is one of many, not `alone`, it does not play yet:
+    `follow.settle_all` and `live.show` are for the end, and its keyframes are not shown for editing. `face` is what
+    MeasureFace has told of the mesh's shapes; `look`, how it is drawn, None: as the strip says; `pinned`, when key
+    motions are pinned, s; `cues`: what was edited in the line's drawings before.
     """
     shape_keys.check_mesh(obj)
     clips.check_free(obj.data.shape_keys)
@@ -462,17 +464,19 @@ def apply(
         take.blend, take.ease = strip.kmtalk.blend, strip.kmtalk.ease
     takes.remember(take, line, animation, look, facts)
     keys.kmtalk.line = take.line_id
-    follow.settle(clip, alone)
-    key_view.redraw(keys)
-    if alone and clips.hides_nothing(keys):
-        edit_keys.edit(clip)
     if alone:
+        follow.settle(clip)
+        key_view.redraw(keys)
+        if clips.hides_nothing(keys):
+            edit_keys.edit(clip)
         live.show(scene)
+        warnings = (*warnings, *follow.standing(clip))
+    else:
+        clips.remember_lie(take, follow.place(clip))
     lie = clips.lie_of(take)
     summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {obj.name}"
-    told = (*warnings, *follow.standing(clip))
     summary += f", {len(added)} shape keys built" if added else ""
-    return Outcome(summary + (f"; with it {', '.join(followers)}" if followers else ""), told)
+    return Outcome(summary + (f"; with it {', '.join(followers)}" if followers else ""), warnings, clip.ref)
 
 
 def _action_for(scene: bpy.types.Scene, obj: bpy.types.Object, strip: bpy.types.Strip | None, line: Played) -> Any:

@@ -6,6 +6,7 @@ faces at once, so that cancelling leaves the file as it was and one undo takes a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +18,10 @@ from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.leftovers import temporary_folder
 from kmtalk_core.service.protocol import Ping
 
-from . import clips, drawings, faces, follow, lipsync, live, shape_keys, takes
+from . import clips, drawings, faces, follow, key_view, lipsync, live, shape_keys, takes
 from .casting import Part
 from .job import Steps, WorkerGone
-from .lipsync import Made, Options
+from .lipsync import Made, Options, Outcome
 from .session import Share, current, sentence
 from .strip import read_line, why_unheard
 from .subject import Subject
@@ -158,23 +159,36 @@ def _prepared(
 
 def _put_on(made: dict[int, Made]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Put all that was made on the faces, and say for each, by its place, what is new about its outcome."""
-    touched = set()
+    on: dict[tuple[int, int], dict[int, Outcome]] = defaultdict(dict)  # scene and head → outcome by place
     for place, line in made.items():
         try:
             if _is_as_it_was(line):
                 yield place, {"status": SAME, "told": "Nothing has changed."}
                 continue
-            outcome = lipsync.put_on(line, alone=False)
-            touched.add((line.about.scene(), line.about.head()))
-            strip_id = line.about.strip().kmtalk.id
+            on[line.about.scene().session_uid, line.about.head().session_uid][place] = lipsync.put_on(line, alone=False)
         except Exception as error:
             yield place, {"told": sentence(error)}
+    for (scene, head), outcomes in on.items():
+        try:
+            told = _let_play(takes.scene_again(scene), takes.mesh_again(head), list(outcomes.values()))
+        except Exception as error:
+            yield from ((place, {"told": sentence(error)}) for place in outcomes)
             continue
-        yield place, {"status": DONE, "told": outcome.summary, "warnings": outcome.warnings, "strip_id": strip_id}
-    for scene, head in touched:
-        follow.tell(scene, head)
-    for scene in {scene for scene, _ in touched}:
-        live.show(scene)
+        for (place, outcome), more in zip(outcomes.items(), told, strict=True):
+            warnings, strip_id = (*outcome.warnings, *more), made[place].about.strip().kmtalk.id
+            yield place, {"status": DONE, "told": outcome.summary, "warnings": warnings, "strip_id": strip_id}
+    for uid in {scene for scene, _ in on}:
+        live.show(takes.scene_again(uid))
+
+
+def _let_play(scene: bpy.types.Scene, head: bpy.types.Object, made: Sequence[Outcome]) -> list[list[str]]:
+    """Let all lines that were made on a head play; what is to be known of each."""
+    actions = {action.session_uid: action for action in takes.own_actions(head.data.shape_keys)}
+    lines = [takes.Clip(scene, head, actions[outcome.made.action]) for outcome in made if outcome.made is not None]
+    lies = {clip.action: lie for clip in lines if (lie := clips.lie_of(clip.take)) is not None}
+    follow.settle_all(scene, head, lies)
+    key_view.redraw(head.data.shape_keys)
+    return follow.standing_of(lines)
 
 
 def _is_as_it_was(made: Made) -> bool:
