@@ -68,6 +68,7 @@ class Journey:
             ("window", self.window),
             ("landmarks in a window", self.landmarks),
             ("lines and scenes in a window", self.lines),
+            ("key motions alone and overrides in a window", self.views),
             ("trouble in a window", self.trouble),
             ("uninstall", self.uninstall),
         ]
@@ -260,6 +261,14 @@ class Journey:
         said = self.start(["sh", script, story, str(3 * LIMIT)], limit=4 * LIMIT)
         expect("The window works." in said and "Traceback" not in said, said[-800:])
         return "moved, taken, generated as a scene, recorded again, pushed down, undone, saved, appended and linked"
+
+    def views(self) -> str:
+        """Completed keys hidden, heads of libraries overridden: by clicks and keys."""
+        script = self.tests / "blender_tests" / "in_window.sh"
+        story = self.tests / "blender_tests" / "in_window_views.py"
+        said = self.start(["sh", script, story, str(2 * LIMIT)], limit=3 * LIMIT)
+        expect("The window works." in said and "Traceback" not in said, said[-800:])
+        return "hidden, edited, moved, undone, saved, overridden"
 
     def trouble(self) -> str:
         """What users do in a window while KMTalk works."""

@@ -4,7 +4,7 @@ import bpy
 import pytest
 from test_lines import clip_of, content, edit_jaw, heard_at, move
 
-from kmtalk_addon import api, clips, follow, keyframes, lipsync, removal, strip, takes
+from kmtalk_addon import api, clips, edit_keys, follow, keyframes, lipsync, removal, strip, takes
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.rig.controls import ARKIT_CONTROLS
 
@@ -135,6 +135,24 @@ def test_an_override_of_object_and_mesh_is_worked_on(override, add_strip, made):
     with pytest.raises(InputError, match="is linked from another file; generate it here"):
         takes.find_clip(bpy.context.scene, "A", head)
     api.remove(head, "B")
+    assert heard_at(head, "jawOpen", FRAMES) == pytest.approx(values, abs=1e-6)
+
+
+def test_key_motions_of_an_override_are_shown_alone(override, add_strip, made, tmp_path):
+    head, values = override
+    sound = add_strip(300, "B")
+    clip = speak(head, sound, made, 1)
+    shown = heard_at(head, "jawOpen", range(300, 370, 3))
+    sound.kmtalk.show_completed = False
+    edit_keys.edit(clip)
+    view = clip.keys.animation_data.action
+    assert clips.viewed(view) is not None and clips.is_edited(clip.keys, clip.action)
+    assert list(heard_at(head, "jawOpen", range(300, 370, 3))) == list(shown)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert clips.view_on(clip.keys) is None
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "shot.blend"))
+    head = next(obj for obj in bpy.data.objects if obj.override_library is not None)
+    assert heard_at(head, "jawOpen", range(300, 370, 3)) == pytest.approx(shown, abs=1e-6)
     assert heard_at(head, "jawOpen", FRAMES) == pytest.approx(values, abs=1e-6)
 
 
