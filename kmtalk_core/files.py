@@ -50,11 +50,13 @@ def save_npz(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str], com
         written_whole(path) as partial,
         zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        for name, array in arrays.items():
+        for name, given in arrays.items():
+            array = np.asanyarray(given)
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+            shrinks = compressed and array.dtype != np.float16  # features, a twelfth of which would be saved
+            info.compress_type = zipfile.ZIP_DEFLATED if shrinks else zipfile.ZIP_STORED
             with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def save_sealed(arrays: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> str:
