@@ -188,11 +188,12 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         shapes = _symmetric(shapes, a.mirror)
         faces = np.concatenate([faces, a.mirror[faces][:, ::-1]])
         near = near + near[a.mirror][:, a.mirror]
+    rest = face_normals(a.skin, faces)
     shapes = {
-        name: _unfold(a, faces, near, move, name.startswith(("eyeBlink", "eyeSquint", "eyeLookDown")))
+        name: _unfold(a, faces, rest, near, move, name.startswith(("eyeBlink", "eyeSquint", "eyeLookDown")))
         for name, move in shapes.items()
     }
-    both = _unfold(a, faces, near, shapes["jawOpen"] + shapes["mouthClose"], False)
+    both = _unfold(a, faces, rest, near, shapes["jawOpen"] + shapes["mouthClose"], False)
     return shapes | {"mouthClose": both - shapes["jawOpen"]}
 
 
@@ -458,34 +459,40 @@ def other_side(control: str) -> str:
     return control.removesuffix("Right") + "Left" if control.endswith("Right") else control
 
 
-def _unfold(a: Anatomy, faces: np.ndarray, near: sp.csr_matrix, move: np.ndarray, closes_lids: bool) -> np.ndarray:
-    """Even out `move` around triangles that it turns over, and keep lids that close out of the eyeballs."""
+def _unfold(
+    a: Anatomy, faces: np.ndarray, rest: np.ndarray, near: sp.csr_matrix, move: np.ndarray, closes_lids: bool
+) -> np.ndarray:
+    """Even out `move` around triangles that it turns over, and keep lids that close out of the eyeballs.
+
+    `rest`: the normals of `faces` where nothing moves.
+    """
     if closes_lids:
         move = _over_eyeballs(a, move)
-    turned = (face_normals(a.skin, faces) * face_normals(a.skin + move, faces)).sum(1) < 0
+    turned = np.einsum("ij,ij->i", rest, face_normals(a.skin + move, faces)) < 0
     if not turned.any():
         return move
     held = a.still.copy()
     if closes_lids:  # what seals stays sealed
         for eye in a.eyes:
             held[eye.rim.loop] = True
-    at = np.unique(faces[turned])
-    at = at[~held[at]]
-    around = np.zeros(len(a.skin))
-    around[at] = 1
+    loose = np.zeros(len(a.skin), bool)
+    loose[faces[turned]] = True
+    loose &= ~held
+    around = loose.astype(np.float64)
     for _ in range(UNFOLD_RINGS):
         around += near @ around
-    faces = faces[around[faces].any(1)]
-    rest = face_normals(a.skin, faces)
+    close = around[faces].any(1)
+    faces, rest = faces[close], rest[close]
     for _ in range(UNFOLD_STEPS):
+        at = np.flatnonzero(loose)
         average = near[at]
         move = move.copy()
         move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
         if closes_lids:
             move = _over_eyeballs(a, move)
-        turned = (rest * face_normals(a.skin + move, faces)).sum(1) < 0
+        turned = np.einsum("ij,ij->i", rest, face_normals(a.skin + move, faces)) < 0
         if not turned.any():
             break
-        at = np.union1d(at, faces[turned])
-        at = at[~held[at]]
+        loose[faces[turned]] = True
+        loose &= ~held
     return move
