@@ -13,9 +13,10 @@ from dataclasses import astuple, dataclass
 import bpy
 import numpy as np
 
+from kmtalk_core.finish.carry import Places
 from kmtalk_core.motion import Animation
-from kmtalk_core.retarget.charts import mouths_of
-from kmtalk_core.retarget.cues import Edit, computed, edits_of, with_edits
+from kmtalk_core.retarget.charts import HOLD, mouths_of
+from kmtalk_core.retarget.cues import GONE, Edit, computed, edits_of, with_edits
 
 from . import charted, clips, compat
 from .drawing import SAME_FRAME, is_inside
@@ -94,9 +95,30 @@ def take_over(take: bpy.types.PropertyGroup, edits: Sequence[Edit]) -> None:
         take.cues = Written({}, tuple(edits)).packed()
 
 
-def carried(keys: bpy.types.Key, action: bpy.types.Action, line: Played, start: float) -> tuple[Edit, ...]:
-    """The edits of a line, for one whose sound begins at `start` s."""
-    return tuple(Edit(edit.time + line.start - start, edit.drawing) for edit in edits_on(keys, action, line))
+def carried(
+    keys: bpy.types.Key, action: bpy.types.Action, line: Played, old: Animation, new: Animation
+) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """The edits of a line whose result was `old`, at the same places of the same phones of `new`; and those of phones
+    that are said no more, each in a few words."""
+    chart, edits = charted.chart_of(keys), edits_on(keys, action, line)
+    if chart is None or not edits:
+        return (), ()
+    places = Places(old, new)
+    shown = np.array(list(computed(mouths_of(new, chart), chart))) / new.fps
+    found, lost = [], []
+    for edit in edits:
+        time = edit.time + old.sliders.offset
+        at = places.find(time)
+        if at is None:
+            lost.append(places.words(time, "deleted" if edit.drawing == GONE else "edited"))
+            continue
+        there = at.time
+        if edit.drawing == GONE:  # the drawing of that phone, wherever it begins now
+            phone, offset, slack = at.phone, new.sliders.offset, HOLD / new.fps
+            own = shown[(shown >= phone.start + offset - slack) & (shown < phone.end + offset)]
+            there = float(own[np.abs(own - there).argmin()]) if len(own) else there
+        found.append(Edit(round(there - new.sliders.offset, 6), edit.drawing))
+    return tuple(found), tuple(lost)
 
 
 def take_back(keys: bpy.types.Key, action: bpy.types.Action, line: Played, at: float | None) -> bool:
@@ -113,6 +135,22 @@ def take_back(keys: bpy.types.Key, action: bpy.types.Action, line: Played, at: f
     now = cues_on(curve, line) if curve is not None else {}
     take.cues = Written(now, kept, written.offset).packed()
     return any(near)
+
+
+def times_on(keys: bpy.types.Key, action: bpy.types.Action, line: Played) -> list[float] | None:
+    """When the drawings of a line begin, s after its first frame; None of a line without drawings."""
+    curve = _curve(keys, action) if Written.of(clips.take_of(action)) is not None else None
+    if curve is None:
+        return None
+    return [frame / line.frames_per_second_of_sound for frame in sorted(cues_on(curve, line))]
+
+
+def counted(keys: bpy.types.Key, action: bpy.types.Action, line: Played) -> str:
+    """How many drawings a line has, or key motions where it has no drawings, in words."""
+    times = times_on(keys, action, line)
+    if times is not None:
+        return f"{len(times)} drawings"
+    return f"{clips.take_of(action).key_count} key motions"
 
 
 def key_here(keys: bpy.types.Key, action: bpy.types.Action, frame: float, drawing: int) -> None:

@@ -7,7 +7,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 
-from . import clips, compat, edit_keys, follow, idle, key_view, lipsync, live, removal, shape_keys, takes
+from . import clips, compat, drawings, edit_keys, follow, idle, key_view, lipsync, live, removal, shape_keys, takes
 from .job import Steps
 from .operators import OnTake, Working, can_work, chosen_mesh
 from .session import current
@@ -30,7 +30,7 @@ class KMTALK_OT_edit_keys(OnTake, bpy.types.Operator):
 
 
 class KMTALK_OT_jump_key(OnTake, bpy.types.Operator):
-    """Go to the next or previous key motion of the line"""
+    """Go to the next or previous key motion of the line, or to its next or previous drawing"""
 
     bl_idname = "kmtalk.jump_key"
     bl_label = "Jump to Key Motion"
@@ -39,7 +39,9 @@ class KMTALK_OT_jump_key(OnTake, bpy.types.Operator):
 
     def work(self, context, clip):
         here = clip.scene.frame_current_final
-        times = live.on_curves(clip).keys.times
+        times = drawings.times_on(clip.keys, clip.action, clip.line)
+        if times is None:
+            times = live.on_curves(clip).keys.times
         frames = [live.frame_of(clip.take, float(time)) for time in times]
         beyond = [f for f in frames if (f > here + clips.SAME if self.next else f < here - clips.SAME)]
         if beyond:

@@ -239,6 +239,7 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
     line = replace(about.line_now(), delay=made.delay, strip=strip.name)
     untouched = takes.settings_on(strip) == made.asked  # else somebody has moved a slider meanwhile
     look = options.look(strip)
+    cues, lost = _drawings_kept(about, animation) if options.keep_keys else ((), ())
     outcome = apply(
         about.scene(),
         obj,
@@ -246,13 +247,13 @@ def put_on(made: Made, alone: bool = True) -> Outcome:
         line,
         animation,
         made.result,
-        made.warnings,
+        (*made.warnings, *lost),
         made.built,
         look,
         alone,
         made.face,
         made.pinned,
-        _drawings_kept(about) if options.keep_keys else (),
+        cues,
     )
     takes.show_look(strip, look)
     if untouched:
@@ -299,13 +300,15 @@ def _with_edits_kept(about: Subject, result: bytes, folder: Path) -> Steps[_Kept
     return kept
 
 
-def _drawings_kept(about: Subject) -> tuple[Edit, ...]:
-    """What was edited in the drawings of a strip's line so far."""
+def _drawings_kept(about: Subject, new: Animation) -> tuple[tuple[Edit, ...], tuple[str, ...]]:
+    """What was edited in the drawings of a strip's line so far, for a `new` result; what is lost, in sentences."""
     keys, line_id = clips.keys_of(about.head()), about.strip().kmtalk.id or None
     action = next((a for a in takes.lines_on(keys) if clips.take_of(a).line_id == line_id), None)
     if action is None:
-        return ()
-    return drawings.carried(keys, action, takes.read_line(clips.take_of(action)), about.line_now().start)
+        return (), ()
+    take = clips.take_of(action)
+    kept, lost = drawings.carried(keys, action, takes.read_line(take), takes.shown(take), new)
+    return kept, tuple(f"Not kept: {one}; what it belongs to is said no more." for one in lost)
 
 
 def _edited_line(about: Subject) -> Clip | None:
@@ -474,7 +477,8 @@ def apply(
     else:
         clips.remember_lie(take, follow.place(clip))
     lie = clips.lie_of(take)
-    summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {obj.name}"
+    counted = drawings.counted(keys, clip.action, clip.line)
+    summary = f"{counted} on frames {lie.at:.0f} to {lie.end:.0f} of {obj.name}"
     summary += f", {len(added)} shape keys built" if added else ""
     return Outcome(summary + (f"; with it {', '.join(followers)}" if followers else ""), warnings, clip.ref)
 
@@ -602,5 +606,6 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     clips.hold_rest(keys)
     live.show(clip.scene)
     lie = clips.lie_of(take)
-    summary = f"{take.key_count} key motions on frames {lie.at:.0f} to {lie.end:.0f} of {clip.obj.name}"
+    counted = drawings.counted(keys, clip.action, clip.line)
+    summary = f"{counted} on frames {lie.at:.0f} to {lie.end:.0f} of {clip.obj.name}"
     return Outcome(summary, (*warnings, *follow.standing(clip)))

@@ -10,7 +10,7 @@ from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import Layers, Sliders, settings_of
 from kmtalk_core.tongues import LANGUAGES
 
-from . import compat, corrections, live, shape_keys, styles, takes
+from . import compat, corrections, drawings, live, shape_keys, styles, takes
 from .head_box import draw_head
 from .hindrances import hindrances
 from .line_operators import draw_line, draw_more
@@ -190,7 +190,7 @@ def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
     row.operator("kmtalk.complete", icon="FILE_REFRESH")
     row.prop(context.scene.kmtalk, "rerun", text="", icon="TIME")
     if clip is not None:
-        column.label(text=f"{clip.take.key_count} key motions: {clip.take.name}")
+        column.label(text=f"{drawings.counted(clip.keys, clip.action, clip.line)}: {clip.take.name}")
         for warning in dict.fromkeys((*clip.take.warnings.splitlines(), *clip.take.standing.splitlines())):
             sentence(column, context, warning, "ERROR")
         draw_line(column, context, clip)

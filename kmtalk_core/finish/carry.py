@@ -35,7 +35,7 @@ def carry(old: Animation, new: Animation) -> Carried:
     An edited control keeps its value, at the same place of the same phone; all others are those of `new`. Controls that
     `new` lacks are left out.
     """
-    places = _Places(old, new)
+    places = Places(old, new)
     times, controls = new.keys.times, new.keys.controls
     lost: list[str] = []
     gone: set[int] = set()
@@ -77,12 +77,14 @@ def carry(old: Animation, new: Animation) -> Carried:
 
 
 @dataclass(frozen=True)
-class _At:
-    time: float  # s of the new result's frames
+class At:
+    """An instant of a result: `time` s of its frames, in this `phone` of its alignment."""
+
+    time: float
     phone: Phone
 
 
-class _Places:
+class Places:
     """Instants of the old result → those of the new one, by phones of words."""
 
     def __init__(self, old: Animation, new: Animation) -> None:
@@ -93,7 +95,8 @@ class _Places:
         blocks = SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
         self._of = {x + n: y + n for x, y, size in blocks for n in range(size)}
 
-    def find(self, time: float) -> _At | None:
+    def find(self, time: float) -> At | None:
+        """Where an instant of the old result's frames, s, is in the new one; None if its phone is said no more."""
         heard = time - self._old.sliders.offset
         index = _phone_at(self._old.alignment, heard)
         if index not in self._of:
@@ -107,9 +110,9 @@ class _Places:
         else:
             place = after.start + share * (after.end - after.start)
         frame = round((place + self._new.sliders.offset) * self._new.fps)
-        return _At(min(max(frame, 0), len(self._new.times) - 1) / self._new.fps, after)
+        return At(min(max(frame, 0), len(self._new.times) - 1) / self._new.fps, after)
 
-    def key_of(self, at: _At) -> int | None:
+    def key_of(self, at: At) -> int | None:
         """The key of the new result that is that of the phone at `at`, or nearly there; None if there is none."""
         times = self._new.keys.times
         heard = times - self._new.sliders.offset
@@ -120,6 +123,7 @@ class _Places:
         return int(found[np.abs(times[found] - at.time).argmin()]) if len(found) else None
 
     def words(self, time: float, what: str) -> str:
+        """Names the key motion at `time`, to which `what` was done."""
         heard = time - self._old.sliders.offset
         alignment = self._old.alignment
         phone = alignment.phones[_phone_at(alignment, heard)].label

@@ -121,6 +121,46 @@ def test_edited_and_deleted_keys_stay_through_sliders_and_a_new_text(number, say
     assert [name for _, name in shown(again)[0]] == ["X", "A", "D", "A", "D", "G", "F", "D", "X"]
 
 
+def test_edits_go_with_the_phones_that_they_belong_to(number, say):
+    clip = say.on(number)
+    _, curve = shown(clip)
+    curve.keyframe_points[2].co[1] = RHUBARB.index("E")  # the first AA
+    curve.keyframe_points.remove(curve.keyframe_points[5])  # no G for the F
+    old = takes.shown(clip.take)
+    phones = ("SIL", "T", "T", *PHONES[1:-1], "SIL", "SIL", "SIL")  # spoken faster, after something else
+    edges = np.linspace(0, clip.line.duration, len(phones) + 1)
+    spoken = tuple(Phone(p, a, b) for p, a, b in zip(phones, edges[:-1], edges[1:], strict=True))
+    new = replace(old, alignment=Alignment(spoken, (), clip.line.duration, "test"))
+    kept, lost = drawings.carried(clip.keys, clip.action, clip.line, old, new)
+    first = next(p for p in spoken if p.label == "AA")
+    lips = next(p for p in spoken if p.label == "F")
+    changed, gone = sorted(kept, key=lambda edit: edit.time)
+    assert changed.drawing == RHUBARB.index("E") and abs(changed.time - first.start) < 0.1 and not lost
+    assert gone.drawing == -1 and lips.start - 0.1 <= gone.time < lips.end
+    other = tuple(Phone("T" if p.label == "AA" else p.label, p.start, p.end) for p in spoken)
+    kept, lost = drawings.carried(
+        clip.keys, clip.action, clip.line, old, replace(old, alignment=replace(new.alignment, phones=other))
+    )
+    assert len(kept) == 1 and len(lost) == 1
+    same, _ = drawings.carried(clip.keys, clip.action, clip.line, old, old)
+    assert [edit.time for edit in same] == pytest.approx(
+        [edit.time for edit in drawings.edits_on(clip.keys, clip.action, clip.line)]
+    )
+
+
+def test_what_is_counted_and_jumped_to_are_the_drawings(number, say):
+    clip = say.on(number)
+    frames = [frame for frame, _ in shown(clip)[0]]
+    assert drawings.counted(clip.keys, clip.action, clip.line) == f"{len(frames)} drawings"
+    bpy.context.scene.kmtalk.mesh = number
+    bpy.context.scene.frame_set(frames[0])
+    seen = []
+    for _ in frames[1:]:
+        bpy.ops.kmtalk.jump_key(next=True)
+        seen.append(bpy.context.scene.frame_current)
+    assert seen == frames[1:]
+
+
 def test_an_edit_leaves_no_drawing_of_one_frame_beside_it(number, say):
     clip = say.on(number)
     keys, _ = shown(clip)
