@@ -162,7 +162,10 @@ class Touched:
         ends = np.clip(after - 1, 0, last), np.clip(after, 0, last)
         changed, turned = (some[ends[0]] | some[ends[1]] for some in (self.changed, self.turned))
         beside = turned & ~changed if posed else changed | turned
-        return beside & (np.abs(self.now.at(frames) - self.drawn.at(frames)) > AS_DRAWN)
+        if beside.any():
+            here = frames[beside]
+            beside[beside] = np.abs(self.now.at(here) - self.drawn.at(here)) > AS_DRAWN
+        return beside
 
 
 def pack(drawn: Drawn) -> bytes:

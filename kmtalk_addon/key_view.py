@@ -94,8 +94,13 @@ def take_over(keys: bpy.types.Key | None) -> None:
     if _digest(line) != known.seen:  # something else has written the line: it counts
         redraw(keys)
         return
-    before, now = _Before.of(known.before), _keyed(view)
     curves = {curve.data_path: curve for curve in compat.channels(action).fcurves}
+    for shown in compat.channels(view).fcurves:
+        _set_muted(curves.get(shown.data_path), shown)
+    now = _keyed(view)
+    if (digest := _digest(now)) == known.taken:
+        return
+    before = _Before.of(known.before)
     changed = False
     for path in before.view.keys() | before.line.keys() | now.keys() | line.keys():
         was, wanted = before.line.get(path), _edits(before.view.get(path), now.get(path))
@@ -113,6 +118,7 @@ def take_over(keys: bpy.types.Key | None) -> None:
             keyframes.put(curve, done)
             curve.update()
             changed = True
+    known.taken = digest
     if changed:
         known.seen = _digest(_keyed(action))
         action.update_tag()
@@ -227,9 +233,22 @@ def _draw(view: bpy.types.Action, action: bpy.types.Action) -> None:
         keyframes.stay_selected(keys, keyframes.all_of(curve))
         keyframes.put(curve, keys)
         curve.update()
+    for curve in compat.channels(action).fcurves:
+        _set_muted(next((some for some in holder.fcurves if some.data_path == curve.data_path), None), curve)
     known = clips.viewed(view)
-    known.of, known.before, known.seen = action, _Before(_keyed(view), line).packed(), _digest(line)
+    drawn = _keyed(view)
+    known.of, known.before, known.seen, known.taken = (
+        action,
+        _Before(drawn, line).packed(),
+        _digest(line),
+        _digest(drawn),
+    )
     view.update_tag()
+
+
+def _set_muted(curve: bpy.types.FCurve | None, like: bpy.types.FCurve) -> None:
+    if curve is not None and curve.mute != like.mute:
+        curve.mute = like.mute
 
 
 def _curve_like(action: bpy.types.Action, other: bpy.types.Action, path: str) -> bpy.types.FCurve:

@@ -594,8 +594,9 @@ def _put_back(edited: _Edited, animation: Animation, result: bytes, warnings: tu
     follow.settle(clip)
     look = takes.look_of(clip)
     faces.draw(clip, animation, look, last=takes.shown(take))
-    keyframes.change(clip.action, keyframes.shifted(meanwhile, clip.line.first_frame - before))
-    key_view.redraw(keys)
+    if meanwhile:
+        keyframes.change(clip.action, keyframes.shifted(meanwhile, clip.line.first_frame - before))
+        key_view.redraw(keys)
     take = clip.take
     take.result, take.finished = result, b""
     take.warnings = "\n".join(dict.fromkeys(warnings))

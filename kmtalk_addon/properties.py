@@ -245,6 +245,7 @@ class KMTalkView(bpy.types.PropertyGroup):
     line_id: StringProperty(description="The id of the line's sound strip")
     of: PointerProperty(type=bpy.types.Action, description="The Action of the take that is shown")
     seen: StringProperty(description="What the line was when it was last written from here (a checksum)")
+    taken: StringProperty(description="What the view was when it was last taken over (a checksum)")
     before: StringProperty(description="Both as they were when it was drawn (key_view)", subtype="BYTE_STRING")
 
 

@@ -200,6 +200,19 @@ def test_a_shape_key_that_the_line_did_not_move_can_be_keyed(clip):
     assert not any("Wart" in curve.data_path for curve in compat.channels(clip.action).fcurves)
 
 
+def test_a_curve_that_is_muted_is_muted_in_the_line(clip):
+    hide(clip)
+    shown(clip).mute = True
+    key_view.take_over(clip.keys)
+    assert of_line(clip).mute
+    hide(clip, False)
+    hide(clip)
+    assert shown(clip).mute and of_line(clip).mute
+    shown(clip).mute = False
+    hide(clip, False)
+    assert not of_line(clip).mute
+
+
 def test_completed_keys_changed_before_count_as_key_motions(clip):
     completed = next(p for p in of_line(clip).keyframe_points if p.type == "GENERATED" and p.co[0] > FIRST + 2)
     frame = completed.co[0]
