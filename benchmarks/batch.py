@@ -42,12 +42,15 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=80, metavar="N", help="lines of the long run (80)")
     parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill a season that often instead")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--within", type=float, default=4.0, metavar="S", help="of its beginning, kill it (4)")
+    parser.add_argument("--formats", default="", metavar="F,…", help="have these beside each result of a season")
+    parser.add_argument("--blender", default="", metavar="PROGRAM", help="for formats that need one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kmtalk-benchmark-") as name:
         folder = Path(name)
         write_lines(folder, options.lines)
         if options.kills:
-            print(kill(folder, options.lines, options.kills, random.Random(options.seed)))
+            print(kill(folder, options.lines, options.kills, random.Random(options.seed), options))
         else:
             print(costs(folder, options.lines))
 
@@ -116,16 +119,18 @@ def run(arguments: list[str]) -> tuple[float, float, float]:
     return cpu, time.perf_counter() - start, after.ru_maxrss / 1024
 
 
-def kill(folder: Path, lines: int, kills: int, dice: random.Random) -> str:
+def kill(folder: Path, lines: int, kills: int, dice: random.Random, options: argparse.Namespace) -> str:
     """Kill seasons at random moments; what is found wrong is raised, what was done is told."""
     season, ended, made_again, torn = 0, 0, 0, 0
+    endings = [f".{name}" for name in options.formats.split(",") if name]
+    beside = ["--formats", options.formats, "--blender", options.blender] if endings else []
     settled: dict[str, int] = {}
     truth: dict[str, str] = {}
     for number in range(kills):
         out = folder / f"season{season}"
         kind, marker = dice.choice(SIGNALS), f"{os.getpid()}-{number}"
         with subprocess.Popen(
-            command(folder, lines, 2, out.name, "--resume", "--progress", "json"),
+            command(folder, lines, 2, out.name, "--resume", "--progress", "json", *beside),
             stderr=subprocess.PIPE,
             cwd=ROOT,
             env=os.environ | {MARKER: marker},
@@ -134,7 +139,7 @@ def kill(folder: Path, lines: int, kills: int, dice: random.Random) -> str:
             assert batch.stderr is not None
             if kind != "SIGKILL":
                 batch.stderr.readline()
-            time.sleep(dice.uniform(0.0, 4.0))
+            time.sleep(dice.uniform(0.0, options.within))
             batch.send_signal(getattr(signal, kind))
             said = batch.stderr.read() if kind != "SIGKILL" else b""
         assert b"Traceback" not in said, said.decode()
@@ -147,6 +152,8 @@ def kill(folder: Path, lines: int, kills: int, dice: random.Random) -> str:
             for name in done:  # recorded, so there, whole, and the same as in every other season
                 sha = sha256_of(out / name)
                 assert sha == known[name].sha256 == truth.setdefault(name, sha), name
+                exports = [out / f"{name.removesuffix('.npz')}{ending}" for ending in endings]
+                assert all(path.stat().st_size for path in exports), name
             for path in out.glob("*.npz"):
                 np.load(path)["controls"]  # nothing half written, recorded or not
             dates = {name: (out / name).stat().st_mtime_ns for name in done}
@@ -154,7 +161,7 @@ def kill(folder: Path, lines: int, kills: int, dice: random.Random) -> str:
             settled = dates
         if batch.returncode == 0 or len(settled) == lines:
             ended, season, settled = ended + 1, season + 1, {}
-    subprocess.run(command(folder, lines, 2, f"season{season}", "--resume"), check=True, cwd=ROOT)
+    subprocess.run(command(folder, lines, 2, f"season{season}", "--resume", *beside), check=True, cwd=ROOT)
     left = [path for path in (folder / f"season{season}").glob(".*") if OWN.fullmatch(path.name)]
     assert not left and len(list((folder / f"season{season}").glob("*.npz"))) == lines
     return (

@@ -120,6 +120,21 @@ def test_profiles_and_options_are_defaults(tmp_path):
         read_manifest(tmp_path / "m.csv", profiles=read_profiles(tmp_path / "bad.toml"))
 
 
+def test_names_that_files_cannot_have_everywhere_are_refused(tmp_path):
+    for name, why in (
+        ("CON", "Windows"), ("a/aux.txt", "Windows"), ("a./b", "Windows"), ("b:c", "Windows"), ("b /c", "Windows"),
+        ("ä" * 126, "too long"), ("report", "the batch itself"), ("report.1-of-8", "the batch itself"),
+    ):  # fmt: skip
+        path = tmp_path / "m.csv"
+        path.write_text(f"audio,out,formats\na.wav,{name},csv\nsay who?.wav,fine,\nsay who?.wav,,\n", encoding="utf-8")
+        with pytest.raises(InputError, match=f"row 2: .*{why}.*column out") as told:
+            read_manifest(path)
+        assert len(set(str(told.value).splitlines())) <= 2 and "row 3" not in str(told.value)
+    path.write_text("audio,out,formats\na.wav,a.curves,json\na.wav,a,curves.json\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"row 3: a\.curves\.json is what row 2 writes too"):
+        read_manifest(path)
+
+
 def test_names_from_templates(tmp_path):
     assert from_template("{scene}/{who}_{ line }", {"scene": "1: a/b?", "who": "Ann.", "line": "7"}) == "1_ a_b_/Ann_7"
     for template, told in (("{no}", "no such column"), ("{a}", "which is empty"), ("{a", "without its partner")):

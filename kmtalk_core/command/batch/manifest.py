@@ -12,7 +12,7 @@ from ...errors import InputError
 from ...settings import Setting, Settings, settings_of
 from .addresses import is_address
 from .line import FILES, Line
-from .naming import collisions, from_template, result_name
+from .naming import collisions, from_template, result_name, why_no_name
 from .profiles import Cells, Profiles
 from .sources import Record, read_records
 
@@ -63,6 +63,9 @@ def read_manifest(
             f"{other.where}: {name} is what {one.where.rpartition(', ')[2]} writes too; name them apart in the "
             "column out, or by --name."
         )
+    for line, name in written:
+        if why := why_no_name(name, line.audio.stem):
+            faults.append(f"{line.where}: {why}; give another one in the column out, or by --name.")
     if faults:
         raise ManifestError(faults)
     return lines

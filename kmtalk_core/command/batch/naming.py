@@ -10,6 +10,9 @@ from pathlib import Path, PurePosixPath
 from ...errors import InputError
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)  # on Windows, with any ending
+_OF_BATCH = re.compile(r"report(\.\d+-of-\d+)?\.(csv|json|html)|blender_assets\.cats\.txt", re.IGNORECASE)
+LONGEST = 255  # bytes of a file's name, on most file systems
 _NO_NAME = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')  # what file names cannot have somewhere
 
 
@@ -39,6 +42,22 @@ def result_name(name: str) -> str:
     if path.is_absolute() or Path(name).anchor or ".." in path.parts or path.name.startswith(".kmtalk"):
         raise InputError(f"out {name!r} leads out of the output folder; give a plain name")
     return str(path)
+
+
+def why_no_name(name: str, own: str) -> str:
+    """Why a file may not be called so in an output folder, "" if it may; its parts may be as the sound's `own` name.
+
+    Names are for every system, since folders are shared by several.
+    """
+    path = PurePosixPath(name)
+    for part in path.parts:
+        if len(part.encode("utf-8", "surrogateescape")) > LONGEST:
+            return f"{part[:40]}… is too long for a file's name"
+        if part == path.name and part.startswith(f"{own}."):
+            continue
+        if _DEVICE.fullmatch(part) or _NO_NAME.search(part) or part != part.rstrip(" ."):
+            return f"{part!r} is no name that files can have on Windows"
+    return f"{name} is what the batch itself writes" if _OF_BATCH.fullmatch(name) else ""
 
 
 def collisions(names: Sequence[str]) -> Iterator[tuple[int, int]]:
