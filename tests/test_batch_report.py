@@ -72,7 +72,18 @@ def test_a_preview_keeps_the_curve_and_the_words():
 @pytest.fixture
 def page(tmp_path):
     reports = (
-        Report("a.wav", "a.npz", "done", line="1", character="Anna", contacts=3, confidence=0.9, preview=preview()),
+        Report(
+            "a.wav",
+            "a.npz",
+            "done",
+            line="1",
+            character="Anna",
+            contacts=3,
+            confidence=0.9,
+            preview=preview(),
+            change_mm=1.26,
+            change_words=2,
+        ),
         Report("d.wav", "d.npz", "done", line="1", character="Anna", language="de", preview=preview(), formats=".mp4"),
         Report("b.wav", "b.npz", "failed", line="2", character="Bob", error=NASTY),
         Report("c d.wav", "c.npz", "done", line="3", contacts=4, missed_contacts=1, own={NASTY: NASTY}, warnings=NASTY),
@@ -102,6 +113,7 @@ def test_a_browser_shows_the_worst_first(page):
     assert names == ["b", "c", "a", "d"]
     assert "broken" not in re.search("<title>(.*?)</title>", shown)[1].split("</")[0][:5]
     detail = re.search(r"<aside.*?</aside>", shown, re.DOTALL)[0]
+    assert ">1.3 mm, 2 words<" in shown and "Changed since the version before (1)" in shown
     assert "c.npz" in detail and "3 of 4" in shown and 'class="curve"' in shown
     shown = subprocess.run([*command, "--dump-dom", f"{page.as_uri()}?open=2"], capture_output=True, text=True).stdout
     detail = re.search(r"<aside.*?</aside>", shown, re.DOTALL)[0]
