@@ -22,6 +22,11 @@ HEIGHT = 2.0  # the weight of up and down, which viewers see first
 RIDGE = 1e-3  # of the mean diagonal: of many solutions the smallest
 REACHED = 0.3  # of the lips' way: a control that these bones show less of stays as it is
 GAIN = (0.3, 3.0)  # how much more or less than the demo head's the jaw may open the lips
+# Words of bones about the lips, that hold many lips together, or that only help (Auto-Rig Pro's, Daz', MetaHuman's).
+_OTHERS = {
+    "ref", "ik", "target", "line", "nose", "nasolabial", "crease", "skin", "ipv", "proxy", "offset", "roll", "retain",
+    "mini", "master",
+}  # fmt: skip
 _INNER = ("DEF-", "MCH-", "ORG-", "VIS-")  # Rigify's, which its controls move
 
 
@@ -82,7 +87,7 @@ def solve_lips(
 def _is_of_lips(name: str) -> bool:
     low = name.lower()
     words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
-    if words & {"ref", "ik", "target", "line"} or any(part in low for part in ("eyelid", "slip", "clip", "flip")):
+    if words & _OTHERS or any(part in low for part in ("eyelid", "slip", "clip", "flip")):
         return False
     if "oris" in words or re.match(r"oris\d", low):  # MPFB2 and MakeHuman
         return True

@@ -163,6 +163,7 @@ def test_bones_are_chosen_by_hand(character):
         (("c_traj", "c_head.x", "c_jawbone.x", "c_eye.l"), "Auto-Rig Pro", "c_jawbone.x"),
         (("mixamorig:Hips", "mixamorig:Head", "mixamorig:Neck"), "Mixamo", None),
         (("mixamorig1:Hips", "mixamorig1:Head", "mixamorig:Hips"), "Mixamo", None),
+        (("head.x", "neck.x", "jawbone.x", "c_lips_top.x", "c_eye_offset.l"), "Auto-Rig Pro", "jawbone.x"),
         (("J_Bip_C_Hips", "J_Bip_C_Head", "J_Adj_L_FaceEye"), "VRM and VRoid", None),
         (("CC_Base_Head", "CC_Base_JawRoot", "CC_Base_L_Eye"), "Character Creator", "CC_Base_JawRoot"),
         (("lowerFaceRig", "lowerJaw", "lEye", "head"), "Daz Genesis", "lowerJaw"),
@@ -369,6 +370,18 @@ def width(points) -> float:
         (("oris01", "oris03.L", "special01", "jaw"), ("oris01", "oris03.L")),
         (("LipUpperMiddle", "lLipCorner", "lowerJaw"), ("LipUpperMiddle", "lLipCorner")),
         (("l_lipcorner", "lipuppermiddle", "lowerjaw"), ("l_lipcorner", "lipuppermiddle")),
+        (
+            ("c_lips_bot_01.l", "c_lips_smile.r", "c_lips_offset.x", "c_lips_bot_proxy.x"),
+            ("c_lips_bot_01.l", "c_lips_smile.r"),
+        ),
+        (
+            ("lLipBelowNose", "lLipNasolabialCrease", "lNasolabialMouthCorner", "LipUpperMiddle", "lLipCorner"),
+            ("LipUpperMiddle", "lLipCorner"),
+        ),
+        (
+            ("FACIAL_C_LipUpper1", "FACIAL_L_12IPV_LipUpper1", "FACIAL_C_LipUpperSkin", "FACIAL_L_LipCorner1"),
+            ("FACIAL_C_LipUpper1", "FACIAL_L_LipCorner1"),
+        ),
         (("eyelid.L", "flipper", "clip", "tulip"), ()),
     ],
 )
