@@ -89,9 +89,12 @@ def test_misalignment_is_that_of_extrema():
     t = np.arange(80.0)
     bumps = [np.exp(-((t - middle) ** 2) / 8) for middle in (14, 26, 38, 50, 62)]
     late = [np.exp(-((t - middle) ** 2) / 8) for middle in (14, 29, 38, 53, 62)]
-    assert misalignment(sum(bumps), sum(bumps), 25.0) == 0.0
-    assert 30 < misalignment(sum(late), sum(bumps), 25.0) < 80
-    assert np.isnan(misalignment(np.zeros(80), sum(bumps), 25.0))
+    assert misalignment(sum(bumps), sum(bumps), 25.0) == (0.0, 1.0)
+    assert 30 < misalignment(sum(late), sum(bumps), 25.0)[0] < 80
+    mtm, met = misalignment(np.zeros(80), sum(bumps), 25.0)
+    assert np.isnan(mtm) and met == 0.0
+    mtm, met = misalignment(bumps[2], sum(bumps), 25.0)  # one of five openings, in time
+    assert mtm < 20 and met < 0.5
 
 
 @pytest.mark.parametrize(("name", "frames", "official"), [("a", 60, 1.2), ("b", 90, 11 / 9), ("c", 140, 8 / 7)])
@@ -102,7 +105,7 @@ def test_misalignment_is_what_the_published_code_gives(name, frames, official):
     true = 0.02 * np.abs(np.sin(0.21 * t + phases[0]) * slow)
     made = 0.02 * np.abs(np.sin(0.21 * t - 0.3 + phases[0] + 0.2 * np.sin(0.1 * t)) * slow)
     made = np.abs(made + 0.001 * noise(name + "n", frames))
-    assert misalignment(made, true, 30.0) == pytest.approx(official * 1000 / 30)
+    assert misalignment(made, true, 30.0)[0] == pytest.approx(official * 1000 / 30)
 
 
 def test_warping_finds_the_cheapest_path():

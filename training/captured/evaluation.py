@@ -31,14 +31,14 @@ from .predictions import Prediction
 
 COLUMNS = (
     "sentences", "lve_code", "fdd_code", "lve", "fdd", "mve", "eve", "opening", "closure", "sync", "sync_r", "mtm",
-    "slcc", "slcc_true", "diversity",
+    "mtm_met", "slcc", "slcc_true", "diversity",
 )  # fmt: skip
 VERTEX_ERRORS = "vertex_errors.npz"  # `mean` (V,): of every vertex over all frames, in the data's unit
 MEANING = (
     "lve_code, fdd_code: squared distances, as CodeTalker's evaluation code (fdd signed: true minus predicted); lve,"
     " fdd: distances, as the papers word it; closure: mean share of closed frames that are open and of open frames that"
-    " are closed, 0.5 for a mouth that stands still; sync and mtm in ms; slcc: correlation of the lips' speed with"
-    " loudness, to be compared with that of the captured lips, slcc_true."
+    " are closed, 0.5 for a mouth that stands still; sync and mtm in ms, mtm_met: share of the true extrema that mtm is"
+    " of; slcc: correlation of the lips' speed with loudness, to be compared with that of the captured lips, slcc_true."
 )
 
 

@@ -32,7 +32,8 @@ class Sentence:
     (EmoTalk's emotional vertex error). `opening`: mean absolute error of the distance between the lips; `closure`: mean
     of the shares of closed frames that are predicted open and of open frames that are predicted closed (0.5: a mouth
     that stands still); `sync`: delay in ms of the predicted opening behind the true one (0 is best); `sync_r`: their
-    correlation at that delay (1 is best); `mtm`: mean temporal misalignment, ms (Chae-Yeon et al., CVPR 2025).
+    correlation at that delay (1 is best); `mtm`: mean temporal misalignment, ms (Chae-Yeon et al., CVPR 2025), of the
+    share `mtm_met` of the true extrema that it could match (1 is best).
     `intensity`, `true_intensity`: of the lips' motion, for SLCC (the same authors).
     """
 
@@ -48,6 +49,7 @@ class Sentence:
     sync: float
     sync_r: float
     mtm: float
+    mtm_met: float
     intensity: float
     true_intensity: float
 
@@ -64,13 +66,13 @@ def measure(
     """All figures of a sentence. `opening` (k, 2): pairs of upper and lower lip vertices, or None."""
     squared = np.square(predicted - true, dtype=np.float64).sum(2)
     distance = np.sqrt(squared)
-    gap_error, closure, sync, sync_r, mtm = (np.nan,) * 5
+    gap_error, closure, sync, sync_r, mtm, met = (np.nan,) * 6
     if opening is not None and len(opening):
         predicted_gap, true_gap = mouth_opening(predicted, opening), mouth_opening(true, opening)
         gap_error = float(np.abs(predicted_gap - true_gap).mean())
         closure = closure_error(predicted_gap, true_gap)
         sync, sync_r = delay(predicted_gap, true_gap, fps)
-        mtm = misalignment(predicted_gap, true_gap, fps)
+        mtm, met = misalignment(predicted_gap, true_gap, fps)
     return Sentence(
         frames=len(true),
         lve=float(distance[:, lips].max(1).mean()),
@@ -84,6 +86,7 @@ def measure(
         sync=sync,
         sync_r=sync_r,
         mtm=mtm,
+        mtm_met=met,
         intensity=lip_intensity(predicted, lips),
         true_intensity=lip_intensity(true, lips),
     )
@@ -111,10 +114,11 @@ def closure_error(predicted: np.ndarray, true: np.ndarray) -> float:
     return float(((~shut[closed]).mean() + shut[opened].mean()) / 2)
 
 
-def misalignment(predicted: np.ndarray, true: np.ndarray, fps: float) -> float:
+def misalignment(predicted: np.ndarray, true: np.ndarray, fps: float) -> tuple[float, float]:
     """Mean temporal misalignment (MTM) in ms: openings, smoothed by 2 frames, are aligned by derivative dynamic time
     warping; of the extrema of the true one that are met by one of the same kind, between its neighbours, the mean size
-    of the difference in time. NaN where none is met."""
+    of the difference in time. NaN where none is met. And the share of the extrema that are met: a mouth that hardly
+    moves meets few, be they well in time."""
     from scipy.ndimage import gaussian_filter1d
 
     a, b = gaussian_filter1d(true, MTM_SMOOTHING), gaussian_filter1d(predicted, MTM_SMOOTHING)
@@ -128,8 +132,9 @@ def misalignment(predicted: np.ndarray, true: np.ndarray, fps: float) -> float:
         left = places[here - 1] if here else 0
         right = places[here + 1] if here + 1 < len(places) else len(a) - 1
         if left <= j <= right:
-            found.append(abs(i - j))
-    return float(np.mean(found)) / fps * 1000.0 if found else float("nan")
+            found.append((i, j))
+    met = len({i for i, _ in found}) / len(of_true) if of_true else float("nan")
+    return float(np.mean([abs(i - j) for i, j in found])) / fps * 1000.0 if found else float("nan"), met
 
 
 def _extrema(curve: np.ndarray) -> dict[int, int]:

@@ -57,7 +57,7 @@ class Plan:
     comparisons: tuple[Comparison, ...]
 
 
-TOLD = {"voca": "VOCA's networks on wav2vec 2.0, a variant", "ottalk": "OT-Talk, after its public description"}
+TOLD = {"voca": "VOCA's networks on wav2vec 2.0, a variant", "ottalk": "OT-Talk, after its abstract"}
 KMTALK = Training("kmtalk", "kmtalk")
 OF_PEER = {name: Training(name, name) for name in PEERS}
 FULL = Row("kmtalk", KMTALK, "KMTalk")

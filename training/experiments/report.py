@@ -20,19 +20,21 @@ from training.captured.metrics import spread, table, with_deviation
 from .plans import Plan
 from .published import Published, published
 from .runs import JUDGED, Figures
-from .statistics import paired
+from .statistics import LEVEL, paired
 
 COLUMNS = (
-    "lve_code", "fdd_code", "fdd_abs", "lve", "mve", "opening", "closure", "sync", "sync_r", "mtm", "slcc", "diversity",
-    "keys", "found",
+    "lve_code", "fdd_code", "fdd_abs", "lve", "mve", "opening", "closure", "sync", "sync_r", "mtm", "mtm_met", "slcc",
+    "diversity", "keys", "found",
 )  # fmt: skip
 MEANING = (
-    "Lower is better but for sync_r and slcc (as near as can be to the captured lips', {slcc}); keys: share of the"
-    " frames that are key motions; found: share of them within a frame of one by the training's choice."
+    "Lower is better but for sync_r, mtm_met (share of the true extrema that mtm is of) and slcc (as near as can be to"
+    " the captured lips', {slcc}); keys: share of the frames that are key motions; found: share of them within a frame"
+    " of one by the training's choice."
 )
 SEVERAL = (
     "{seeds} trainings each, with seeds of their own: mean ± standard deviation. p: the larger one of a permutation"
-    " test over the sentences and a paired t-test over the seeds; from 0.05 on a difference is within noise."
+    " test over the sentences and a paired t-test over the seeds; from 0.05 on a difference is within noise. Each p is"
+    " of its own comparison: of {tests} without any effect {chance:.1f} are expected below 0.05."
 )
 ONE = "One training each decides nothing: another seed can turn a difference round. Repeat with --seeds 5."
 WORDS = {"lve_code": "LVE", "fdd_abs": "FDD (size)", "mve": "MVE"}
@@ -64,7 +66,8 @@ def write_report(
     lines += [table(rows, columns), *(f"- {row.name}: {row.text}" for row in plan.rows), ""]
     lines += [MEANING.format(slcc=f"{slcc:.2f}" if isfinite(slcc) else "unknown"), ""]
     lines += [likeness_table(rows)] if likeness_table(rows) else []
-    lines += [SEVERAL.format(seeds=seeds) if seeds > 1 else ONE, ""]
+    tests = len(plan.comparisons) * len(JUDGED)
+    lines += [SEVERAL.format(seeds=seeds, tests=tests, chance=LEVEL * tests) if seeds > 1 else ONE, ""]
     if not known:
         lines += ["The published figures are of other data, so none stand beside these.", ""]
     lines += ["How it came out here:", ""]
