@@ -1,7 +1,8 @@
 """`python -m benchmarks.paper_speed`: paper-scale KMTalk against networks of the published layer sizes, in one run.
 
 Weights are random, since speed does not depend on them: training/configs/METHOD_vocaset.toml with wav2vec 2.0 base
-(KMTalk, FaceFormer, CodeTalker) and large (SelfTalk), on FLAME's 5,023 vertices at 30 fps. Inference is what `infer`
+(KMTalk, FaceFormer, CodeTalker) and large (SelfTalk), on FLAME's 5,023 vertices at 30 fps; the faces that OT-Talk needs
+are a sheet's, twice as many as vertices, as FLAME's are. Inference is what `infer`
 does at batch 1, from samples to vertices, key instants given at a third of the frames; a training step is loss,
 backward pass and Adam for one clip, once for each stage.
 """
@@ -27,7 +28,7 @@ from training.captured.config import PRECISIONS
 from training.captured.speed import inference, median, training_step, used_parameters
 
 CONFIGS = Path(__file__).parents[1] / "training" / "configs"
-METHODS = ("kmtalk", "voca", "meshtalk", "faceformer", "codetalker", "selftalk")  # OT-Talk needs a mesh
+METHODS = ("kmtalk", "voca", "meshtalk", "faceformer", "codetalker", "selftalk", "ottalk")
 FPS, SUBJECTS, LIPS = 30.0, 8, 254
 CLIP = 4.0  # s of a training clip, as long as VOCASET's sentences are
 
@@ -82,9 +83,8 @@ def measure(
 ) -> Speed:
     """One method, alone in memory."""
     torch.manual_seed(0)
-    geometry = Geometry(
-        vertices, FPS, np.arange(min(LIPS, vertices)), np.arange(min(LIPS, vertices)), ("s",) * SUBJECTS, 0.002
-    )
+    lips = np.arange(min(LIPS, vertices))
+    geometry = Geometry(vertices, FPS, lips, lips, ("s",) * SUBJECTS, 0.002, sheet(vertices))
     method = make_method(name, published_sizes(name, training), geometry).to(device)
     inferred = median(inference(method, batch_of(geometry, seconds, device)), repeats, device)
     steps = {}
@@ -103,6 +103,14 @@ def published_sizes(name: str, with_lip_reading: bool) -> dict[str, Any]:
     if not with_lip_reading:
         tables.pop("lip_reading", None)
     return unfetched(name, tables)
+
+
+def sheet(vertices: int) -> np.ndarray:
+    """(F, 3) triangles of a square sheet over most of the vertices, some two for each."""
+    columns = int(vertices**0.5)
+    corner = (np.arange(vertices // columns - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    first = np.stack([corner, corner + 1, corner + columns], 1)
+    return np.concatenate([first, first[:, ::-1] + [0, 0, columns + 1]])
 
 
 def batch_of(geometry: Geometry, seconds: float, device: torch.device) -> Batch:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from test_experiments import tiny  # noqa: F401
 
+from benchmarks.paper_speed import sheet
 from kmtalk_core.errors import InputError
 from kmtalk_core.phones import Phone
 from training.benchmark import __main__ as benchmark
@@ -149,3 +150,10 @@ def test_a_page_holds_its_pictures(tmp_path):
     assert "<th>a</th>" in page and "<td>&lt;2&gt;</td>" in page and "T &amp; t" in page and "<li>two</li>" in page
     assert "![A](a.png)" in (tmp_path / "report.md").read_text()
     assert html("## Two\nwords") == "<h2>Two</h2>\n<p>words</p>"
+
+
+def test_the_sheet_that_stands_for_a_mesh_has_two_triangles_a_vertex():
+    faces = sheet(5023)
+    assert faces.min() == 0 and faces.max() < 5023 and 1.9 < len(faces) / 5023 < 2
+    sides = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    assert np.unique(sides, axis=0, return_counts=True)[1].max() == 2, "no side belongs to more than two"
