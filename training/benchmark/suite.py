@@ -266,7 +266,7 @@ def _costs_table(found: Mapping[str, Sequence[Costs]]) -> str:
                 "million parameters": one.parameters,
                 "inference, s": one.inference,
                 "with localization, s": one.inference + one.localization,
-                "× real time": SECONDS / one.inference,
+                "× real time": SECONDS / (one.inference + one.localization),
                 "training step, s": ", ".join(f"{stage} {seconds:.3g}" for stage, seconds in one.steps.items()),
                 "memory of inference, MiB": one.inference_memory,
                 "of training too, MiB": one.training_memory,
@@ -276,7 +276,6 @@ def _costs_table(found: Mapping[str, Sequence[Costs]]) -> str:
     return (
         f"### What it costs\n\n{markdown(rows, columns)}\n{SECONDS:g} s of speech, the median of three runs, each"
         " system in a process of its own; with one thread its own time on the processor, else beside whatever else the"
-        " machine did. Only KMTalk needs localization, which"
-        " runs on the processor. A training step has the recipe's batch. Memory is the peak, on a processor that of the"
-        " whole process."
+        " machine did. Only KMTalk needs localization, which runs on the processor and counts in × real time. A"
+        " training step has the recipe's batch. Memory is the peak, on a processor that of the whole process."
     )

@@ -23,8 +23,8 @@ from .runs import JUDGED, Figures
 from .statistics import LEVEL, paired
 
 COLUMNS = (
-    "lve_code", "fdd_code", "fdd_abs", "lve", "mve", "opening", "closure", "sync", "sync_r", "mtm", "mtm_met", "slcc",
-    "diversity", "keys", "found",
+    "lve_code", "fdd_code", "fdd_abs", "lve", "mve", "eve", "opening", "closure", "sync", "sync_r", "mtm", "mtm_met",
+    "slcc", "diversity", "keys", "found",
 )  # fmt: skip
 MEANING = (
     "Lower is better but for sync_r, mtm_met (share of the true extrema that mtm is of) and slcc (as near as can be to"
