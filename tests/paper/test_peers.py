@@ -129,6 +129,24 @@ def test_gradients_reach_every_parameter_of_a_stage_and_no_other(data, name):
 
 
 @pytest.mark.parametrize("name", PEERS)
+def test_mixed_precision_learns_the_same(data, name):
+    batch = collate(data, [short(clip, 8) for clip in data.split("train")[:2]], KeyChoice())
+    method = make(name, data)
+    for stage in method.stages:
+        losses = {}
+        for kind in (torch.float32, torch.bfloat16):
+            torch.manual_seed(0)  # of the points that surfaces are sampled at
+            method.zero_grad()
+            with torch.autocast("cpu", kind, enabled=kind != torch.float32):
+                loss = method.loss(stage.name, batch)[0]
+            loss.backward()
+            losses[kind] = float(loss.detach())
+            assert loss.dtype == torch.float32, stage.name
+            assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+        assert losses[torch.bfloat16] == pytest.approx(losses[torch.float32], rel=0.1), stage.name
+
+
+@pytest.mark.parametrize("name", PEERS)
 def test_a_batch_is_the_mean_of_its_clips(data, name):
     first, second = data.split("train")[:2]
     clips = [short(first, 12), short(second, 7)]

@@ -68,10 +68,11 @@ class ChebyshevConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         flat = x.movedim(-2, 0)
         shape = flat.shape
-        terms = [flat.reshape(shape[0], -1)]
-        for k in range(1, self.order):
-            onward = torch.sparse.mm(self.laplacian, terms[-1])
-            terms.append(onward if k == 1 else 2 * onward - terms[-2])
+        terms = [flat.reshape(shape[0], -1).float()]
+        with torch.autocast(x.device.type, enabled=False):  # sparse products are of one precision only
+            for k in range(1, self.order):
+                onward = torch.sparse.mm(self.laplacian, terms[-1])
+                terms.append(onward if k == 1 else 2 * onward - terms[-2])
         stacked = torch.cat([t.reshape(shape) for t in terms], dim=-1)
         return self.mix(stacked).movedim(0, -2)
 
