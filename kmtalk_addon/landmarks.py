@@ -24,6 +24,9 @@ from .subject import find_head
 
 INNER_LIPS = range(60, 68)
 UNSURE = 0.9  # below, the user is asked to look at what was found
+COARSE = 0.06  # of the eyes' distance: with longer edges, half of one is as far off as points may be
+FEATURES = range(36, 68)  # lids and lips
+MOVE = "Move wrong ones with Move Points, or click all of them with Pick."
 SHOW = "The points are shown over the head; move those that are wrong."
 
 
@@ -66,8 +69,23 @@ def find(obj: bpy.types.Object) -> Steps[Outcome]:
         raise InputError(f"The mesh {head.name} was changed meanwhile; find its landmarks again.")
     warnings = note(head, marks)
     if sure < UNSURE:
-        warnings += (f"KMTalk is not sure about the face of {head.name} ({sure:.0%}); look at the points.",)
+        warnings += (f"KMTalk is not sure about the face of {head.name} ({sure:.0%}); look at the points. {MOVE}",)
+    if (share := coarseness(head, marks)) > COARSE:
+        warnings += (
+            f"The mesh of {head.name} is coarse about lips and eyes (edges are {share:.0%} of the eyes' distance), so"
+            f" that points lie beside where they belong. {MOVE}",
+        )
     return Outcome(f"Found the face of {head.name}. {SHOW}", warnings)
+
+
+def coarseness(obj: bpy.types.Object, marks: np.ndarray) -> float:
+    """How long the edges at the landmarks of lips and lids are on average, as a share of the eyes' distance."""
+    rest, triangles = shape_keys.rest_positions(obj), shape_keys.triangles(obj.data)
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    near = edges[np.isin(edges, marks[FEATURES]).any(1)]
+    length = np.linalg.norm(rest[near[:, 0]] - rest[near[:, 1]], axis=1)
+    eyes = float(np.linalg.norm(rest[marks[45]] - rest[marks[36]]))
+    return float(length.mean()) / max(eyes, 1e-12) if len(near) else 0.0
 
 
 def shown_positions(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> np.ndarray:

@@ -108,3 +108,16 @@ def test_opening_a_file_ends_what_is_being_edited(stranger):
     session.current.editing = Editing(stranger.session_uid)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert session.current.editing is None
+
+
+def test_a_coarse_mesh_is_told(stranger, demo):
+    eyes = float(np.linalg.norm(np.subtract(*demo.vertices[demo.landmarks[[45, 36]]])))
+    assert landmarks.coarseness(stranger, demo.landmarks) < landmarks.COARSE
+    grid = 0.1 * eyes
+    cells, first = np.unique(np.round(demo.vertices / grid), axis=0, return_inverse=True)
+    first = first.ravel()
+    faces = first[demo.faces]
+    faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])]
+    stranger.data = bpy.data.meshes.new("Coarse")
+    stranger.data.from_pydata((cells * grid).tolist(), [], np.unique(np.sort(faces, axis=1), axis=0).tolist())
+    assert landmarks.coarseness(stranger, first[demo.landmarks]) > landmarks.COARSE
