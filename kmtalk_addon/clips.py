@@ -357,6 +357,11 @@ def leave_tweak(keys: bpy.types.Key) -> None:
         _drop_views(keys)
 
 
+def mirror(keys: bpy.types.Key) -> None:
+    """Let the rig of a head play what its shape keys play: the user may have moved or muted strips of lines by hand."""
+    rig_tracks.mirror(keys, own_strips(keys))
+
+
 def is_override(keys: bpy.types.Key) -> bool:
     """Whether these are the shape keys of a library override."""
     return keys.user is not None and keys.user.override_library is not None
@@ -618,7 +623,7 @@ def _arrange(
     for _, strip in own_strips(keys):
         if strip.action in wanted and strip.action not in fixed:
             take_of(strip.action).laid = json.dumps(list(vars(as_is(strip)).values()))
-    rig_tracks.mirror(keys, own_strips(keys))
+    mirror(keys)
     keys.update_tag()
 
 

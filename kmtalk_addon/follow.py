@@ -61,6 +61,7 @@ def follow(scene: bpy.types.Scene) -> tuple[str, ...]:
         if lies:
             clips.move(obj.data.shape_keys, lies)
         give_way(obj.data.shape_keys)
+        clips.mirror(obj.data.shape_keys)
         tell(scene, obj)
     _note(scene)
     return tuple(dict.fromkeys(told))

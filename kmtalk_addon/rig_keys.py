@@ -147,7 +147,8 @@ def keyed(keys: bpy.types.Key | None) -> set[tuple[Any, str]]:
 
 
 def _curves(item: bpy.types.PropertyGroup) -> list[bpy.types.FCurve]:
-    bag = compat.bag_of(item.rest, compat.slot_for(item.rest, item.block))
+    slot = next((slot for slot in item.rest.slots if compat.is_for(slot, item.block)), None)
+    bag = compat.bag_of(item.rest, slot) if slot is not None else None
     return list(bag.fcurves) if bag is not None else []
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from kmtalk_addon import api, bones, compat, lipsync, removal, shape_keys, skeleton, takes
+from kmtalk_addon import api, bones, clips, compat, lipsync, removal, shape_keys, skeleton, takes
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
 from kmtalk_core.retarget.lip_bones import find_lip_bones
@@ -480,6 +480,9 @@ def test_lines_on_a_rig_follow_their_strips(character):
     api.follow(scene)
     np.testing.assert_allclose([turned(frame + 100) for frame in range(1, 70)], before, atol=1e-5)
     assert turned(10) == pytest.approx(0.1, abs=1e-6), "beside lines it rests as it was"
+    next(strip for _, strip in clips.own_strips(head.data.shape_keys)).mute = True
+    api.follow(scene)
+    assert turned(120) == pytest.approx(0.1, abs=1e-6), "what is muted on the face is so on the rig"
     removal.remove_all(scene, head)
     assert armature.pose.bones["jaw"].rotation_euler[0] == pytest.approx(0.1, abs=1e-6)
 
