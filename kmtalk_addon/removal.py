@@ -114,6 +114,8 @@ def _remove_own(scene: bpy.types.Scene, obj: bpy.types.Object) -> None:
     clips.take_off(keys, actions)
     forget_actions(keys, actions)
     clips.hold_rest(keys)
+    if not any(action.library is not None for action in takes.own_actions(keys)):
+        rig_keys.detach(keys)
     live.show(scene)
 
 

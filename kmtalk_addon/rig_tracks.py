@@ -31,8 +31,7 @@ def is_free(block: bpy.types.ID, path: str, index: int = -1) -> bool:
 
 def can_be_keyed(block: bpy.types.ID) -> bool:
     """Whether lines can have keyframes on `block`: before 4.4 an Action is of one data-block only."""
-    local = block.library is None and block.override_library is None
-    return compat.SLOTTED_ACTIONS and local and block.id_type in compat.SLOT_PREFIX
+    return compat.SLOTTED_ACTIONS and block.library is None and block.id_type in compat.SLOT_PREFIX
 
 
 def mirror(keys: bpy.types.Key, laid: Iterable[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]) -> None:
@@ -71,6 +70,8 @@ def tweak(keys: bpy.types.Key, action: bpy.types.Action, always: bool = False) -
     for block, rest in _rigs(keys):
         data = block.animation_data
         if data is None or not (always or _hides_nothing(data, keys, rest)):
+            continue
+        if block.override_library is not None:  # its file would not keep it right
             continue
         _leave(block, rest)
         data.use_tweak_mode = False

@@ -218,9 +218,11 @@ def test_shapes_that_turn_the_head_are_no_missing_nods(character):
     assert NO_NODS in bones.shows(head)
 
 
-def test_an_overridden_character_keeps_what_was_added(character, tmp_path):
+@pytest.mark.parametrize("keyed", [False, True])
+def test_an_overridden_character_keeps_what_was_added(character, tmp_path, keyed):
     """Blender overrides objects and leaves meshes linked; what an override forgets when it is saved goes to copies."""
-    head, armature = character(ROLES, keys=[name for name in ARKIT_CONTROLS if not name.startswith("eyeLook")])
+    own = [name for name in ARKIT_CONTROLS if not name.startswith("eyeLook")]
+    head, armature = character(ROLES, keys=own, keyed=keyed)
     whole = bpy.data.collections.new("Character")
     bpy.context.scene.collection.children.link(whole)
     lashes = bpy.data.objects.new("Lashes", head.data.copy())
@@ -243,7 +245,7 @@ def test_an_overridden_character_keeps_what_was_added(character, tmp_path):
     with pytest.raises(InputError, match="press Own Meshes"):
         api.generate(found("Head"), "Line")
     assert sorted(name[:5] for name in api.own_meshes(found("Head"))) == ["Beard", "Head", "Lashe"]
-    assert found("Lashes").data.override_library and not found("Head").data.override_library
+    assert found("Lashes").data.override_library and bool(found("Head").data.override_library) == keyed
     outcome = api.generate(found("Head"), "Line", None, lipsync.Options(transcript=TEXT))
     assert "Beard" in outcome.summary and not any("Own Meshes" in told for told in outcome.warnings)
 
@@ -262,6 +264,8 @@ def test_an_overridden_character_keeps_what_was_added(character, tmp_path):
     np.testing.assert_allclose(seen(), before, atol=1e-5)
     removal.remove_all(bpy.context.scene, found("Head"))
     assert not any(bone.constraints for bone in found("Rig").pose.bones)
+    tracks = found("Rig").animation_data
+    assert tracks is None or not len(tracks.nla_tracks)
 
 
 @pytest.fixture
