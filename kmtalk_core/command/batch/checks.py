@@ -62,18 +62,22 @@ def why_no_languages() -> str:
 
 
 def check_space(folder: Path, lines: Sequence[Line]) -> None:
-    """Raise StorageError if the disk of `folder`, which need not exist yet, has no room for what lines of 5 s make."""
+    """Raise StorageError if the disk of `folder`, which need not exist yet, has no room for what lines of 5 s make and
+    is not there."""
     place = folder
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
         raise InputError(f"{place} is a file; choose a folder for the results.")
-    beside = sum(BYTES_BESIDE.get(ending, BYTES_ELSE) for line in lines for ending in line.formats)
-    free, needed = shutil.disk_usage(place).free, len(lines) * BYTES_A_LINE + beside
+    free, needed = shutil.disk_usage(place).free, 0
+    for line in lines:
+        sizes = (BYTES_A_LINE, *(BYTES_BESIDE.get(ending, BYTES_ELSE) for ending in line.formats))
+        missing = [not (folder / name).exists() for name in line.outputs] if folder == place else [True] * len(sizes)
+        needed += sum(size for size, is_new in zip(sizes, missing, strict=True) if is_new)
     if free < needed:
         raise StorageError(
-            f"{len(lines)} lines need about {needed / 1e9:.1f} GB, but the disk of {folder} has {free / 1e9:.1f} GB"
-            " free; make some room, or choose another folder."
+            f"What the lines still make needs about {needed / 1e6:,.0f} MB, but the disk of {folder} has"
+            f" {free / 1e6:,.0f} MB free; make some room, or choose another folder."
         )
 
 
