@@ -56,7 +56,7 @@ def test_a_whole_character_speaks_in_one_line_and_is_as_before_without_it(kmtalk
     keys = head.data.shape_keys
     assert "jawOpen" not in keys.key_blocks
     if kmtalk.compat.SLOTTED_ACTIONS:
-        action = kmtalk.clips.playing(keys)[0]
+        action = kmtalk.keyframes.own_action(head)
         slot = next(slot for slot in action.slots if armature in slot.users())
         turns = kmtalk.compat.channels(action, slot).fcurves
         assert {'pose.bones["head"].rotation_quaternion'} <= {curve.data_path for curve in turns}

@@ -75,6 +75,8 @@ def test_point_caches_need_vertices_and_leave_nothing_behind(animation, tmp_path
 
 def test_unknown_suffix_lists_the_known_ones(animation, tmp_path):
     with pytest.raises(InputError, match=r"\.pc2"):
+        export_animation(animation, tmp_path / "a.xyz")
+    with pytest.raises(InputError, match="Only Blender writes"):
         export_animation(animation, tmp_path / "a.fbx")
 
 
