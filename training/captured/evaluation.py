@@ -237,7 +237,7 @@ def _figures(data: DataSet, judged: list[Judged], spreads: list[float]) -> dict[
 
 def report(data: DataSet, split: str, rows: Mapping[str, Mapping[str, float | str]]) -> str:
     """The table with what its columns mean."""
-    lips, upper = len(data.lips), len(data.upper_face)
+    lips, upper = len(np.unique(data.lips)), len(data.upper_face)
     return (
         f"{data.name}, split {split}, {data.fps:g} fps, vertices in {data.unit}; {lips} lip and {upper} upper-face"
         " vertices.\n\n" + table(rows, COLUMNS) + f"\n{MEANING}\n" + likeness_table(rows)

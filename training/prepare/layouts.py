@@ -86,7 +86,7 @@ def vocaset(source: Path) -> Layout:
         "m",
         FLAME_VERTICES,
         templates,
-        np.unique(masks["lips"]),
+        np.asarray(masks["lips"], np.int64).ravel(),  # as published: SelfTalk's lip reader sees four of them twice
         np.unique(np.concatenate([masks["eye_region"], masks["forehead"]])),
         tuple(VOCASET_SUBJECTS),
         split_of,
