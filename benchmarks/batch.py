@@ -154,7 +154,7 @@ def kill(folder: Path, lines: int, kills: int, dice: random.Random, options: arg
                 assert sha == known[name].sha256 == truth.setdefault(name, sha), name
                 exports = [out / f"{name.removesuffix('.npz')}{ending}" for ending in endings]
                 assert all(path.stat().st_size for path in exports), name
-            for path in out.glob("*.npz"):
+            for path in out.glob("[!.]*.npz"):
                 np.load(path)["controls"]  # nothing half written, recorded or not
             dates = {name: (out / name).stat().st_mtime_ns for name in done}
             made_again += sum(dates[name] != at for name, at in settled.items())

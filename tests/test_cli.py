@@ -392,3 +392,12 @@ def test_doctor_finds_everything_that_is_needed(capsys):
     report = capsys.readouterr().out
     assert "onnxruntime" in report and "kmtalk-" in report
     assert "aligned by the model itself" in report  # transcripts need no other tool
+
+
+def test_commands_answer_what_newer_versions_of_argparse_ask():
+    """Python 3.14, which Blender's newest has, looks at the help of each command's parser."""
+    from kmtalk_core.command.arguments import Command
+
+    command = Command(run=lambda: None, describe=lambda sub: None)
+    assert command._check_help(None) is None
+    assert "parser" not in vars(command), "no parser is made for that"

@@ -43,6 +43,9 @@ class Command:
         """As `argparse` calls the parser."""
         return self.parser.parse_known_args(*args, **more)
 
+    def _check_help(self, action: argparse.Action) -> None:
+        """As `argparse` of Python 3.14 calls the parser, to see that the help can be told, which tests see."""
+
 
 def no_options(parser: Parser) -> None:
     """Describe the options of a command that has none."""

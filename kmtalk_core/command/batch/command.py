@@ -105,7 +105,8 @@ def diff(options: argparse.Namespace, progress: Display) -> int:
         told = f"{change.out}: {change.status}"
         if change.status == CHANGED:
             told += f", {change.opening:.1f} mm at {change.at:.2f} s, {change.mean:.2f} mm on average"
-            told += f", {change.words} words" * bool(change.words) + f", {change.keys:+d} keys" * bool(change.keys)
+            told += f", {change.words} word{'s' * (change.words > 1)}" * bool(change.words)
+            told += f", {change.keys:+d} keys" * bool(change.keys)
         print(told)
     print(f"{summary_of(changes)}.")
     limit = options.max_mm

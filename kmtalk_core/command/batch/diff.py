@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -20,6 +21,7 @@ from ...results import load_result
 from .preview import other_words
 
 SAME, CHANGED, GONE, NEW, OTHER = "same", "changed", "only in A", "only in B", "not comparable"
+LEFT_OUT = re.compile(r"^\.|\.before\d+\.npz$")  # not whole yet; kept of results whose edits were carried over
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def differences(
         if not folder.is_dir():
             raise InputError(f"There is no folder {folder}; give two folders of `kmtalk batch`, or two results.")
     found = {path.relative_to(folder) for folder in (a, b) for path in folder.rglob("*.npz")}
-    names = sorted(path.as_posix() for path in found if not path.name.startswith("."))  # such are not whole yet
+    names = sorted(path.as_posix() for path in found if not LEFT_OUT.search(path.name))
     if not names:
         raise InputError(f"In {a} and {b} are no results; give two folders of `kmtalk batch`.")
     for number, name in enumerate(names, 1):
