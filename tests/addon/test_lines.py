@@ -6,7 +6,22 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, casting, clips, compat, follow, keyframes, lipsync, live, removal, scenes, strip, takes
+from kmtalk_addon import (
+    api,
+    casting,
+    clips,
+    compat,
+    edit_keys,
+    follow,
+    key_view,
+    keyframes,
+    lipsync,
+    live,
+    removal,
+    scenes,
+    strip,
+    takes,
+)
 from kmtalk_addon.clips import lie_of, take_of
 from kmtalk_core.errors import InputError, KMTalkError
 from kmtalk_core.motion import KeyMotions
@@ -645,6 +660,8 @@ def test_a_walk_changes_no_other_line(head, speak, made, seed, steps):
                 "rename key",
                 "slip",
                 "scene",
+                "show others",
+                "edit shown",
             ]
         )
         edited = {a for a in actions if what == "scene" and lipsync.is_edited(takes.Clip(scene, head, a))}
@@ -670,6 +687,15 @@ def test_a_walk_changes_no_other_line(head, speak, made, seed, steps):
             trim(sound, int(rng.integers(0, 20)), int(rng.integers(0, 20)))
         elif what == "slip":
             slip(sound, int(rng.integers(-10, 10)))
+        elif what == "show others":
+            sound.kmtalk.show_completed = not sound.kmtalk.show_completed
+            edit_keys.edit(clip_of(head, sound))
+            assert all(same(content(action), old) for action, old in before.items())
+        elif what == "edit shown" and (view := clips.view_on(keys)) is not None:
+            line_id = clips.viewed(view).line_id
+            shown = compat.channels(view).fcurves[0].keyframe_points
+            shown[int(rng.integers(len(shown)))].co[1] = float(rng.random())
+            key_view.take_over(keys)
         elif what == "scene":
             parts = casting.cast(scene)
             run(scenes.generate_scene(scene, parts, lambda strip: lipsync.Options()), made)

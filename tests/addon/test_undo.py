@@ -111,7 +111,7 @@ def test_a_walk_with_undo_changes_no_other_line_and_no_key_of_the_users(sound):
         """
 import random
 from test_lines import content, edit_jaw, run as drive
-from kmtalk_addon import removal, takes as lines
+from kmtalk_addon import edit_keys, removal, takes as lines
 random.seed(5)
 scene().render.fps = 24
 def keys(): return head().data.shape_keys
@@ -156,12 +156,15 @@ def complete(s, step): drive(lipsync.complete(scene(), s.name, head()), made)
 def take(s, step): removal.duplicate_take(clip(s))
 def switch(s, step):
     removal.use_take(clip(s), random.choice(lines.takes_of(keys(), s.kmtalk.id)))
+def show(s, step):
+    s.kmtalk.show_completed = not s.kmtalk.show_completed
+    edit_keys.edit(clip(s))
 def another(s, step):
     if len(sounds()) < 5:
         add(random.randint(1, 500), random.randint(2, 20), step)
 sound("A").kmtalk.curves = "frames"; generate(sound("A"), 0); follow.follow(scene()); push()
 history, at, done = [state()], 0, {}
-steps = [move, cut, trim, rename, rename_key, edit, edit, complete, take, switch, generate, another]
+steps = [move, cut, trim, rename, rename_key, edit, edit, complete, take, switch, show, generate, another]
 for step in range(STEPS):
     what = random.choice([*steps, "undo", "undo", "undo", "redo", "redo"])
     if what == "undo" and at > 0:
