@@ -61,7 +61,7 @@ def measured(
 ) -> np.ndarray | None:
     """(len(MEASURES),) of a sound; None where there is too little voice.
 
-    (N, phones) log-posteriors, (N, 3) prosody, (N,) voiced and (N, 2) timbre at `rate` Hz, and the median `pitch` in
+    (N, phones) log-posteriors, (N, 4) prosody, (N,) voiced and (N, 2) timbre at `rate` Hz, and the median `pitch` in
     Hz, as `runtime.inference.Heard` has them.
     """
     speech = log_posteriors[:, PHONE_INDEX[SILENCE]] < SPEECH

@@ -74,8 +74,9 @@ class Unfinished:
     """What finishing a result anew needs (`finish`), and completing it again.
 
     `speech` (T, S) float32, the completed motion over SPEECH_CONTROLS before the sliders; `free` (T, C) float32, the
-    controls before the contacts were held; `edited` (m,) bool, the keys that the user has edited; `prosody` (N, 3)
-    float16 at the result's feature rate: loudness relative to the speaker's own level, stress, and pitch in semitones.
+    controls before the contacts were held; `edited` (m,) bool, the keys that the user has edited; `prosody` (N, 4)
+    float16 at the result's feature rate: loudness relative to the speaker's own level, stress, pitch in semitones, and
+    brightness in dB; older results lack the last.
     `generated` is None where nothing was edited: `free` and the result's keys are it.
     """
 

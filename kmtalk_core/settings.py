@@ -222,6 +222,9 @@ class Sliders(_Checked):
     )
     jaw: float = _setting(1.0, "Jaw", "Strength of the jaw by itself", high=2.0)
     lips: float = _setting(1.0, "Lips", "Strength of the lips by themselves", high=2.0)
+    emphasis: float = _setting(
+        1.0, "Emphasis", "How far loudness, pitch and voice quality make words bigger, smaller and tense", high=2.0
+    )
     smoothing: float = _setting(0.0, "Smoothing", "Calms the movement; contacts stay", high=1.0)
     offset: float = _setting(
         0.0,

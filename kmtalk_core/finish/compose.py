@@ -18,6 +18,7 @@ from ..rig.lip_line import LipLine
 from ..settings import Layers, Sliders
 from ..styles import style_named
 from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts, lips_apart
+from .emphasis import emphasised
 from .expression import expression_layer, posture_of, speak_through
 from .foreign import rounded_as_said
 from .head import head_motion
@@ -79,6 +80,8 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     ready = freedom(times, late, alignment).astype(np.float32)[:, None]
     said = rounded_as_said(unfinished.speech, animation.times, animation.alignment)
     speech = styled(said, animation.times, animation.alignment, animation.style)
+    heard = unfinished.prosody, animation.feature_rate
+    speech = emphasised(speech, animation.times + lead, alignment, *heard, sliders.emphasis)
     speech = paced(slide(speech, animation.fps, sliders) * moving, animation.fps)
     ajar = np.minimum(1.0, BREATH_JAW / np.maximum(speech[:, _OPENS, None], 1e-6))
     out[:, _SPEECH] = speech * np.where(_JAW, ajar + (1 - ajar) * ready, 1.0)

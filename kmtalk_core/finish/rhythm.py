@@ -68,7 +68,7 @@ class Rhythm:
 
 
 def find_rhythm(alignment: Alignment, prosody: np.ndarray, rate: float) -> Rhythm:
-    """The rhythm of a sound from its phones and its `prosody` (N, 2 or 3) at `rate` Hz.
+    """The rhythm of a sound from its phones and its `prosody` (N, 2 to 4) at `rate` Hz.
 
     The columns of `prosody`: loudness, stress, and pitch in semitones (taken as level where it is missing). Where no
     phones are known (`uniform`), syllables are taken where it is loudest.

@@ -74,7 +74,7 @@ EVEN = 0.25  # loudness, natural logarithm, over which a beat is a beat at least
 def vocal_layer(times: np.ndarray, alignment: Alignment, prosody: np.ndarray, rate: float) -> np.ndarray:
     """(T, C) float32 over ALL_CONTROLS at `times` (T,) s: what the sounds among the words of `alignment` move.
 
-    `prosody` (N, 2 or 3) at `rate` Hz; its first column is the loudness.
+    `prosody` (N, 2 to 4) at `rate` Hz; its first column is the loudness.
     """
     out = np.zeros((len(times), len(ALL_CONTROLS)), np.float32)
     for word in alignment.words:

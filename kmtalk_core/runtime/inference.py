@@ -52,12 +52,12 @@ class Backend(Completer, Protocol):
 class Heard:
     """What the audio encoder makes of a sound, at `rate` Hz.
 
-    `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 3) float16:
-    loudness relative to the speaker's own level, stress, and pitch in semitones above the speaker's median; `voiced`
-    (N,) bool; `kinds` (N, sound_kinds.KINDS) float16, the chances of words, laughs, breaths and so on; `timbre` (N, 2)
-    float16, level and brightness in dB; `pitch` the median in Hz, 0 where no voice is. Index i is `lead` s (less than
-    1 / `rate`) before i / `rate` s of the sound; counted like the indices, there is something to hear from
-    `onset` s on.
+    `audio` (N, d) float16 is A of the paper; `phone_log_posteriors` (N, phones) float16; `prosody` (N, 4) float16:
+    loudness relative to the speaker's own level, stress, pitch in semitones above the speaker's median, and
+    brightness in dB; `voiced` (N,) bool; `kinds` (N, sound_kinds.KINDS) float16, the chances of words, laughs,
+    breaths and so on; `timbre` (N, 2) float16, level and brightness in dB; `pitch` the median in Hz, 0 where no
+    voice is. Index i is `lead` s (less than 1 / `rate`) before i / `rate` s of the sound; counted like the indices,
+    there is something to hear from `onset` s on.
     """
 
     audio: np.ndarray
@@ -117,7 +117,7 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
         raise KMTalkError("The audio encoder gave values that are not finite; the sound or the checkpoint is damaged.")
     audio, log_posteriors, prosody, kinds, colour = arrays
     pitch, voiced, hertz = contour(voices)
-    prosody = np.column_stack([prosody, pitch.astype(np.float16)])
+    prosody = np.column_stack([prosody, pitch.astype(np.float16), colour[:, 1]])
     lead, at = onset.lead / SAMPLE_RATE, onset.at / SAMPLE_RATE
     return Heard(audio, log_posteriors, prosody, voiced, kinds, colour, hertz, rate, lead, at)
 
