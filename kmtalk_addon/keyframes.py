@@ -192,7 +192,7 @@ def _write_beside(action: bpy.types.Action, line: Played, place: Place, wanted: 
         None if some is None else some * [1.0, place.gain] + [0.0, place.base] for some in (wanted.left, wanted.right)
     )
     values = place.base + place.gain * wanted.values
-    _replace(curve, line, Keyframes(wanted.frames, values, wanted.types, left, right))
+    _replace(curve, line, Keyframes(wanted.frames, values, wanted.types, left, right), place.gain)
 
 
 def _as_kept(curve: BezierCurve, place: Place) -> BezierCurve:
@@ -490,8 +490,11 @@ def _edited(
     return xy[marked | changed, 0]
 
 
-def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
-    """Put the keyframes `wanted` on the line's frames. What is there already stays as it is, and stays selected."""
+def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes, gain: float = 1.0) -> None:
+    """Put the keyframes `wanted` on the line's frames. What is there already stays as it is, and stays selected.
+
+    `gain`: of the curve's place.
+    """
     if wanted.left is None and _revalued(curve, line, wanted.frames, wanted.values, wanted.types):
         return
     count, points = len(wanted.frames), curve.keyframe_points
@@ -511,7 +514,7 @@ def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
     if all_there:
         inside = is_inside(line, all_there["co"][:, 0].astype(np.float64))
         kept = {name: column[~inside] for name, column in all_there.items()}
-        _stay(new, {name: column[inside] for name, column in all_there.items()})
+        _stay(new, {name: column[inside] for name, column in all_there.items()}, gain)
         if not len(kept["co"]) and all(np.array_equal(new[name], all_there[name]) for name in new):
             return
     points.clear()
@@ -524,7 +527,7 @@ def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes) -> None:
     curve.update()
 
 
-def _stay(new: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray]) -> None:
+def _stay(new: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray], gain: float) -> None:
     """Let keyframes that are on the frames of `new` ones stay selected, and all else of those that stay where they
     are, handles included: for those, what was chosen by hand counts."""
     order = np.argsort(there["co"][:, 0], kind="stable")
@@ -537,7 +540,8 @@ def _stay(new: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray]) -> Non
         if name.startswith("select"):
             new[name][at] = there[name][place]
     shape = ("co", "handle_left", "handle_right")
-    same = np.all([np.abs(new[n][at] - there[n][place]).max(1) <= drawing.SAME_HANDLE for n in shape], axis=0)
+    close = drawing.SAME_HANDLE * np.array([1.0, gain])
+    same = np.all([(np.abs(new[n][at] - there[n][place]) <= close).all(1) for n in shape], axis=0)
     same &= new["co"][at, 1] == there["co"][place, 1]
     for name in FIELDS:
         if name != "type":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from kmtalk_addon import api, bones, clips, compat, lipsync, removal, shape_keys, skeleton, takes
+from kmtalk_addon import api, bones, clips, compat, faces, lipsync, removal, shape_keys, skeleton, takes
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
 from kmtalk_core.retarget.lip_bones import find_lip_bones
@@ -513,7 +513,24 @@ def test_lip_bones_that_are_keyed_close_the_lips(skinned):
     assert "8 bones of the lips" in outcome.summary
     assert not any(bone.constraints for bone in armature.pose.bones)
     clip = takes.find_clip(bpy.context.scene, "Line", head)
-    assert not lipsync.is_edited(clip)
+    said = compat.all_strips(bpy.context.scene)[0].kmtalk
+    for jaw in (1.1, 1.2, 0.9, 1.0):
+        said.jaw = jaw
+        assert not lipsync.is_edited(clip), "what is little in metres is no little change of a control"
+    slot = next(slot for slot in clip.action.slots if armature in slot.users())
+
+    def reach_of(curve):
+        return float(np.ptp([point.co[1] for point in curve.keyframe_points]))
+
+    curves = [c for c in compat.channels(clip.action, slot).fcurves if "location" in c.data_path]
+    curve = min((c for c in curves if reach_of(c) > 0.002), key=reach_of)
+    point = next(p for p in curve.keyframe_points if p.type == "GENERATED")
+    before, reach = point.handle_left[1], reach_of(curve)
+    assert reach < 0.01
+    point.handle_left[1] += 0.3 * reach
+    faces.draw(clip, takes.shown(clip.take), takes.look_of(clip))
+    point = next(p for p in curve.keyframe_points if p.type == "GENERATED")
+    assert point.handle_left[1] == pytest.approx(before, abs=0.02 * reach), "drawn anew, though little in metres"
     seen = []
     for frame in range(1, 70):
         bpy.context.scene.frame_set(frame)
