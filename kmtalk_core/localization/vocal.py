@@ -36,7 +36,7 @@ RANGE = (2.0, 85.0)  # percentiles of the level between which …
 CLEAN_DB, CROWDED_DB = 18.0, 13.0  # … there is so much in a clean recording at least, and in a crowd at most
 QUIET_DB, NOISY_DB = 21.0, 16.0  # and so much where laughs and breaths are told for sure, and not at all
 SOUND = (0.7, 0.2)  # chance of such a sound from which on silence takes from the phones, and over how much more all
-FAR = 0.45  # nearness below which silence is likelier than the phones
+FAR = 0.55  # nearness below which silence is likelier than the phones
 # As stems: what stands in brackets or between asterisks, in the languages that scripts are mostly written in.
 _STEMS = {
     "laughs": "laugh chuckl giggl snicker snigger cackl guffaw haha titter lach kicher rit rient rire rire ríe risa rie"

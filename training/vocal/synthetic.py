@@ -76,9 +76,14 @@ def breath_in(rng: np.random.Generator) -> Samples:
 
 
 def breath(rng: np.random.Generator) -> Samples:
-    """Air drawn in, or let out, or one after the other; some begin with voice, as sighs do."""
-    if rng.random() < 0.4:
+    """Air drawn in, or let out, or one after the other; some begin with voice, as sighs do; yawns, and panting."""
+    kind = rng.random()
+    if kind < 0.3:
         return breath_in(rng)
+    if kind < 0.45:
+        return pant(rng)
+    if kind < 0.55:
+        return yawn(rng)
     length = round(rng.uniform(0.4, 1.5) * SAMPLE_RATE)
     air = through(rng.normal(size=length), (600, 1400, 2500), rng, rng.uniform(3, 8))
     out = air * swell(length, rng.uniform(0.08, 0.4), rng.uniform(0.7, 1.5))
@@ -93,8 +98,37 @@ def breath(rng: np.random.Generator) -> Samples:
     return out
 
 
+def pant(rng: np.random.Generator) -> Samples:
+    """Short breaths in and out by turns, one to three of both in a second."""
+    parts = []
+    half = rng.uniform(0.16, 0.4)
+    inward, outward = (1100, 2100, 3300, 4500), (600, 1400, 2500)
+    for number in range(int(rng.integers(4, 13))):
+        length = round(half * rng.uniform(0.8, 1.2) * SAMPLE_RATE)
+        air = through(rng.normal(size=length), outward if number % 2 else inward, rng, rng.uniform(3, 8))
+        parts.append(air * swell(length, rng.uniform(0.2, 0.6)) * (1.0 if number % 2 else rng.uniform(0.3, 0.9)))
+    return np.concatenate(parts)
+
+
+def yawn(rng: np.random.Generator) -> Samples:
+    """A long breath in through a wide throat, and one out whose voice sinks."""
+    drawn = round(rng.uniform(0.7, 1.8) * SAMPLE_RATE)
+    air = through(rng.normal(size=drawn), (700, 1200, 2600), rng, rng.uniform(3, 7)) * swell(drawn, 0.6)
+    let_out = round(rng.uniform(0.6, 1.8) * SAMPLE_RATE)
+    pitch = rng.uniform(100, 380)
+    voice = through(pulses(np.linspace(pitch, 0.5 * pitch, let_out), rng, 0.4), _VOWELS["a"], rng)
+    breathed = through(rng.normal(size=let_out), (700, 1250, 2600), rng, 4.0)
+    out = (rng.uniform(0.2, 1.0) * voice + rng.uniform(0.2, 0.7) * breathed) * swell(let_out, 0.15, 0.8)
+    return np.concatenate([rng.uniform(0.3, 0.8) * air, out])
+
+
 def cough(rng: np.random.Generator) -> Samples:
-    """One to four bursts of air that end in some voice."""
+    """One to four bursts of air that end in some voice; or a sneeze, or a throat that is cleared."""
+    kind = rng.random()
+    if kind < 0.25:
+        return sneeze(rng)
+    if kind < 0.45:
+        return throat_clearing(rng)
     parts = []
     for _ in range(rng.integers(1, 5)):
         length = round(rng.uniform(0.18, 0.4) * SAMPLE_RATE)
@@ -105,6 +139,42 @@ def cough(rng: np.random.Generator) -> Samples:
         voice = through(pulses(np.linspace(pitch, 0.7 * pitch, voiced), rng, 0.3), _VOWELS["ə"], rng)
         burst[-voiced:] += rng.uniform(0, 0.7) * voice * swell(voiced, 0.3)
         parts += [burst * rng.uniform(0.5, 1.0), np.zeros(round(rng.uniform(0.02, 0.4) * SAMPLE_RATE))]
+    return np.concatenate(parts)
+
+
+def sneeze(rng: np.random.Generator) -> Samples:
+    """Air drawn in with some voice, and at once a burst through the teeth or the nose, which may end in voice."""
+    parts = []
+    if rng.random() < 0.7:
+        length = round(rng.uniform(0.2, 0.8) * SAMPLE_RATE)
+        pitch = rng.uniform(150, 450)
+        voice = through(pulses(np.linspace(pitch, 1.4 * pitch, length), rng, 0.5), _VOWELS["a"], rng)
+        drawn = through(rng.normal(size=length), (1100, 2100, 3300), rng, 5.0)
+        parts.append((rng.uniform(0, 0.5) * voice + 0.4 * drawn) * swell(length, 0.85))
+    length = round(rng.uniform(0.12, 0.35) * SAMPLE_RATE)
+    air = through(rng.normal(size=length), (rng.uniform(1800, 3500), rng.uniform(3500, 6500)), rng, rng.uniform(6, 15))
+    burst = air * np.exp(-np.linspace(0, rng.uniform(2, 6), length)) * np.minimum(np.arange(length) / 80, 1.0)
+    parts.append(1.5 * burst)
+    if rng.random() < 0.6:
+        length = round(rng.uniform(0.1, 0.4) * SAMPLE_RATE)
+        pitch = rng.uniform(130, 450)
+        voice = through(pulses(np.linspace(1.2 * pitch, 0.7 * pitch, length), rng, 0.3), _VOWELS["u"], rng)
+        parts.append(rng.uniform(0.2, 1.0) * voice * swell(length, 0.15))
+    return np.concatenate(parts)
+
+
+def throat_clearing(rng: np.random.Generator) -> Samples:
+    """One to three pushes of rough, creaking voice through a closed throat, with noise."""
+    parts = []
+    for _ in range(rng.integers(1, 4)):
+        length = round(rng.uniform(0.15, 0.5) * SAMPLE_RATE)
+        pitch = rng.uniform(60, 200)
+        hertz = pitch * (1 + 0.25 * rng.normal(size=length // 400 + 2))
+        hertz = np.interp(np.arange(length), np.arange(len(hertz)) * 400, np.maximum(hertz, 30.0))
+        voice = through(pulses(hertz, rng, 0.4), (450, 1100, 2400), rng, 2.0)
+        air = through(rng.normal(size=length), (900, 1800, 2900), rng, 6.0)
+        parts.append((voice + rng.uniform(0.3, 1.2) * air) * swell(length, rng.uniform(0.1, 0.4), 0.6))
+        parts.append(np.zeros(round(rng.uniform(0.03, 0.25) * SAMPLE_RATE)))
     return np.concatenate(parts)
 
 
