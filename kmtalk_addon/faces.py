@@ -270,9 +270,9 @@ def sample(
     places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
     shown = keyframes.sample(obj, action, names, line, curves.shown(before), places)
     if curves.shapes:
-        return _as_controls(curves, rigged, before.controls, curves.weights, shown, before)
+        return _as_controls(curves, rigged, before.controls, curves.weights, shown, before, drawing.BENT)
     own, beside = np.split(shown, [before.controls.shape[1]], axis=1)
-    return _as_controls(curves, rigged, own, curves.weights, beside, before)
+    return _as_controls(curves, rigged, own, curves.weights, beside, before, drawing.BENT)
 
 
 def _as_controls(
@@ -282,8 +282,12 @@ def _as_controls(
     was: np.ndarray,
     now: np.ndarray,
     animation: Animation,
+    slack: float = SAME_WEIGHT,
 ) -> np.ndarray:
-    """(k, C) float32: `controls` (k, C) with what a change of weights (k, n) from `was` to `now` is in controls."""
+    """(k, C) float32: `controls` (k, C) with what a change of weights (k, n) from `was` to `now` is in controls.
+
+    `slack`: how far the curves of a rig may be from where they were drawn without being changed.
+    """
     out = controls.astype(np.float32)
     shapes, names = curves.shapes, animation.control_names
     if shapes:
@@ -292,7 +296,7 @@ def _as_controls(
         return out
     sources = (*names, *curves.names[:shapes])
     weights = np.concatenate([out, now[:, :shapes]], axis=1)
-    meant = rigged.channels.meant(sources, weights, was[:, shapes:], now[:, shapes:])
+    meant = rigged.channels.meant(sources, weights, was[:, shapes:], now[:, shapes:], slack)
     changed = np.abs(meant - weights).max(1, initial=0.0) > 0
     if changed.any():
         out[changed] = meant[changed, : len(names)]

@@ -18,6 +18,8 @@ from kmtalk_core.rig.controls import HEAD_CONTROLS
 
 LINEAR, QUATERNION = "", "QUATERNION"
 SAME = 1e-5  # of a control: a change that is none
+RIDGE = 0.02  # of what a source does on average: how little weights are preferred
+ROUNDS = 3
 NUDGE = 1e-4  # of a control: lets a key motion count as edited that only bears what no control shows
 
 
@@ -97,24 +99,28 @@ class Channels:
         gain = np.repeat([c.gain for c in self.of.values()], [len(c.base) for c in self.of.values()])
         return ((base + gain * units).astype(np.float32).astype(np.float64) - base) / gain
 
-    def meant(self, names: Sequence[str], weights: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """(k, S) weights of the sources `names` for components that were changed from `before` to `after` (k, n)."""
+    def meant(
+        self, names: Sequence[str], weights: np.ndarray, before: np.ndarray, after: np.ndarray, slack: float = SAME
+    ) -> np.ndarray:
+        """(k, S) weights of the sources `names` for components that were changed from `before` to `after` (k, n).
+
+        Many bones show a control, and each several: of all weights the smallest that come near. Changes up to `slack`
+        are none. Where no source shows what was changed, one changes by NUDGE, so that it counts as changed.
+        """
         out = weights.astype(np.float64)
-        low = np.array([-1.0 if name in HEAD_CONTROLS else 0.0 for name in names])
+        change = after - before
+        after = before + np.sign(change) * np.maximum(np.abs(change) - (slack if slack > SAME else 0.0), 0.0)
+        rows = np.flatnonzero((np.abs(change) > slack).any(1))
+        if not len(rows):
+            return out
+        goal = self._moved(after[rows]) - self._moved(before[rows])
         matrix = self._matrix(names)
-        for row in np.flatnonzero((np.abs(after - before) > SAME).any(1)):
-            change = self._moved(after[row : row + 1]) - self._moved(before[row : row + 1])
-            moves, free, goal = matrix, np.abs(matrix).max(1) > 0, change[0]
-            step = np.zeros(len(names))
-            for _ in range(3):  # what would leave its range stays at its end
-                step[free] = np.linalg.lstsq(moves[free].T, goal - step[~free] @ moves[~free], rcond=None)[0]
-                beyond = free & ((out[row] + step < low) | (out[row] + step > 1.0)) & (np.abs(step) > 1e-9)
-                if not beyond.any():
-                    break
-                step[beyond] = np.clip(out[row] + step, low, np.maximum(1.0, out[row]))[beyond] - out[row][beyond]
-                free = free & ~beyond
-            if np.abs(step).max(initial=0.0) < NUDGE:
-                most = int(np.abs(matrix).max(1).argmax())
+        low = np.array([-1.0 if name in HEAD_CONTROLS else 0.0 for name in names])
+        most = int(np.abs(matrix).max(1).argmax())
+        steps = _nearest(matrix, goal)
+        for row, step, wanted in zip(rows, steps, goal, strict=True):
+            step = _within(matrix, step, wanted, low - out[row], np.maximum(1.0, out[row]) - out[row])
+            if slack <= SAME and np.abs(step).max(initial=0.0) < NUDGE:
                 step[most] += NUDGE if out[row, most] < 0.5 else -NUDGE
             out[row] += step
         return out
@@ -136,3 +142,26 @@ class Channels:
             own = dict(zip(channel.sources, channel.moves / np.abs(channel.moves).max(), strict=True))
             found.append(np.array([own.get(name, np.zeros(channel.moves.shape[1])) for name in names]))
         return np.concatenate(found, axis=1)
+
+
+def _nearest(matrix: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """(k, S) the steps whose moves by `matrix` (S, D) come near `goal` (k, D), and are small."""
+    gram = matrix @ matrix.T
+    own = np.diag(gram)[np.diag(gram) > 0]
+    if not len(own):
+        return np.zeros((len(goal), len(matrix)))
+    return np.linalg.solve(gram + RIDGE * own.mean() * np.eye(len(gram)), matrix @ goal.T).T
+
+
+def _within(matrix: np.ndarray, step: np.ndarray, goal: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(S,) a step that stays within its bounds: what would leave them stays there, and the others make up for it."""
+    free = np.ones(len(step), bool)
+    step = step.copy()
+    for _ in range(ROUNDS):
+        beyond = free & ((step < low) | (step > high)) & (np.abs(step) > 1e-9)
+        if not beyond.any():
+            break
+        step[beyond] = np.clip(step, low, high)[beyond]
+        free &= ~beyond
+        step[free] = _nearest(matrix[free], (goal - step[~free] @ matrix[~free])[None])[0]
+    return np.clip(step, np.minimum(low, 0.0), np.maximum(high, 0.0))
