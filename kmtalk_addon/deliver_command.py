@@ -42,9 +42,7 @@ def deliver(options: argparse.Namespace, progress: Display) -> int:
     """Do what is asked until nobody asks any more."""
     from kmtalk_core import __version__
     from kmtalk_core.command.batch.blender import MARK
-    from kmtalk_core.command.stopping import end_with_parent
 
-    end_with_parent(os.getppid(), "SIGKILL")
     asked, out = private_pipes()
     lacks = [ending for ending, exporter in delivery.EXPORTERS.items() if not delivery.is_built_in(exporter)]
     answer: dict[str, Any] = {"kmtalk": __version__, "blender": bpy.app.version_string, "lacks": lacks}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+PR_SET_PDEATHSIG = 1  # of prctl, on Linux
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
@@ -51,13 +52,25 @@ def stopped_by_signals() -> Iterator[Stop]:
             signal.signal(kind, handler)
 
 
+def ends_with_this() -> Callable[[], None] | None:
+    """What a new process is to do first, so that the kernel ends it with this thread (`preexec_fn`); on Linux only.
+
+    All that it needs is there before, for a process with threads must do little between its birth and its program.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    prctl, kind = ctypes.CDLL(None).prctl, int(signal.SIGKILL)
+    return lambda: prctl(PR_SET_PDEATHSIG, kind, 0, 0, 0)
+
+
 def end_with_parent(parent: int, kind: str) -> None:
     """Have the kernel send this process the signal `kind` ("SIGTERM") when its `parent` is gone; on Linux only."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
 
-    PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.Signals[kind]), 0, 0, 0)
     if os.getppid() != parent:  # it went before that
         os._exit(1)

@@ -138,7 +138,7 @@ def test_another_template_is_another_line_where_blender_writes_one(tmp_path, spe
     lines = [Line(audio=speech, template=template, formats=formats) for formats in ((".csv",), (".fbx",))]
     template.write_bytes(b"one")
     before = [origin_of(line, "model") for line in lines]
-    template.write_bytes(b"other")
+    template.write_bytes(b"other one")
     after = [origin_of(line, "model") for line in lines]
     assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 

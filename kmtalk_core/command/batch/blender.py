@@ -20,6 +20,7 @@ from typing import Any
 from ... import __version__
 from ...errors import InputError, KMTalkError, StorageError, shortened
 from ...export import OF_BLENDER
+from ..stopping import ends_with_this
 from .line import Line
 
 VARIABLE = "KMTALK_BLENDER"  # of the environment: the program, where it is not on the path
@@ -202,7 +203,8 @@ class Blender:
         try:
             process = self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-                errors="replace", creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                errors="replace", preexec_fn=ends_with_this(),
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )  # fmt: skip
         except OSError as error:
             raise InputError(

@@ -14,8 +14,8 @@ from .line import Line
 READERS = 8  # files opened side by side, since a share takes its time with each
 BYTES_A_LINE = 150_000  # of a result of 5 s
 BYTES_BESIDE = {
-    ".glb": 2_750_000, ".anim": 1_900_000, ".mp4": 130_000, ".fbx": 2_300_000, ".usd": 4_900_000, ".usdc": 4_900_000,
-    ".usda": 70_000_000, ".abc": 25_000_000, ".blend": 100_000, ".scene.blend": 2_400_000,
+    ".glb": 2_750_000, ".anim": 1_900_000, ".mp4": 130_000, ".fbx": 2_300_000, ".usd": 11_000_000, ".usdc": 11_000_000,
+    ".usda": 23_000_000, ".abc": 25_000_000, ".blend": 100_000, ".scene.blend": 2_400_000,
 }  # … of what is exported with it, on the demo head  # fmt: skip
 BYTES_ELSE = 80_000
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import asdict
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 
 from ... import __version__
@@ -17,6 +18,8 @@ from ...settings import Settings, settings_of
 from .blender import endings_of
 from .journal import Entry
 from .line import Line
+
+SHARED = ("mesh", "template", "target", "style")  # fields whose files many lines name, and which may be large
 
 
 class Standing(Enum):
@@ -42,7 +45,7 @@ def origin_of(line: Line, model: str) -> str:
     if line.target:
         made_from["target"] = line.target
     used = {name: path for name, path in line.files.items() if name != "template" or endings_of(line)}
-    made_from |= {name: sha256_of(path) for name, path in used.items()}
+    made_from |= {name: shared_sha256_of(path) if name in SHARED else sha256_of(path) for name, path in used.items()}
     made_from |= {"model": model, "program": __version__}
     if line.localizer.startswith("whisper"):
         from ...localization.tools import Tools
@@ -97,6 +100,20 @@ def stamps_of(line: Line) -> dict[str, tuple[int, int]]:
             continue  # reading it tells why
         found[name] = (about.st_size, about.st_mtime_ns)
     return found
+
+
+def shared_sha256_of(path: Path) -> str:
+    """As `sha256_of`, of a file that many lines name: it is read again once anything is known to have changed in it."""
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return sha256_of(path)  # which tells why
+    return _known_sha256(path, (about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns))
+
+
+@lru_cache(maxsize=256)
+def _known_sha256(path: Path, _: tuple[int, ...]) -> str:
+    return sha256_of(path)
 
 
 def sha256_of(path: Path) -> str:
