@@ -38,6 +38,7 @@ MOST_GAIN = 3.0  # of amplitude and speed
 MOST_WEIGHT = 20.0  # of an adaptation
 LONGEST_DELAY = 1.0  # s
 MOST_DELAYS = 16
+APPROACH = (-0.6, -0.5, -0.4, -0.3, -0.2, -0.1, 0.0)  # s from the first sound after a pause
 LONGEST_TEXT = 1000  # characters of a name or of what a style was made from
 
 
@@ -69,7 +70,8 @@ class Style:
     `made_from`: a sentence about it; `model`: the model whose motion it was learned on, "" where that makes no
     difference. `gains`: how far each of GROUPS moves, 1 as the model does. `speed`: gain of what moves within less than
     `finish.manner.SLOW`. `ready` and `rest`: values of SPEECH_CONTROLS where nothing is said, beside speech and in
-    longer pauses, 0 for those not named.
+    longer pauses, 0 for those not named. `approach`: how they get ready for speech after a pause, values of
+    SPEECH_CONTROLS at the instants APPROACH, 0 for those not named; empty: as the model does.
     """
 
     name: str = NEUTRAL
@@ -79,13 +81,15 @@ class Style:
     speed: float = 1.0
     ready: Mapping[str, float] = field(default_factory=dict)
     rest: Mapping[str, float] = field(default_factory=dict)
+    approach: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     adaptation: Adaptation | None = None
 
     @property
     def is_neutral(self) -> bool:
         """Whether it changes nothing."""
         still = all(gain == 1.0 for gain in self.gains.values())
-        return still and not self.shows_in_pauses and self.speed == 1.0 and self.adaptation is None
+        still &= not self.shows_in_pauses and not self.approach
+        return still and self.speed == 1.0 and self.adaptation is None
 
     @property
     def shows_in_pauses(self) -> bool:
@@ -159,6 +163,7 @@ def style_of(told: Any) -> Style:
         raise ValueError(f"it is of format {told['kmtalk_style']!r:.20}, this version of KMTalk reads {FORMAT}")
     gains = {_one_of(str(k), GROUPS): _number(v, 0.0, MOST_GAIN, f"gain of {k}") for k, v in told["gains"].items()}
     ready, rest = (_pose(told.get(name, {}), name) for name in ("ready", "rest"))
+    approach = {_one_of(str(k), SPEECH_CONTROLS): _course(v, k) for k, v in told.get("approach", {}).items()}
     return Style(
         name=_text(told["name"]) or "unnamed",
         made_from=_text(told["made_from"]),
@@ -167,12 +172,20 @@ def style_of(told: Any) -> Style:
         speed=_number(told["speed"], 0.0, MOST_GAIN, "speed"),
         ready=ready,
         rest=rest,
+        approach=approach,
         adaptation=_adaptation(told["adaptation"]) if told.get("adaptation") is not None else None,
     )
 
 
 def _pose(told: Mapping[str, Any], what: str) -> dict[str, float]:
     return {_one_of(str(k), SPEECH_CONTROLS): _number(v, 0.0, 1.0, f"{what} of {k}") for k, v in told.items()}
+
+
+def _course(told: Any, of: str) -> tuple[float, ...]:
+    values = tuple(_number(v, 0.0, 1.0, f"approach of {of}") for v in _sequence(told))
+    if len(values) != len(APPROACH):
+        raise ValueError(f"the approach of {of} has not {len(APPROACH)} values")
+    return values
 
 
 def _adaptation(told: Mapping[str, Any]) -> Adaptation:

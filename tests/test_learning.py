@@ -106,6 +106,20 @@ def test_the_pose_between_sentences_is_learned_where_it_shows(animation):
     assert learn([lesson], "a", "").style.rest == {"mouthSmileLeft": pytest.approx(0.2, abs=0.01)}
 
 
+def test_how_a_person_gets_ready_for_speech_is_learned_where_it_is_seen_often_enough(animation):
+    alignment = animation.alignment.later(2.0)
+    first = next(p.start for p in alignment.phones if p.label != "SIL")
+    still = np.zeros((50, len(SPEECH_CONTROLS)), np.float32)
+    speech = np.concatenate([still, animation.unfinished.speech])
+    times = np.arange(len(speech)) / 25.0
+    goal = speech.copy()
+    goal[(times > first - 0.45) & (times < first), JAW] = 0.3
+    lesson = Example("take", times, alignment, speech, goal, np.ones(len(times)))
+    course = learn([lesson] * 3, "a", "").style.approach["jawOpen"]
+    assert course[:2] == (0.0, 0.0) and course[2:6] == (0.3,) * 4
+    assert not learn([lesson] * 2, "a", "").style.approach
+
+
 def test_too_little_speech_is_refused(animation):
     short = replace(example(animation, someone(animation)), weight=np.zeros(len(animation.times)))
     with pytest.raises(InputError, match=r"Only 0.0 s of speech can be learned from, 3 are needed; give more"):

@@ -14,7 +14,7 @@ from kmtalk_core.command.batch.origin import origin_of
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.compose import finish
 from kmtalk_core.finish.contacts import lips_apart
-from kmtalk_core.finish.manner import BESIDE, from_speech, in_pauses, styled
+from kmtalk_core.finish.manner import BESIDE, approaching, from_speech, in_pauses, styled
 from kmtalk_core.finish.report import contact_report
 from kmtalk_core.localization.corrections import Correction
 from kmtalk_core.motion import KeyMotions
@@ -31,6 +31,7 @@ WIDE = Style("wide", "a test", "", {"jaw": 1.5, "lips": 1.5}, 1.2, {"jawOpen": 0
 TAUGHT = replace(
     WIDE,
     name="taught",
+    approach={"jawOpen": (0.0, 0.05, 0.1, 0.2, 0.3, 0.2, 0.1)},
     adaptation=Adaptation(
         ("jawOpen", "mouthPucker"),
         ("jawOpen", "mouthStretchLeft"),
@@ -218,6 +219,32 @@ def test_lips_stay_apart_in_pauses_for_who_keeps_them_so(animator, sound):
     assert contact_report(parted).violations == contact_report(shut).violations
     long = in_pauses(habit, np.array([0.0, 100.0]), shut.alignment)
     assert not long[1].any()
+
+
+def test_the_face_gets_ready_for_speech_as_a_style_says(animator, sound, animation):
+    course = (0.0, 0.05, 0.1, 0.3, 0.3, 0.2, 0.1)
+    habit = Style("breath", "a test", "", approach={"jawOpen": course})
+    worn = finish(replace(animation, style=habit, sliders=replace(animation.sliders, style="a.style")))
+    jaw = worn.controls[:, CONTROL_INDEX["jawOpen"]]
+    first = next(p.start for p in animation.alignment.phones if p.label != "SIL")
+    alignment = animation.alignment.later(2.0)  # so that the whole approach shows
+    poses, share = approaching(habit, first + np.array([1.0, 1.7, 2.1]), alignment)
+    assert share[:, 0].tolist() == [0.0, 1.0, 0.0] and poses[1, JAW] == pytest.approx(0.3)
+    ahead = worn.times < first - 0.25
+    assert jaw[ahead].max(initial=0.3) > 0.25 and jaw[worn.times > first + 0.5].any()
+    inside = (worn.times > first + 0.2) & (worn.times < first + 0.6)
+    assert np.array_equal(worn.controls[inside], animation.controls[inside]), "speech itself stays the model's"
+
+
+def test_an_approach_takes_no_more_than_half_of_its_pause():
+    phones = (Phone("AA", 0.0, 1.0), Phone("SIL", 1.0, 1.4), Phone("AA", 1.4, 2.0))
+    habit = Style("breath", "a test", "", approach={"jawOpen": (0.3,) * 7})
+    times = np.linspace(0.0, 2.0, 201)
+    _, share = approaching(habit, times, Alignment(phones, (), 2.0, "test"))
+    moved = times[share[:, 0] > 0]
+    assert moved.min() >= 1.2 and moved.max() < 1.4
+    _, unknown = approaching(habit, times, Alignment(phones, (), 2.0, "uniform"))
+    assert not unknown.any()
 
 
 # --- results, edits, sliders ------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from .emphasis import emphasised
 from .expression import expression_layer, posture_of, speak_through
 from .foreign import rounded_as_said
 from .head import head_motion
-from .manner import in_pauses, styled
+from .manner import approaching, in_pauses, styled
 from .pace import paced
 from .rhythm import find_rhythm
 from .smoothing import smoothed
@@ -84,9 +84,14 @@ def freely_moving(animation: Animation, sliders: Sliders, layers: Layers) -> np.
     speech = emphasised(speech, animation.times + lead, alignment, *heard, sliders.emphasis)
     speech = paced(slide(speech, animation.fps, sliders) * moving, animation.fps)
     ajar = np.minimum(1.0, BREATH_JAW / np.maximum(speech[:, _OPENS, None], 1e-6))
+    if animation.style.approach:  # people who were seen to get ready need no limit
+        ajar = np.ones_like(ajar)
     out[:, _SPEECH] = speech * np.where(_JAW, ajar + (1 - ajar) * ready, 1.0)
     if animation.style.shows_in_pauses:
         out[:, _SPEECH] += in_pauses(animation.style, times, alignment) * (1 - moving)
+    if animation.style.approach:
+        approach, share = approaching(animation.style, times, alignment)
+        out[:, _SPEECH] += share * (approach * strengths(sliders) - out[:, _SPEECH])
     out[:, _UPPER] = upper_face(times, rhythm, layers.seed, layers.upper_face)
     out[:, _HEAD] = head_motion(times, rhythm, layers.seed, layers.head, posture_of(name, strength))
     out = speak_through(expression_layer(times, rhythm, name, strength, layers.seed), out, alignment, times)

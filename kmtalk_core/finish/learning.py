@@ -17,8 +17,8 @@ from ..errors import InputError
 from ..phones import PHONES, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
 from ..rig.mouth_measures import mouth_measures
-from ..styles import MOST_WEIGHT, Adaptation, Style
-from .manner import AWAY, BESIDE, HIGHEST, circumstances, from_speech, styled
+from ..styles import APPROACH, MOST_WEIGHT, Adaptation, Style
+from .manner import AWAY, BESIDE, HIGHEST, circumstances, from_speech, speech_starts, styled
 
 # What people see of a face; the model's motion of the tongue says nothing about that.
 INPUTS = tuple(
@@ -44,6 +44,8 @@ FASTEST = 95.0  # percentile of the opening's speed
 MARGIN = 0.2  # s around speech that belongs to it
 HABIT = 25  # percentile of a control in pauses: what three quarters of them show is a habit
 STILL = 0.05  # value below which a control of the rest pose is noise
+STARTS = 3  # beginnings of speech after a pause of PAUSED s that are seen at least, for how a person gets ready for it
+PAUSED = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def learn(examples: Sequence[Example], name: str, made_from: str, model: str = "
         round(speed, 3),
         _pause(examples, 0.0, BESIDE),
         _pause(examples, AWAY, np.inf),
+        _approach(examples),
         adaptation,
     )
     worn = replace(style, speed=1.0, adaptation=None)
@@ -278,6 +281,22 @@ def _pause(examples: Sequence[Example], after: float, until: float) -> dict[str,
     pose = np.percentile(frames, HABIT, axis=0)
     values = zip(SPEECH_CONTROLS, np.clip(pose, 0, 1), strict=True)
     return {name: round(float(value), 3) for name, value in values if name in INPUTS and value > STILL}
+
+
+def _approach(examples: Sequence[Example]) -> dict[str, tuple[float, ...]]:
+    """How the person gets ready for speech: the mean at each of APPROACH; empty where it is not seen often enough."""
+    seen: list[list[np.ndarray]] = [[] for _ in APPROACH]
+    for e in examples:
+        for start, pause in speech_starts(e.alignment):
+            for place, delay in enumerate(APPROACH):
+                frame = round((start + delay - float(e.times[0])) / _step(e.times))
+                if pause >= PAUSED and 0 <= frame < len(e.times) and e.weight[frame] > 0:
+                    seen[place].append(e.goal[frame])
+    if min(map(len, seen)) < STARTS:
+        return {}
+    course = np.clip([np.mean(poses, axis=0) for poses in seen], 0.0, 1.0)
+    columns = [(k, name) for k, name in enumerate(SPEECH_CONTROLS) if name in INPUTS and course[:, k].max() > STILL]
+    return {name: tuple(round(float(v), 3) for v in course[:, k]) for k, name in columns}
 
 
 def _step(times: np.ndarray) -> float:

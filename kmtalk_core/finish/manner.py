@@ -9,12 +9,13 @@ import numpy as np
 from ..easing import smoothstep
 from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
-from ..styles import GROUPS, Adaptation, Style
+from ..styles import APPROACH, GROUPS, Adaptation, Style
 from .smoothing import smoothed
 
 SLOW = 0.06  # s, standard deviation of the Gaussian that tells slow movement from fast
 BLUR = 0.05  # s, standard deviation over which a phone comes and goes
 BESIDE, AWAY = 0.5, 0.8  # s from speech up to which the face is `ready`, and from which on it rests
+TAKEN, GIVEN, LEFT_OFF = 0.15, -0.2, -0.04  # s in which an approach begins, and from speech where the model goes on
 HIGHEST = 1.2  # of a control: captured people pass its usual maximum by a little
 _COLUMN = {name: index for index, name in enumerate(SPEECH_CONTROLS)}
 
@@ -56,6 +57,37 @@ def from_speech(times: np.ndarray, alignment: Alignment) -> np.ndarray:
         if phone.label != SILENCE:
             out = np.minimum(out, np.maximum(np.maximum(phone.start - times, times - phone.end), 0.0))
     return out
+
+
+def approaching(style: Style, times: np.ndarray, alignment: Alignment) -> tuple[np.ndarray, np.ndarray]:
+    """How the face gets ready for speech after pauses: poses (T, S) float32, and (T, 1) 0…1, how far it is in them.
+
+    An approach takes no more than half of its pause.
+    """
+    course = np.zeros((len(APPROACH), len(SPEECH_CONTROLS)), np.float32)
+    for name, values in style.approach.items():
+        course[:, _COLUMN[name]] = values
+    out, share = np.zeros((len(times), len(SPEECH_CONTROLS)), np.float32), np.zeros((len(times), 1), np.float32)
+    for start, pause in speech_starts(alignment):
+        first = start + max(APPROACH[0], -pause / 2)
+        here = slice(*np.searchsorted(times, [first, start + LEFT_OFF]))
+        since = times[here] - start
+        out[here] = _at(course, np.array(APPROACH), since)
+        going = smoothstep((LEFT_OFF - since) / (LEFT_OFF - GIVEN))
+        share[here, 0] = smoothstep((times[here] - first) / TAKEN) * going
+    return out, share
+
+
+def speech_starts(alignment: Alignment) -> list[tuple[float, float]]:
+    """Where speech begins after a pause, s, and how long the pause is; inf at the beginning of the sound."""
+    found, spoken = [], -np.inf
+    for phone in alignment.phones if alignment.source != "uniform" else ():
+        if phone.label == SILENCE:
+            continue
+        if phone.start > spoken + 1e-6:
+            found.append((phone.start, phone.start - spoken))
+        spoken = phone.end
+    return found
 
 
 def _pose(values: Mapping[str, float]) -> np.ndarray:
