@@ -54,6 +54,7 @@ def test_vocaset_is_read_as_published(vocaset):
         "val": ["170811_0327521"],
         "test": ["170809_0013840"],
     }
+    assert any("so OT-Talk, films and error maps are left out" in note for note in checked.notes)
     assert {(c.frames, c.stride) for c in checked.clips} == {(15, 2)}  # captured at 60, used at 30
     # The published mask names some lip vertices twice, and SelfTalk's lip reader has as many inputs.
     assert layout.lips.tolist() == [0, 1, 1, 2] and layout.upper_face.tolist() == [5, 6, 7]

@@ -104,6 +104,11 @@ def check(layout: Layout, progress: Callable[[float], None] = lambda share: None
         opening = find_opening(template, layout.lips, layout.upper_face, np.stack(opened))
         outcome = "not found" if opening is None else f"found by their motion ({len(opening)} pairs)"
         notes.append(f"The data names no lip vertices for the mouth's opening; they were {outcome}.")
+    if layout.faces is None:
+        notes.append(
+            "The faces of the mesh are not known, so OT-Talk, films and error maps are left out; for them put a .ply or"
+            " .obj of the same vertices beside the templates."
+        )
     progress(1.0)
     return Checked(tuple(clips), splits, tuple(problems), tuple(notes), rms, opening)
 
