@@ -83,10 +83,11 @@ def no_worker(monkeypatch) -> None:
 def test_sliders_act_at_once_and_without_inference(shot, curves, monkeypatch):
     head, strip, take = shot
     no_worker(monkeypatch)
-    before = values(curves, head)
+    before, jaw = values(curves, head), on_frames(curves(head)["jawOpen"])
     strip.kmtalk.jaw = 0.5
-    after = values(curves, head)
-    np.testing.assert_allclose(after["jawOpen"].max(), before["jawOpen"].max() / 2, rtol=0.2)
+    after, half = values(curves, head), on_frames(curves(head)["jawOpen"])
+    is_open = jaw > 0.1  # on most frames, it is half as far: where it is fast, a jaw takes its time
+    np.testing.assert_allclose(np.median(half[is_open] / jaw[is_open]), 0.5, atol=0.01)
     np.testing.assert_array_equal(after["browInnerUp"], before["browInnerUp"])
     assert take.contacts == "6 of 6 lip and teeth contacts are held."
     strip.kmtalk.jaw = 1.0
