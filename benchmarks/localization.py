@@ -31,9 +31,13 @@ from kmtalk_core.localization.textgrid import load_alignment
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone, Word
 from kmtalk_core.request import Request
 
-from .clips import DEV, SHARED, load_clips
+from .clips import DEV, SHARED, JudgedClip, load_clips
+from .measures import Observed, figures
+from .stage import KMTalk, Take, watch
 
 BY_HAND = "acoustic_corpus"
+JUDGED = ("bilabial", "labiodental", "open_auc", "round_auc", "openness_r")  # of the figures of `measures`
+TRILLS = ("r", "ɾ")
 STEP = 0.01  # s at which phones are compared
 
 VISEMES = (
@@ -293,10 +297,12 @@ SENTENCES = {
 
 
 def languages(sets: dict[str, list[TimedClip]]) -> Iterator[Sequence[str]]:
-    """Starts of phones against the times that espeak-ng itself tells."""
+    """Starts of phones and words against the times that espeak-ng itself tells, and the lips against its phones."""
     listen = Listener()
-    yield ["language", "phones", "aligned", "phone starts, ms", "words of which fit", "sound alone: viseme error"]
-    yield ["---"] * 6
+    head = ["language", "phones", "aligned", "phone starts, ms", "words of which fit", "sound alone: viseme error"]
+    yield [*head, *JUDGED]
+    yield ["---"] * (len(head) + len(JUDGED))
+    every: list[Observed] = []
     for code, text in SENTENCES.items():
         sound, truth = say(text, code)
         found = localize(sound, text, "posterior", listen, language=code)
@@ -315,7 +321,24 @@ def languages(sets: dict[str, list[TimedClip]]) -> Iterator[Sequence[str]]:
             spread(errors),
             f"{fit}/{len(found.words)}",
             f"{wrong:.2f}",
+            *judged([seen := lips_in(code, text, sound, truth)]),
         ]
+        every.append(seen)
+    yield ["all", *[""] * (len(head) - 1), *judged(every)]
+
+
+def lips_in(language: str, text: str, sound: Sound, truth: tuple[Phone, ...]) -> Observed:
+    """What is seen of KMTalk's lips in a sentence that it is told, with the phones that are really said."""
+    # A trill sounds most like D, but the mouth need not be narrow in it.
+    said = tuple(replace(phone, label="R") if phone.sound in TRILLS else phone for phone in truth)
+    clip = JudgedClip(language, Path(), text, said, sound.duration)
+    return watch(Take(KMTalk(True, language=language), clip, sound.samples))
+
+
+def judged(seen: Sequence[Observed]) -> list[str]:
+    """The judge's figures, a stroke where there is nothing to judge."""
+    of_all = figures(seen)
+    return ["–" if np.isnan(of_all[name]) else f"{of_all[name]:.2f}" for name in JUDGED]
 
 
 def say(text: str, language: str) -> tuple[Sound, tuple[Phone, ...]]:
@@ -338,10 +361,10 @@ def say(text: str, language: str) -> tuple[Sound, tuple[Phone, ...]]:
     phones = []
     ends = [first for _, first in told["phones"][1:]] + [len(samples)]
     for (name, first), end in zip(told["phones"], ends, strict=True):
-        sounds = [nearest(s) for s in segments(name)] or [SILENCE]
-        for number, label in enumerate(sounds):
+        sounds = [(nearest(s), str(s)) for s in segments(name)] or [(SILENCE, "")]
+        for number, (label, ipa) in enumerate(sounds):
             length = (end - first) / len(sounds)
-            phones.append(Phone(label, (first + number * length) / rate, (first + (number + 1) * length) / rate))
+            phones.append(Phone(label, (first + number * length) / rate, (first + (number + 1) * length) / rate, ipa))
     return sound, Alignment.from_segments(phones, (), sound.duration, "espeak-ng").phones
 
 

@@ -43,15 +43,17 @@ System = Callable[[Sound, JudgedClip], Motion]
 
 @dataclass(frozen=True)
 class KMTalk:
-    """The whole of KMTalk as a user gets it on `head`, told the transcript or not; `checkpoint` None: as shipped."""
+    """The whole of KMTalk as a user gets it on `head`, told the transcript or not; `checkpoint` None: the shipped."""
 
     transcript: bool
     checkpoint: Path | None = None
     head: Path | None = None
+    language: str = "en"
 
     def __call__(self, sound: Sound, clip: JudgedClip) -> Motion:
         text = clip.text if self.transcript else None
-        request = Request(transcript=text, fps=FPS, lip_line=lips_of(self.head or default_head()))
+        lips = lips_of(self.head or default_head())
+        request = Request(transcript=text, language=self.language, fps=FPS, lip_line=lips)
         animation = animator(self.checkpoint).animate(sound, request)
         return Motion(animation.controls, animation.control_names)
 
