@@ -150,7 +150,7 @@ def test_a_batch_that_is_killed_takes_its_blender_along(blender_program, manifes
     blender_program.write_text(program, encoding="utf-8")
     command = [sys.executable, "-m", "kmtalk_core", "batch", lines, "--out", tmp_path / "out", "--workers", "1"]
     with subprocess.Popen([*map(str, command)], cwd=Path(__file__).parents[2]) as running:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not (tmp_path / "out" / "one.npz").is_file() and time.monotonic() < until:
             time.sleep(0.05)
         while len(beside.read_text(encoding="utf-8").split()) < 2 and time.monotonic() < until:
