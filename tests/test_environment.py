@@ -38,9 +38,15 @@ esac
 """
 
 
+def leave(monkeypatch, gigabytes):
+    """Have the disk have so much room, whatever this machine's has."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 0, gigabytes * 10**9))
+
+
 @pytest.fixture
-def plan(tmp_path):
+def plan(tmp_path, monkeypatch):
     """A plan whose Python is the stand-in; `tmp_path / "play"` says how it behaves, `tmp_path / "log"` what it did."""
+    leave(monkeypatch, 500)
     (tmp_path / "play").write_text("well")
     (tmp_path / "log").touch()
     python = tmp_path / "python"
@@ -156,7 +162,7 @@ def test_what_goes_wrong_is_one_sentence(plan, tmp_path, play, sentence):
 
 
 def test_no_room_is_noticed_before_anything_is_done(plan, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 10**12, 10**9))
+    leave(monkeypatch, 1)
     with pytest.raises(KMTalkError, match=r"needs \d+ GB, but .* has 1\.0 GB free"):
         next(build(plan))
     assert not Path(plan.folder).exists()
