@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 
 from kmtalk_core.bezier import BezierCurve
+from kmtalk_core.files import load_npz
 
 from . import clips, compat, drawing, keyframes
 from .drawing import GENERATED, SAME_FRAME, SAME_VALUE, Touched, nearest
@@ -48,12 +49,11 @@ class _Before:
     @classmethod
     def of(cls, packed: bytes) -> _Before:
         """What a view remembers."""
-        with np.load(io.BytesIO(packed), allow_pickle=False) as z:
-            found = {}
-            for name in ("view", "line"):
-                paths, ends = z[f"{name}/paths"].tolist(), np.cumsum(z[f"{name}/counts"])[:-1]
-                pieces = {field: np.split(z[f"{name}/{field}"], ends) for field in keyframes.FIELDS if paths}
-                found[name] = {path: {f: pieces[f][i] for f in pieces} for i, path in enumerate(paths)}
+        z, found = load_npz(io.BytesIO(packed)), {}
+        for name in ("view", "line"):
+            paths, ends = z[f"{name}/paths"].tolist(), np.cumsum(z[f"{name}/counts"])[:-1]
+            pieces = {field: np.split(z[f"{name}/{field}"], ends) for field in keyframes.FIELDS if paths}
+            found[name] = {path: {f: pieces[f][i] for f in pieces} for i, path in enumerate(paths)}
         return cls(**found)
 
 
