@@ -2,9 +2,10 @@
 
 import sys
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,18 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="Blender as a module is not installed")
 
 import kmtalk_addon  # noqa: E402
-from kmtalk_addon import compat, keyframes, session, strip  # noqa: E402
+from kmtalk_addon import compat, keyframes, lipsync, session, strip  # noqa: E402
+from kmtalk_addon.takes import Clip  # noqa: E402
+from kmtalk_core import assets  # noqa: E402
+from kmtalk_core.animator import Animator, Request  # noqa: E402
+from kmtalk_core.audio import load_sound  # noqa: E402
 from kmtalk_core.command.batch.blender import VARIABLE  # noqa: E402
 from kmtalk_core.motion import Animation, KeyMotions  # noqa: E402
 from kmtalk_core.phones import Alignment, Phone  # noqa: E402
 from kmtalk_core.results import save_animation  # noqa: E402
 from kmtalk_core.rig.controls import ARKIT_CONTROLS, CONTROLS  # noqa: E402
+
+SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
 
 
 @pytest.fixture
@@ -137,3 +144,47 @@ def blender_program(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv(VARIABLE, str(program))
     return program
+
+
+@pytest.fixture(scope="module")
+def animator() -> Animator:
+    """The shipped model."""
+    return Animator()
+
+
+@pytest.fixture(scope="module")
+def result(animator, tmp_path_factory, request) -> tuple[Animation, bytes]:
+    """The first SECONDS of the sample speech, where the test's module says TEXT is said, at 24 frames a second."""
+    said = Request(transcript=request.module.TEXT, fps=24.0)
+    animation = animator.animate(load_sound(SAMPLE, 0.0, request.module.SECONDS), said)
+    path = tmp_path_factory.mktemp("result") / "out.npz"
+    save_animation(animation, path, compressed=False)
+    return animation, path.read_bytes()
+
+
+@pytest.fixture
+def clip(head, result, request) -> Clip:
+    """The head says `result` from frame FIRST of the test's module on."""
+    scene, first = bpy.context.scene, request.module.FIRST
+    line = compat.add_sound_strip(scene, "Line", str(SAMPLE), 1, first)
+    line.frame_final_end = first + request.module.SECONDS * 24
+    lipsync.apply(scene, head, line, strip.read_line(scene, line), *result)
+    return Clip(scene, head, keyframes.own_action(head))
+
+
+@pytest.fixture
+def completes(monkeypatch, animator) -> Callable[[Clip], Any]:
+    """Re-run Completion without a worker's process; returns what it returns."""
+
+    def completed(edited, folder):
+        save_animation(animator.complete(edited.before, edited.keys), folder / "out.npz", compressed=False)
+        yield from ()
+
+    monkeypatch.setattr(lipsync, "_completed", completed)
+
+    def run(clip):
+        with pytest.raises(StopIteration) as stop:
+            next(lipsync.complete(clip.scene, "", clip.obj))
+        return stop.value.value
+
+    return run

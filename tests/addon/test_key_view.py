@@ -7,58 +7,13 @@ import numpy as np
 import pytest
 
 from kmtalk_addon import clips, compat, edit_keys, key_view, keyframes, lipsync, live, removal, takes
-from kmtalk_addon.strip import read_line
 from kmtalk_addon.takes import Clip
 from kmtalk_core import assets
-from kmtalk_core.animator import Animator, Request
-from kmtalk_core.audio import load_sound
-from kmtalk_core.results import save_animation
 
 SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
+TEXT = "Hello! My mouth moves"  # its first seconds
 FIRST, SECONDS = 50, 2
 FRAMES = range(FIRST - 5, FIRST + SECONDS * 24 + 5)
-
-
-@pytest.fixture(scope="module")
-def animator():
-    return Animator()
-
-
-@pytest.fixture(scope="module")
-def result(animator, tmp_path_factory):
-    animation = animator.animate(
-        load_sound(SAMPLE, 0.0, SECONDS), Request(transcript="Hello! My mouth moves", fps=24.0)
-    )
-    path = tmp_path_factory.mktemp("result") / "out.npz"
-    save_animation(animation, path, compressed=False)
-    return animation, path.read_bytes()
-
-
-@pytest.fixture
-def clip(head, result):
-    """A line from frame 50 on, whose key motions alone are shown."""
-    scene = bpy.context.scene
-    strip = compat.add_sound_strip(scene, "Line", str(SAMPLE), 1, FIRST)
-    strip.frame_final_end = FIRST + SECONDS * 24
-    lipsync.apply(scene, head, strip, read_line(scene, strip), *result)
-    return Clip(scene, head, keyframes.own_action(head))
-
-
-@pytest.fixture
-def completes(monkeypatch, animator):
-    """Re-run Completion without a worker's process."""
-
-    def completed(edited, folder):
-        save_animation(animator.complete(edited.before, edited.keys), folder / "out.npz", compressed=False)
-        yield from ()
-
-    monkeypatch.setattr(lipsync, "_completed", completed)
-
-    def run(clip):
-        with pytest.raises(StopIteration):
-            next(lipsync.complete(clip.scene, "", clip.obj))
-
-    return run
 
 
 def motion(obj) -> np.ndarray:

@@ -7,11 +7,10 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, compat, drawing, faces, keyframes, legacy, lipsync, live, rerun, session, takes
-from kmtalk_addon.strip import read_line
+from kmtalk_addon import api, drawing, faces, keyframes, legacy, lipsync, live, rerun, session, takes
 from kmtalk_addon.takes import Clip
 from kmtalk_core import assets
-from kmtalk_core.animator import Animator, Request
+from kmtalk_core.animator import Request
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.contacts import LIPS, find_contacts, lips_apart
@@ -21,49 +20,6 @@ SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"
 TEXT = "Hello! My mouth moves by itself now."  # its first seconds
 FIRST, SECONDS = 50, 3
 FRAMES = np.arange(FIRST, FIRST + SECONDS * 24)
-
-
-@pytest.fixture(scope="module")
-def animator():
-    return Animator()
-
-
-@pytest.fixture(scope="module")
-def result(animator, tmp_path_factory):
-    animation = animator.animate(load_sound(SAMPLE, 0.0, SECONDS), Request(transcript=TEXT, fps=24.0))
-    path = tmp_path_factory.mktemp("result") / "out.npz"
-    save_animation(animation, path, compressed=False)
-    return animation, path.read_bytes()
-
-
-@pytest.fixture
-def clip(head, result):
-    """The head says it from frame 50 on."""
-    scene = bpy.context.scene
-    strip = compat.add_sound_strip(scene, "Line", str(SAMPLE), 1, FIRST)
-    strip.frame_final_end = FIRST + SECONDS * 24
-    lipsync.apply(scene, head, strip, read_line(scene, strip), *result)
-    return Clip(scene, head, keyframes.own_action(head))
-
-
-@pytest.fixture
-def completes(monkeypatch, animator):
-    """Re-run Completion without a worker's process."""
-
-    def completed(edited, folder):
-        animation = animator.complete(edited.before, edited.keys)
-        save_animation(animation, folder / "out.npz", compressed=False)
-        yield from ()
-
-    monkeypatch.setattr(lipsync, "_completed", completed)
-
-    def run(clip):
-        steps = lipsync.complete(clip.scene, "", clip.obj)
-        with pytest.raises(StopIteration) as stop:
-            next(steps)
-        return stop.value.value
-
-    return run
 
 
 def motion(clip) -> dict[str, np.ndarray]:
