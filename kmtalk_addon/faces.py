@@ -17,6 +17,7 @@ import numpy as np
 
 from kmtalk_core.completion import between_keys
 from kmtalk_core.errors import InputError
+from kmtalk_core.files import load_npz
 from kmtalk_core.motion import Animation, KeyMotions
 from kmtalk_core.retarget.solver import Face
 from kmtalk_core.retarget.wear import worn_motion
@@ -58,10 +59,10 @@ class _Curves:
         if not take.curves:
             return None
         try:
-            with np.load(io.BytesIO(take.curves), allow_pickle=False) as z:
-                names = tuple(str(name) for name in z["names"])
-                return _Curves(names, z["weights"], z["key_weights"], z["looks"].astype(np.float64))
-        except (ValueError, KeyError, OSError):
+            z = load_npz(io.BytesIO(take.curves))
+            names = tuple(str(name) for name in z["names"])
+            return _Curves(names, z["weights"], z["key_weights"], z["looks"].astype(np.float64))
+        except (InputError, ValueError, KeyError):
             raise InputError("What this file remembers of the line's shapes is damaged; generate it again.") from None
 
     @property
@@ -156,7 +157,7 @@ def write(
     worn = curves.shown(animation)
     if face is not None:
         shape_keys.drop_curves(obj, action, names)
-    places = rigged.places(action, make=True) if rigged is not None else keyframes.NOWHERE
+    places = rig_keys.places_in(action, rigged, make=True)
     take.drawn = drawing.pack(keyframes.write(obj, action, names, line, worn, parts, style, None, places))
     shape_keys.make_room_for(obj, names, worn)
     take.curves = curves.packed()
@@ -168,7 +169,7 @@ def mark_edited(clip: takes.Clip) -> None:
     curves, before = _Curves.of(clip.take), takes.shown(clip.take)
     shown = before if curves is None else curves.shown(before)
     rigged = rig_keys.on(clip.keys)
-    places = rigged.places(clip.action) if rigged is not None else keyframes.NOWHERE
+    places = rig_keys.places_in(clip.action, rigged)
     keyframes.mark_edited(clip.obj, clip.action, clip.names, clip.line, shown, places)
 
 
@@ -232,7 +233,7 @@ def _read(
     curves, drawn, rigged = _Curves.of(take), drawing.unpack(take.drawn), rig_keys.on(obj.data.shape_keys)
     if curves is None:
         return keyframes.read(obj, action, names, line, before, drawn)
-    places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
+    places = rig_keys.places_in(action, rigged)
     found = keyframes.read(obj, action, names, line, curves.shown(before), drawn, places)
     at = [_at(before, curves, float(time)) for time in found.times]
     base = np.array([controls for controls, _ in at], np.float32).reshape(-1, len(before.control_names))
@@ -267,7 +268,7 @@ def sample(
     curves, rigged = _Curves.of(clips.take_of(action)), rig_keys.on(obj.data.shape_keys)
     if curves is None:
         return keyframes.sample(obj, action, names, line, before)
-    places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
+    places = rig_keys.places_in(action, rigged)
     shown = keyframes.sample(obj, action, names, line, curves.shown(before), places)
     if curves.shapes:
         return _as_controls(curves, rigged, before.controls, curves.weights, shown, before, drawing.BENT)
@@ -344,7 +345,7 @@ def _pinned(
     if before.audio_sha256 != animation.audio_sha256:
         return {}
     shown, rigged = curves.shown(before), rig_keys.on(obj.data.shape_keys)
-    places = rigged.places(action) if rigged is not None else keyframes.NOWHERE
+    places = rig_keys.places_in(action, rigged)
     try:
         drawn = drawing.unpack(take.drawn)
         left = keyframes.read(obj, action, names, takes.read_line(take), shown, drawn, places)

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from . import clips, compat, rig_tracks
-from .keyframes import Place
+from .keyframes import NOWHERE, Place, Places
 from .rig_channels import Channel, Channels
 
 
@@ -74,6 +74,11 @@ def on(keys: bpy.types.Key | None) -> Rigged | None:
             path = own[0].data_path
             wanted.append(Wanted(item.block, path, tuple(row["indices"]), _group(path), channel))
     return Rigged(Channels(channels), tuple(wanted)) if channels else None
+
+
+def places_in(action: bpy.types.Action, rigged: Rigged | None, make: bool = False) -> Places:
+    """As `Rigged.places`, of a head whose lines may key nothing of a rig."""
+    return rigged.places(action, make) if rigged is not None else NOWHERE
 
 
 def note(keys: bpy.types.Key, wanted: Sequence[Wanted]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..easing import smoothstep
 from ..errors import InputError
+from ..files import load_npz
 from ..finish.contacts import lips_apart
 from ..finish.pace import paced_within
 from ..rig.controls import ALL_CONTROLS, CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
@@ -100,10 +101,10 @@ class Face:
     def unpacked(data: bytes) -> Face:
         """The face that `packed` gave; raises InputError for anything else."""
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as z:
-                motion = z["motion"].astype(np.float64) if "motion" in z else None
-                return Face(tuple(str(t) for t in z["targets"]), z["looks"], motion, float(z["rest"]))
-        except (ValueError, KeyError, OSError) as error:
+            z = load_npz(io.BytesIO(data))
+            motion = z["motion"].astype(np.float64) if "motion" in z else None
+            return Face(tuple(str(t) for t in z["targets"]), z["looks"], motion, float(z["rest"]))
+        except (InputError, ValueError, KeyError) as error:
             raise InputError(f"What is known of the head's shapes is damaged ({error}); generate again.") from None
 
 
