@@ -20,6 +20,7 @@ from .archives import parsed
 from .assets import COMPACT_CHECKPOINT
 from .errors import InputError, KMTalkError
 from .files import load_npz, load_sealed, save_sealed
+from .halves import widen
 
 FORMAT = 3
 ROWS_FIRST = 2  # the format before: all weights in the order of their rows
@@ -48,8 +49,12 @@ class Graph:
         room = np.empty(begins[-1], np.float32)  # a single one costs the system less than many small ones
         out = {}
         for (name, source), begin in zip(sources.items(), begins, strict=False):
-            out[name] = room[begin : begin + source.size].reshape(source.shape)
-            out[name][...] = source
+            flat = room[begin : begin + source.size]
+            out[name] = flat.reshape(source.shape)
+            if source.dtype == np.float16 and source.flags.c_contiguous:
+                widen(source.reshape(-1), flat)
+            else:
+                out[name][...] = source
         return out
 
 

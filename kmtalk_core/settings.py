@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
@@ -282,9 +283,13 @@ class Settings(LineSettings):
 
 def settings_of(*kinds: type) -> tuple[Setting, ...]:
     """The settings among the fields of these dataclasses, in their order."""
+    return tuple(setting for kind in kinds for setting in _settings_of(kind))
+
+
+@cache  # each object of these dataclasses asks
+def _settings_of(kind: Any) -> tuple[Setting, ...]:
     return tuple(
         Setting(name=field.name, **{"default": field.default, **field.metadata})
-        for kind in kinds
         for field in fields(kind)
         if "sentence" in field.metadata
     )
