@@ -5,7 +5,7 @@ its neighbours, so between two keys the curve is a cubic polynomial of time. The
 sense of least squares, in which the samples that are missed most then count more (Lawson 1961), for it is the farthest
 one that matters. Keys are added where a sample is missed most (Schneider 1990), and taken away again wherever the
 others suffice, or where one does instead of two. Curves are fitted in stretches between keys that have the slope of the
-samples, so what changes in one stretch changes nothing in the others.
+samples, so what changes in one stretch changes nothing in the others. Where stretches end is told by what is near.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ REACH = 4  # positions beside such a trial in which it is to blame for what is m
 ROUNDS = 2  # in which keys are left out
 ATTEMPTS = 40  # to put back what was left out too many
 STRETCH = 48  # positions that a stretch is long, up to the next key that is asked for
+WINDOW = 96  # of two such windows of positions, one has the end of a stretch where no key is asked for
+STEPS = 2.0**30  # slopes are whole numbers of such parts, so that handles give them back exactly
 AT_ONCE = 50_000  # samples that are fitted together
 NEAR = 1e-6  # positions
 OUTER = 1.0  # positions that the handles before the first key and after the last one are long at most
@@ -103,19 +105,20 @@ def fit_curves(wanted: Samples, before: Samples | None = None, known: Sequence[B
     count, channels = wanted.values.shape
     if count == 1:
         return [smooth_curve(wanted.positions, wanted.values[:, c], np.zeros(1)) for c in range(channels)]
-    natural = wanted.natural
-    stretches = [_stretches(wanted.positions, wanted.keyed[:, c]) for c in range(channels)]
+    natural = _whole(wanted.natural)
+    stretches = _stretches(wanted)
     same: list[set[tuple[int, int]]] = [set() for _ in range(channels)]
     if before is not None and len(known) == channels == before.values.shape[1]:
         same = _same(wanted, before, stretches)
     keys, slopes = wanted.keyed.T.copy(), natural.T.copy()
-    keys[:, [0, -1]] = True
+    for c, own in enumerate(stretches):
+        keys[c, [a for a, _ in own]] = keys[c, -1] = True
     for piece in _pieces([(c, a, b) for c in range(channels) for a, b in stretches[c] if (a, b) not in same[c]]):
         _fit(wanted, natural, piece, keys, slopes)
     found = []
     for c in range(channels):
-        for stretch in same[c]:
-            _keep(known[c], wanted.positions, stretch, keys[c], slopes[c])
+        if same[c]:
+            _keep(known[c], wanted.positions, sorted(same[c]), keys[c], slopes[c])
         rows = _needed(wanted, c, np.flatnonzero(keys[c]))
         found.append(smooth_curve(wanted.positions[rows], wanted.values[rows, c], slopes[c, rows]))
     return found
@@ -133,13 +136,47 @@ def _needed(wanted: Samples, channel: int, rows: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _stretches(positions: np.ndarray, keyed: np.ndarray) -> list[tuple[int, int]]:
-    """The first and last row of each stretch: between the keyed rows that come first after every STRETCH positions."""
-    rows = np.flatnonzero(keyed)
-    number = np.floor(positions[rows] / STRETCH)
-    first = rows[np.diff(number, prepend=-1.0) > 0]
-    cuts = np.unique(np.concatenate([[0], first, [len(positions) - 1]]))
-    return list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+def _stretches(wanted: Samples) -> list[list[tuple[int, int]]]:
+    """Of each channel the first and last row of each stretch, one after the other."""
+    cut = _asked_first(wanted) | _turning(wanted)
+    cut[[0, -1]] = True
+    rows = (np.flatnonzero(column).tolist() for column in cut.T)
+    return [list(zip(some[:-1], some[1:], strict=True)) for some in rows]
+
+
+def _asked_first(wanted: Samples) -> np.ndarray:
+    """(n, C) bool the keyed samples that come first after every STRETCH positions."""
+    count = len(wanted.positions)
+    begins = _windows(wanted.positions, STRETCH)
+    first = np.minimum.reduceat(np.where(wanted.keyed, np.arange(count)[:, None], count), begins, axis=0)
+    out = np.zeros((count + 1, first.shape[1]), bool)
+    np.put_along_axis(out, first, True, axis=0)
+    return out[:-1]
+
+
+def _turning(wanted: Samples) -> np.ndarray:
+    """(n, C) bool where channels without a keyed sample in every second WINDOW turn, or begin or cease to move there:
+    keys cost little where a curve is level."""
+    out = np.zeros(wanted.values.shape, bool)
+    begins = _windows(wanted.positions, WINDOW)
+    for a, b in zip(begins[1::2], begins[2::2]):
+        here = wanted.values[a:b]
+        highest, lowest = here.argmax(0), here.argmin(0)
+        last = len(here) - 1
+        rows = np.stack([highest, lowest, last - here[::-1].argmax(0), last - here[::-1].argmin(0)])
+        values = np.take_along_axis(here, rows, axis=0)
+        away = np.minimum(np.abs(values - here[0]), np.abs(values - here[-1]))
+        away[(rows == 0) | (rows == last)] = -1.0  # it goes on beyond
+        best = away.argmax(0)[None]
+        moves = values[0] - values[1] > wanted.tolerance[a:b].max(0)
+        moves &= (np.take_along_axis(away, best, axis=0)[0] >= 0) & ~wanted.keyed[a:b].any(0)
+        out[a + np.take_along_axis(rows, best, axis=0)[0, moves], moves] = True
+    return out
+
+
+def _windows(positions: np.ndarray, length: int) -> np.ndarray:
+    """The first row of each window of this length that has rows."""
+    return np.flatnonzero(np.diff(np.floor(positions / length), prepend=-1.0) > 0)
 
 
 def _same(
@@ -154,9 +191,8 @@ def _same(
         alike &= (ours == theirs) | ((ours != ours) & (theirs != theirs))  # NaN is like NaN
     others = np.concatenate([np.zeros((1, alike.shape[1]), np.int64), np.cumsum(~alike, axis=0)])
     found = []
-    for c, own in enumerate(stretches):
-        theirs = set(_stretches(before.positions, before.keyed[:, c]))
-        kept = set()
+    for c, (own, others_own) in enumerate(zip(stretches, _stretches(before), strict=True)):
+        theirs, kept = set(others_own), set()
         for a, b in own:
             low, high = max(a - 1, 0), min(b + 1, last)
             whole = place[high] - place[low] == high - low and not others[high + 1, c] - others[low, c]
@@ -168,15 +204,26 @@ def _same(
 
 
 def _keep(
-    known: BezierCurve, positions: np.ndarray, stretch: tuple[int, int], keys: np.ndarray, slopes: np.ndarray
+    known: BezierCurve,
+    positions: np.ndarray,
+    stretches: Sequence[tuple[int, int]],
+    keys: np.ndarray,
+    slopes: np.ndarray,
 ) -> None:
-    """Set `keys` (n,) and `slopes` (n,) of a channel within a stretch as a curve has them."""
-    within = [NEAR if stretch[0] else -NEAR, -NEAR if stretch[1] < len(positions) - 1 else NEAR]
-    first, last = np.searchsorted(known.points[:, 0], positions[list(stretch)] + within)
-    inner = slice(first, last)
-    at = np.searchsorted(positions, known.points[inner, 0] - NEAR)
-    run = known.right[inner] - known.points[inner]
-    keys[at], slopes[at] = True, run[:, 1] / run[:, 0]
+    """Set `keys` (n,) and `slopes` (n,) of a channel within these stretches as a curve has them."""
+    first, last = np.array(stretches).T
+    at = np.searchsorted(positions, known.points[:, 0] - NEAR)
+    at = np.minimum(at, len(positions) - 1)
+    there = np.abs(positions[at] - known.points[:, 0]) < NEAR
+    stretch = np.clip(np.searchsorted(first, at, side="right") - 1, 0, None)
+    after_first = (at > first[stretch]) | (at == 0)
+    there &= after_first & ((at < last[stretch]) | ((at == last[stretch]) & (at == len(positions) - 1)))
+    run = (known.right - known.points)[there]
+    keys[at[there]], slopes[at[there]] = True, _whole(run[:, 1] / run[:, 0])
+
+
+def _whole(slopes: np.ndarray) -> np.ndarray:
+    return np.rint(slopes * STEPS) / STEPS
 
 
 def _pieces(todo: Sequence[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
@@ -221,7 +268,7 @@ def _fit(
     at = np.flatnonzero(chosen)
     keys[channel[at], rows[at]] = True
     inner = ~given[at]
-    slopes[channel[at[inner]], rows[at[inner]]] = _Seen(fit, slice(None), chosen).slopes[inner]
+    slopes[channel[at[inner]], rows[at[inner]]] = _whole(_Seen(fit, slice(None), chosen).slopes[inner])
 
 
 class _Fit:
