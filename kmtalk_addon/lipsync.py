@@ -321,13 +321,16 @@ def _edited_line(about: Subject) -> Clip | None:
     return clip if takes.read_take(clip.take)[1].unfinished is not None and is_edited(clip) else None
 
 
-def complete(scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object) -> Steps[Outcome]:
+def complete(
+    scene: bpy.types.Scene, strip_name: str, obj: bpy.types.Object, keys: KeyMotions | None = None
+) -> Steps[Outcome]:
     """Compute the motion between the key motions again, as the animator left them; the keys stay exactly so.
 
-    If the strip was moved, the animation follows it. An empty `strip_name` means the active or only strip.
+    If the strip was moved, the animation follows it. An empty `strip_name` means the active or only strip. `keys`: what
+    `faces.read` has just found, for it takes time.
     """
     with temporary_folder() as folder:
-        edited = _edited(takes.find_clip(scene, strip_name, obj))
+        edited = _edited(takes.find_clip(scene, strip_name, obj), keys)
         yield from _completed(edited, folder)
         result = pins.held((folder / "out.npz").read_bytes(), edited.pins)
     outcome = _put_back(edited, takes.loaded(result), result, edited.warnings)
@@ -537,9 +540,9 @@ class _Edited:
     pins: KeyMotions
 
 
-def _edited(clip: Clip) -> _Edited:
+def _edited(clip: Clip, keys: KeyMotions | None = None) -> _Edited:
     take, strip, base = clip.take, clip.strip, takes.read_take(clip.take)[1]
-    left = live.as_left(clip)
+    left = live.as_left(clip, keys)
     before = _as_worn(base, takes.settings_on(strip) if strip is not None else None)
     times, controls = left.keys.times.copy(), left.keys.controls.copy()
     for index in np.flatnonzero(~left.edited):  # as finished, like the keys of `before`

@@ -144,11 +144,12 @@ def _at_density(clip: Clip, left: AsLeft, density: float) -> AsLeft:
     return AsLeft(now.keys, now.to_finish.edited, pinned)
 
 
-def as_left(clip: Clip) -> AsLeft:
-    """Read a line back from its curves. Raises InputError if no key motion is left."""
+def as_left(clip: Clip, keys: KeyMotions | None = None) -> AsLeft:
+    """Read a line back from its curves, or take the `keys` just read. Raises InputError if no key motion is left."""
     line, base = takes.read_take(clip.take)
     before = takes.shown(clip.take)
-    keys = faces.read(clip.obj, clip.action, clip.names, line, before)
+    if keys is None:
+        keys = faces.read(clip.obj, clip.action, clip.names, line, before)
     pinned = _pinned(clip, keys)
     edited = edits(before, keys) | pinned
     times = keys.times - (_offset_frames(before) - _offset_frames(base)) / base.fps

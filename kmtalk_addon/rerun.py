@@ -7,12 +7,14 @@ on to them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
 from kmtalk_core.errors import InputError
+from kmtalk_core.motion import KeyMotions
 
 from . import clips, compat, drawings, faces, follow, lipsync, live, takes
 from .preferences import interpreter
@@ -23,33 +25,41 @@ POLL = 0.02  # s
 HOLDING = ("TRANSFORM_OT", "GRAPH_OT", "ACTION_OT")  # operators that change keyframes until they are confirmed
 
 
-def line_to_rerun(scene: bpy.types.Scene) -> takes.Clip | None:
+@dataclass(frozen=True)
+class Changed:
+    """A line that is being edited, with its key motions as read a moment ago; None: not read."""
+
+    clip: takes.Clip
+    keys: KeyMotions | None
+
+
+def line_to_rerun(scene: bpy.types.Scene) -> Changed | None:
     """The line that is being edited, if its key motions are others than those that it was completed through."""
     for obj in follow.heads(scene):
         for clip in follow.clips_on(scene, obj):
-            if clips.is_edited(clip.keys, clip.action) and _is_changed(clip):
-                return clip
+            if clips.is_edited(clip.keys, clip.action) and (changed := _if_changed(clip)) is not None:
+                return changed
     return None
 
 
-def _is_changed(clip: takes.Clip) -> bool:
+def _if_changed(clip: takes.Clip) -> Changed | None:
     before = takes.shown(clip.take)
     if drawings.has_new(clip.keys, clip.action, clip.line):
-        return True
+        return Changed(clip, None)
     try:
         now = faces.read(clip.obj, clip.action, clip.names, clip.line, before)
     except InputError:  # all key motions are gone: there is nothing to complete
-        return False
+        return None
     same = len(now.times) == len(before.keys.times) and np.allclose(now.times, before.keys.times, atol=1e-6)
-    return not (same and np.allclose(now.controls, before.keys.controls, atol=1e-6))
+    return None if same and np.allclose(now.controls, before.keys.controls, atol=1e-6) else Changed(clip, now)
 
 
 def run(scene: bpy.types.Scene) -> bool:
     """Complete the line that is being edited again, now, and wait for it; False if nothing was to be done."""
-    clip = line_to_rerun(scene)
-    if clip is None or current.job is not None:
+    changed = line_to_rerun(scene)
+    if changed is None or current.job is not None:
         return False
-    job = current.start(_steps(clip), *interpreter(bpy.context))
+    job = current.start(_steps(changed), *interpreter(bpy.context))
     try:
         job.wait()
     finally:
@@ -57,9 +67,10 @@ def run(scene: bpy.types.Scene) -> bool:
     return True
 
 
-def _steps(clip: takes.Clip) -> lipsync.Steps[lipsync.Outcome]:
+def _steps(changed: Changed) -> lipsync.Steps[lipsync.Outcome]:
+    clip = changed.clip
     name = clip.strip.name if clip.strip is not None else clip.take.name
-    return lipsync.complete(clip.scene, name, clip.obj)
+    return lipsync.complete(clip.scene, name, clip.obj, changed.keys)
 
 
 def register() -> None:
@@ -92,9 +103,9 @@ def _at_rest() -> float | None:
     if current.job is not None or _are_held():
         return REST
     try:
-        clip = line_to_rerun(scene)
-        if clip is not None:
-            current.start(_steps(clip), *interpreter(bpy.context))
+        changed = line_to_rerun(scene)
+        if changed is not None:
+            current.start(_steps(changed), *interpreter(bpy.context))
             bpy.app.timers.register(_waiting, first_interval=POLL)
     except Exception as error:  # a traceback in a timer helps nobody
         _say(error)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def _stretches(wanted: Samples) -> list[list[tuple[int, int]]]:
     cut = _asked_first(wanted) | _turning(wanted)
     cut[[0, -1]] = True
     rows = (np.flatnonzero(column).tolist() for column in cut.T)
-    return [list(zip(some[:-1], some[1:], strict=True)) for some in rows]
+    return [list(pairwise(some)) for some in rows]
 
 
 def _asked_first(wanted: Samples) -> np.ndarray:
@@ -159,7 +160,7 @@ def _turning(wanted: Samples) -> np.ndarray:
     keys cost little where a curve is level."""
     out = np.zeros(wanted.values.shape, bool)
     begins = _windows(wanted.positions, WINDOW)
-    for a, b in zip(begins[1::2], begins[2::2]):
+    for a, b in zip(begins[1::2], begins[2::2], strict=False):
         here = wanted.values[a:b]
         highest, lowest = here.argmax(0), here.argmin(0)
         last = len(here) - 1

@@ -8,6 +8,7 @@ that the user has edited are not touched. Lips that the neutral pose leaves apar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -260,10 +261,10 @@ def _frames_of(times: np.ndarray, low: float, high: float, kind: str) -> tuple[f
     """The times of the frame that is nearest to the middle of `low`…`high` s, of the two nearest for closures."""
     if len(times) < 2:
         return float(times[0]), float(times[0])
-    place = (low + high) / 2 / (times[1] - times[0])
-    near = np.floor([place, place + 1]) if kind == LIPS else np.rint([place, place])
-    first, last = times[np.clip(near, 0, len(times) - 1).astype(np.int64)]
-    return float(first), float(last)
+    place, last = (low + high) / 2 / float(times[1] - times[0]), len(times) - 1
+    near = (math.floor(place), math.floor(place + 1)) if kind == LIPS else (round(place), round(place))
+    first, second = (float(times[min(max(frame, 0), last)]) for frame in near)
+    return first, second
 
 
 def hold_contacts(

@@ -16,7 +16,7 @@ from ..bezier import BezierCurve, Samples, fit_curves
 from ..motion import ON_FRAME, Animation
 from ..rig.controls import ALL_CONTROLS, HEAD_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import PRESSING, LipLine
-from .contacts import LIPS, PARTING, contact_ramp, find_contacts, find_rests
+from .contacts import LIPS, PARTING, Contact, contact_ramp, find_contacts, find_rests
 
 TOLERANCE = 0.015  # of a control
 OF_REACH = 0.5  # … or this share of how far a control moves at all
@@ -116,17 +116,27 @@ def _hold_exactly(animation: Animation, controls: Sequence[str], sampled: Sample
     others = ~np.isin(shown, ALL_CONTROLS)  # of a head with shapes of another family
     closing, touching = (np.isin(shown, names) | others for names in ([*opening, *PRESSING, *PARTING], TOUCHING))
     offset, ramp = animation.sliders.offset, contact_ramp(animation.sliders)
-    for contact in find_contacts(animation.alignment, animation.times, offset, ramp):
-        here = np.arange(*np.searchsorted(times, (contact.start - 1e-6, contact.end + 1e-6)))
-        if len(here):
-            which = closing if contact.kind == LIPS else touching
-            keyed[here[0], which] = keyed[here[-1], which] = True
-            if len(here) > 1:
-                first, last = here[[0, -1]]
+    contacts = find_contacts(animation.alignment, animation.times, offset, ramp)
+    for contact, (first, end) in zip(contacts, _rows_within(times, contacts, 1e-6), strict=True):
+        if first < end:
+            which, last = closing if contact.kind == LIPS else touching, end - 1
+            keyed[first, which] = keyed[last, which] = True
+            if last > first:
                 way = sampled.values[last, which] - sampled.values[first, which]
                 way = way / (sampled.positions[last] - sampled.positions[first])
                 sampled.slopes[first, which] = sampled.slopes[last, which] = way
-            tolerance[np.ix_(here, which)] = np.minimum(tolerance[np.ix_(here, which)], HELD)
-    for rest in find_rests(animation.alignment, offset, ramp):
-        here = np.arange(*np.searchsorted(times, (rest.start, rest.end)))
-        tolerance[np.ix_(here, closing)] = np.minimum(tolerance[np.ix_(here, closing)], AT_REST)
+            _at_most(tolerance[first:end], HELD, which)
+    rests = find_rests(animation.alignment, offset, ramp)
+    for first, end in _rows_within(times, rests, 0.0):
+        _at_most(tolerance[first:end], AT_REST, closing)
+
+
+def _rows_within(times: np.ndarray, contacts: Sequence[Contact], slack: float) -> Sequence[Sequence[int]]:
+    """For each contact its first row and the one after its last; `slack`: s."""
+    bounds = [(contact.start - slack, contact.end + slack) for contact in contacts]
+    return np.searchsorted(times, np.reshape(bounds, (-1, 2))).tolist()
+
+
+def _at_most(tolerance: np.ndarray, most: float, which: np.ndarray) -> None:
+    """Let those channels of a `tolerance` (n, C) be `most` at most, in place."""
+    np.minimum(tolerance, most, out=tolerance, where=which)
