@@ -15,6 +15,7 @@ from kmtalk_core.rig.controls import CONTROLS
 from kmtalk_core.rig.mesh import Mesh, load_mesh
 from kmtalk_core.rig.naming import match_controls
 from kmtalk_core.rig.profiles import DEMO_HEAD, find_landmarks
+from kmtalk_core.rig.surface import edges_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "mesh"
 FLAME = DATA / "FLAME_sample.ply"
@@ -452,3 +453,10 @@ def test_the_cheeks_puff_out_of_a_head_whose_faces_look_inwards(rigs):
     mesh, rig = rigs("demo head")
     inside_out = build_rig(replace(mesh, faces=mesh.faces[:, ::-1]))
     assert np.allclose(shape(inside_out, "cheekPuff"), shape(rig, "cheekPuff"), atol=1e-3)
+
+
+def test_each_edge_is_told_once_with_how_many_triangles_have_it():
+    faces = np.array([[0, 1, 2], [2, 1, 3], [3, 2, 4]], np.int32)
+    edges, owners = edges_of(5, faces)
+    assert edges.tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3], [2, 4], [3, 4]]
+    assert owners.tolist() == [1, 1, 2, 1, 2, 1, 1]

@@ -57,7 +57,7 @@ def find_points(mesh: Mesh, networks: Networks) -> tuple[np.ndarray, float]:
     face = find_face(surface, networks)
     marks = face.marks
     view = FACE.view(marks, np.eye(3))
-    near = np.linalg.norm(surface.points[faces].mean(1) - view.origin, axis=1) < AROUND * view.width
+    near = np.linalg.norm(surface.middles - view.origin, axis=1) < AROUND * view.width
     surface = Surface(surface.points, faces[near], surface.normals)
     for _ in range(LOOKS):
         view = FACE.view(marks, head_frame(marks).axes)

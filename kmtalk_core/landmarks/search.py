@@ -46,7 +46,7 @@ class Face:
 def find_face(surface: Surface, networks: Networks) -> Face:
     """The most likely face; raises InputError if there is none."""
     seed = np.random.default_rng(0)
-    spread = _Spread.on(surface, surface.faces, 4 * POINTS, seed)
+    spread = _Spread.on(surface, np.arange(len(surface.faces)), 4 * POINTS, seed)
     best: list[Face] = []
     upright = np.concatenate([_axes(), _principal(spread.points)])
     for ups, sizes in ((_axes(), SIZES), (upright[6:], SIZES), (upright, BETWEEN), (_all_around(), SIZES[:2])):
@@ -72,17 +72,16 @@ class _Spread:
     normals: np.ndarray
 
     @classmethod
-    def on(cls, surface: Surface, faces: np.ndarray, count: int, rng: np.random.Generator) -> _Spread:
-        corners = surface.points[faces]
-        area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-        total = np.cumsum(area)
+    def on(cls, surface: Surface, some: np.ndarray, count: int, rng: np.random.Generator) -> _Spread:
+        """`count` points on the triangles numbered `some`."""
+        total = np.cumsum(surface.areas[some])
         chosen = np.searchsorted(total, (np.arange(count) + rng.random(count)) / count * total[-1])
-        chosen = np.minimum(chosen, len(faces) - 1)
+        corners = surface.faces[some[np.minimum(chosen, len(some) - 1)]]
         a, b = rng.random((2, count, 1))
         turned = a + b > 1
         a, b = np.where(turned, 1 - a, a), np.where(turned, 1 - b, b)
         weight = np.stack([1 - a - b, a, b], axis=1)
-        return cls((weight * surface.points[faces[chosen]]).sum(1), (weight * surface.normals[faces[chosen]]).sum(1))
+        return cls((weight * surface.points[corners]).sum(1), (weight * surface.normals[corners]).sum(1))
 
 
 def _axes() -> np.ndarray:
@@ -107,7 +106,6 @@ def _views(
     surface: Surface, spread: _Spread, ups: np.ndarray, sizes: Sequence[float], rng: np.random.Generator
 ) -> Iterator[tuple[View, np.ndarray]]:
     """Views of the end of the mesh in each direction of `ups`, with what they show."""
-    middles = surface.points[surface.faces].mean(1)
     for up in ups:
         along = spread.points @ up
         low, high = np.quantile(along, [0.0005, 0.9995])
@@ -125,15 +123,21 @@ def _views(
             ):
                 continue
             seen.append(np.array([*middle, width]))
-            near = np.linalg.norm(middles - middle, axis=1) < 1.1 * width
-            if near.sum() < 50:
+            near = _near(surface, middle, 1.1 * width)
+            if len(near) < 50:
                 continue
-            part = _Spread.on(surface, surface.faces[near], POINTS, rng)
+            part = _Spread.on(surface, near, POINTS, rng)
             across = np.linalg.svd(up[None])[2][1]
             for turn in np.arange(SIDES) * 2 * np.pi / SIDES:
                 forward = np.cos(turn) * across + np.sin(turn) * np.cross(up, across)
                 view = View(middle + BEFORE * width * forward, np.stack([np.cross(up, forward), up, forward]), width)
                 yield view, glance(part.points, part.normals, view, ANYWHERE.size)
+
+
+def _near(surface: Surface, centre: np.ndarray, reach: float) -> np.ndarray:
+    """Which triangles have their middles within `reach` of `centre`."""
+    x, y, z = surface.middles.T - centre[:, None]
+    return np.flatnonzero(x * x + y * y + z * z < reach * reach)
 
 
 def _judged(views: list[tuple[View, np.ndarray]], networks: Networks) -> list[Face]:
@@ -146,17 +150,16 @@ def _judged(views: list[tuple[View, np.ndarray]], networks: Networks) -> list[Fa
 
 def _again(surface: Surface, face: Face, networks: Networks, rng: np.random.Generator) -> Face:
     """The same face, looked at straight."""
-    middles = surface.points[surface.faces].mean(1)
     for _ in range(AGAIN):
         try:
             axes = head_frame(face.marks).axes
         except InputError:
             return Face(face.marks, -np.inf)
         view = ANYWHERE.view(face.marks, axes)
-        near = np.linalg.norm(middles - view.origin, axis=1) < 1.1 * view.width
-        if near.sum() < 50:
+        near = _near(surface, view.origin, 1.1 * view.width)
+        if len(near) < 50:
             return Face(face.marks, -np.inf)
-        part = _Spread.on(surface, surface.faces[near], POINTS, rng)
+        part = _Spread.on(surface, near, POINTS, rng)
         placed, sure = networks.see(ANYWHERE, glance(part.points, part.normals, view, ANYWHERE.size)[None])
         face = Face(view.from_picture(placed[0]), float(sure[0]))
     return face

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from ..errors import InputError
 from ..rig.frame import EYE_CORNERS_MM, HeadFrame, head_frame
 from ..rig.mesh import Mesh
-from ..rig.surface import distance_from, edge_graph, vertex_normals, welded
+from ..rig.surface import distance_from, edge_graph, edges_of, vertex_normals, welded
 from .crops import MOUTH
 from .views import BEHIND, DEPTH, Surface, View, look
 
@@ -103,10 +103,9 @@ def _seen(
     skin = np.zeros(len(placed), bool)
     skin[own] = True
     hidden = (graph.sign() @ (skin & ~seen).astype(float)) > 0
-    sides = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-    ends, count = np.unique(sides, axis=0, return_counts=True)
+    ends, owners = edges_of(len(placed), faces)
     border = np.zeros(len(placed), bool)
-    border[ends[count == 1]] = True
+    border[ends[owners == 1]] = True
     return seen, seen & skin & (hidden | border)
 
 

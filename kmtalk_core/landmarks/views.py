@@ -7,10 +7,11 @@ thousand vertices and a scan of three hundred thousand look alike, whatever way 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ..rig.surface import vertex_normals
+from ..rig.surface import face_normals, vertex_normals
 
 CHANNELS = 5  # direction x, y, z, depth, whether there is anything
 SPACING = 0.7  # of a picture's point: how far apart the points on a triangle are at most
@@ -32,6 +33,17 @@ class Surface:
     @classmethod
     def of(cls, points: np.ndarray, faces: np.ndarray) -> Surface:
         return cls(points, faces, vertex_normals(points, faces))
+
+    @cached_property
+    def middles(self) -> np.ndarray:
+        """(F, 3) the middle of each triangle."""
+        a, b, c = self.faces.T
+        return (self.points[a] + self.points[b] + self.points[c]) / 3
+
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """(F,) twice the area of each triangle."""
+        return np.linalg.norm(face_normals(self.points, self.faces), axis=1)
 
 
 @dataclass(frozen=True)
@@ -55,13 +67,23 @@ class View:
 def look(surface: Surface, view: View, size: int) -> np.ndarray:
     """(CHANNELS, size, size) float32: the first row is the topmost; nothing is 0 everywhere."""
     placed = view.to_picture(surface.points).astype(np.float32)
-    corners = placed[surface.faces]
-    low, high = corners.min(1), corners.max(1)
-    seen = np.flatnonzero(((low[:, :2] < 0.5) & (high[:, :2] > -0.5)).all(1) & (high[:, 2] > -BEHIND) & (low[:, 2] < 1))
-    points, face, weight = _covered(corners[seen], SPACING / size)
+    seen = np.flatnonzero(_within(placed, surface.faces))
+    points, face, weight = _covered(placed[surface.faces[seen]], SPACING / size)
     front, at = _front(points, size)
     turned = (surface.normals @ view.axes.T).astype(np.float32)[surface.faces[seen[face[front]]]]
     return _painted(at, points[front, 2], (weight[front][:, :, None] * turned).sum(1), size)
+
+
+def _within(placed: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F,) bool: the triangles whose surrounding box reaches into the picture, and not wholly behind or before it."""
+    a, b, c = faces.T
+    inside = np.ones(len(faces), bool)
+    for axis, least, most in ((0, -0.5, 0.5), (1, -0.5, 0.5), (2, -BEHIND, 1.0)):
+        at = placed[:, axis]
+        # A box reaches past a bound if one corner does.
+        inside &= (at < most)[a] | (at < most)[b] | (at < most)[c]
+        inside &= (at > least)[a] | (at > least)[b] | (at > least)[c]
+    return inside
 
 
 def glance(points: np.ndarray, normals: np.ndarray, view: View, size: int) -> np.ndarray:

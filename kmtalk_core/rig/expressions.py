@@ -6,7 +6,8 @@ left one. The skin between handles follows biharmonically.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -188,12 +189,14 @@ def skin_shapes(a: Anatomy) -> dict[str, np.ndarray]:
         shapes = _symmetric(shapes, a.mirror)
         faces = np.concatenate([faces, a.mirror[faces][:, ::-1]])
         near = near + near[a.mirror][:, a.mirror]
-    rest = face_normals(a.skin, faces)
+    rest, lids = face_normals(a.skin, faces), _lid_skin(a)
     shapes = {
-        name: _unfold(a, faces, rest, near, move, name.startswith(("eyeBlink", "eyeSquint", "eyeLookDown")))
+        name: _unfold(
+            a, faces, rest, near, move, lids if name.startswith(("eyeBlink", "eyeSquint", "eyeLookDown")) else ()
+        )
         for name, move in shapes.items()
     }
-    both = _unfold(a, faces, rest, near, shapes["jawOpen"] + shapes["mouthClose"], False)
+    both = _unfold(a, faces, rest, near, shapes["jawOpen"] + shapes["mouthClose"])
     return shapes | {"mouthClose": both - shapes["jawOpen"]}
 
 
@@ -400,22 +403,38 @@ def _share(path: np.ndarray) -> np.ndarray:
     return np.clip(t + 1e-9 * np.arange(len(t)), 0, 1)
 
 
-def _over_eyeballs(a: Anatomy, move: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _LidSkin:
+    """The skin `at` (k,) around an eyeball that may slide over it, and where it is from its centre, `rest` (k, 3)."""
+
+    at: np.ndarray
+    rest: np.ndarray
+    radius: float  # of the ball, with what is kept clear of it
+
+
+def _lid_skin(a: Anatomy) -> tuple[_LidSkin, ...]:
+    """For each eye; without the rims, which slide exactly by construction."""
+    movable = a.outer
+    found = []
+    for eye in a.eyes:
+        movable[eye.rim.loop] = False
+        from_centre = a.skin - eye.centre
+        distance, clear = np.linalg.norm(from_centre, axis=1), eye.radius + LID_CLEARANCE
+        at = np.flatnonzero(movable & (distance > clear) & (distance < 2 * eye.radius))
+        found.append(_LidSkin(at, from_centre[at], clear))
+    return tuple(found)
+
+
+def _over_eyeballs(lids: Sequence[_LidSkin], move: np.ndarray) -> np.ndarray:
     """Push lid skin that `move` takes into an eyeball, there or on its straight way, out onto the ball."""
     move = move.copy()
-    movable = a.outer
-    for eye in a.eyes:
-        movable[eye.rim.loop] = False  # the rims slide exactly by construction
-        near = np.flatnonzero(movable & (np.linalg.norm(a.skin - eye.centre, axis=1) < 2 * eye.radius))
-        near = near[np.linalg.norm(move[near], axis=1) > 0.05]
-        rest = a.skin[near] - eye.centre
-        near, rest = near[free := np.linalg.norm(rest, axis=1) > eye.radius + LID_CLEARANCE], rest[free]
+    for lid in lids:
+        some = np.linalg.norm(move[lid.at], axis=1) > 0.05
+        near, rest = lid.at[some], lid.rest[some]
         for part in (1.0, 0.75, 0.5, 0.25):
             there = rest + part * move[near]
             distance = np.linalg.norm(there, axis=1, keepdims=True)
-            move[near] += (
-                np.maximum(eye.radius + LID_CLEARANCE - distance, 0) * there / np.maximum(distance, 1e-9) / part
-            )
+            move[near] += np.maximum(lid.radius - distance, 0) * there / np.maximum(distance, 1e-9) / part
     return move
 
 
@@ -460,39 +479,76 @@ def other_side(control: str) -> str:
 
 
 def _unfold(
-    a: Anatomy, faces: np.ndarray, rest: np.ndarray, near: sp.csr_matrix, move: np.ndarray, closes_lids: bool
+    a: Anatomy,
+    faces: np.ndarray,
+    rest: np.ndarray,
+    near: sp.csr_matrix,
+    move: np.ndarray,
+    lids: Sequence[_LidSkin] = (),
 ) -> np.ndarray:
     """Even out `move` around triangles that it turns over, and keep lids that close out of the eyeballs.
 
-    `rest`: the normals of `faces` where nothing moves.
+    `rest`: the normals of `faces` where nothing moves; `lids`: the skin of the lids, if the shape closes them.
     """
-    if closes_lids:
-        move = _over_eyeballs(a, move)
-    turned = np.einsum("ij,ij->i", rest, face_normals(a.skin + move, faces)) < 0
-    if not turned.any():
+    move = _over_eyeballs(lids, move)
+    corners = faces.T
+    moved = move.any(1)
+    moving = np.flatnonzero(moved[corners[0]] | moved[corners[1]] | moved[corners[2]])
+    turned = moving[_turned(a.skin + move, faces[moving], rest[moving])]
+    if not len(turned):
         return move
     held = a.still.copy()
-    if closes_lids:  # what seals stays sealed
-        for eye in a.eyes:
-            held[eye.rim.loop] = True
-    loose = np.zeros(len(a.skin), bool)
-    loose[faces[turned]] = True
-    loose &= ~held
-    around = loose.astype(np.float64)
+    for eye in a.eyes if lids else ():
+        held[eye.rim.loop] = True  # what seals stays sealed
+    around = np.zeros(len(a.skin))
+    around[faces[turned]] = 1.0
+    around[held] = 0.0
+    loose = around > 0
     for _ in range(UNFOLD_RINGS):
         around += near @ around
     close = around[faces].any(1)
-    faces, rest = faces[close], rest[close]
+    return _smoothed(a.skin, faces[close], rest[close], near, move, loose, held, lids)
+
+
+def _smoothed(
+    skin: np.ndarray,
+    faces: np.ndarray,
+    rest: np.ndarray,
+    near: sp.csr_matrix,
+    move: np.ndarray,
+    loose: np.ndarray,
+    held: np.ndarray,
+    lids: Sequence[_LidSkin],
+) -> np.ndarray:
+    """`move` with the average of its neighbours at `loose` (n,) vertices, step by step until none of `faces` is turned.
+
+    Only what is near takes part: the corners of `faces`, their neighbours, and the lids.
+    """
+    part = np.zeros(len(skin), bool)
+    part[faces] = True
+    part |= (near @ part.astype(np.float64)) > 0
+    for lid in lids:
+        part[lid.at] = True
+    some = np.flatnonzero(part)
+    index = np.full(len(skin), -1)
+    index[some] = np.arange(len(some))
+    skin, faces, near, loose, held = skin[some], index[faces], near[some][:, some], loose[some], held[some]
+    lids = [replace(lid, at=index[lid.at]) for lid in lids]
+    out, move = move.copy(), move[some]
     for _ in range(UNFOLD_STEPS):
         at = np.flatnonzero(loose)
         average = near[at]
-        move = move.copy()
         move[at] = 0.5 * move[at] + 0.5 * (average @ move) / average.sum(1)
-        if closes_lids:
-            move = _over_eyeballs(a, move)
-        turned = np.einsum("ij,ij->i", rest, face_normals(a.skin + move, faces)) < 0
-        if not turned.any():
+        move = _over_eyeballs(lids, move)
+        over = _turned(skin + move, faces, rest)
+        if not over.any():
             break
-        loose[faces[turned]] = True
+        loose[faces[over]] = True
         loose &= ~held
-    return move
+    out[some] = move
+    return out
+
+
+def _turned(points: np.ndarray, faces: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(f,) bool: which of `faces` are turned over, given their normals at rest."""
+    return np.einsum("ij,ij->i", rest, face_normals(points, faces)) < 0

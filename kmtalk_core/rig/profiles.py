@@ -14,7 +14,7 @@ from ..assets import DEMO_HEAD
 from ..errors import InputError
 from .frame import PAIRS
 from .mesh import Mesh, load_mesh
-from .surface import welded
+from .surface import edges_of, welded
 
 ROUNDS = 16  # colours know the connectivity this many edges around their vertex
 
@@ -56,7 +56,7 @@ def find_landmarks(mesh: Mesh) -> np.ndarray:
 
 def vertex_colours(count: int, faces: np.ndarray) -> np.ndarray:
     """(count,) uint64: equal for vertices that look the same ROUNDS edges far, whatever the order of the vertices."""
-    sides = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+    sides, _ = edges_of(count, faces)
     ends = np.concatenate([sides, sides[:, ::-1]])
     ends = ends[np.argsort(ends[:, 0], kind="stable")]
     inside, start = np.unique(ends[:, 0], return_index=True)

@@ -16,9 +16,17 @@ from ..errors import InputError
 CONTOUR_PULL = 4.0  # how much dearer an edge gets for a contour that is one leg's length off
 
 
+def edges_of(count: int, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(E, 2) the edges of triangles over `count` vertices, each once and sorted; (E,) how many triangles have each."""
+    ends = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    # One number for each edge: np.unique of rows takes ten times as long.
+    edges, owners = np.unique(ends.min(1) * count + ends.max(1), return_counts=True)
+    return np.stack([edges // count, edges % count], axis=1), owners
+
+
 def edge_graph(vertices: np.ndarray, faces: np.ndarray) -> sp.csr_matrix:
     """(V, V) symmetric matrix of edge lengths."""
-    ends = np.unique(np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+    ends, _ = edges_of(len(vertices), faces)
     length = np.maximum(np.linalg.norm(vertices[ends[:, 0]] - vertices[ends[:, 1]], axis=1), 1e-9)
     half = sp.csr_matrix((length, (ends[:, 0], ends[:, 1])), shape=(len(vertices),) * 2)
     return (half + half.T).tocsr()
@@ -29,9 +37,8 @@ def welded(vertices: np.ndarray, faces: np.ndarray, tolerance: float) -> np.ndar
 
     Importers split vertices along texture seams, which opens borders there; lips that merely touch stay apart.
     """
-    sides = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-    ends, count = np.unique(sides, axis=0, return_counts=True)
-    border = np.unique(ends[count == 1])
+    ends, owners = edges_of(len(vertices), faces)
+    border = np.unique(ends[owners == 1])
     representative = np.arange(len(vertices))
     if len(border):
         _, first, where = np.unique(
@@ -47,6 +54,9 @@ def contour(graph: sp.csr_matrix, points: np.ndarray, stops: np.ndarray) -> np.n
     legs = np.linalg.norm(np.diff(at, axis=0), axis=1)
     along = np.concatenate([[0], np.cumsum(np.maximum(legs, 1e-9))])
     curve = CubicSpline(along, at, bc_type="natural")
+    reach = 2 * legs.max()
+    some = np.flatnonzero(((points > at.min(0) - reach) & (points < at.max(0) + reach)).all(1))
+    graph, points, stops = graph[some][:, some], points[some], np.searchsorted(some, stops)
     rows, columns = graph.nonzero()
     route = [int(stops[0])]
     for k, (a, b) in enumerate(pairwise(stops)):
@@ -61,7 +71,7 @@ def contour(graph: sp.csr_matrix, points: np.ndarray, stops: np.ndarray) -> np.n
                 raise InputError("Neighbouring landmarks are not connected over the mesh; pick them on one surface.")
             leg.append(int(before[leg[-1]]))
         route += leg[-2::-1]
-    return np.array(route)
+    return some[route]
 
 
 def enclosed(graph: sp.csr_matrix, loop: np.ndarray, outside: int) -> np.ndarray:
