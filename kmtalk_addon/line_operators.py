@@ -7,10 +7,25 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from kmtalk_core.errors import InputError, KMTalkError
 
-from . import clips, compat, drawings, edit_keys, follow, idle, key_view, lipsync, live, removal, shape_keys, takes
+from . import (
+    clips,
+    compat,
+    drawings,
+    edit_keys,
+    follow,
+    idle,
+    key_view,
+    keyframes,
+    lipsync,
+    live,
+    removal,
+    shape_keys,
+    takes,
+)
 from .job import Steps
 from .operators import OnTake, Working, can_work, chosen_mesh
 from .session import current
+from .strip import choose_strip
 
 
 class KMTALK_OT_edit_keys(OnTake, bpy.types.Operator):
@@ -191,6 +206,30 @@ class KMTALK_OT_remove_all(OnHead, bpy.types.Operator):
         removal.remove_all(scene, obj)
 
 
+class KMTALK_OT_toggle_part(bpy.types.Operator):
+    """Let the line move this part of the face, or leave it to your own acting"""
+
+    bl_idname = "kmtalk.toggle_part"
+    bl_label = "Move Part"
+    bl_options: ClassVar = {"UNDO"}
+
+    part: StringProperty(options={"HIDDEN"})
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        told = [part.description for part in keyframes.PARTS if part.key == properties.part]
+        return "; ".join([*told, "click to let the line move it, or to leave it to your own acting"])
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return can_work(cls, lambda: _strip(context))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = _strip(context).kmtalk
+        settings.parts = set(settings.parts) ^ {self.part}
+        return {"FINISHED"}
+
+
 class KMTALK_OT_idle(bpy.types.Operator):
     """Let the face live where no line plays: blinks, small motion of gaze, brows and head, as clips of their own"""
 
@@ -286,9 +325,7 @@ def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: com
     if body is None:
         return
     if strip is not None:
-        column = body.column(align=True)
-        column.use_property_split = False
-        column.prop(strip.kmtalk, "parts", text="")
+        _draw_parts(body, strip)
         body.prop(strip.kmtalk, "curves")
         body.prop(strip.kmtalk, "blend")
         body.prop(strip.kmtalk, "ease")
@@ -300,6 +337,21 @@ def draw_more(layout: bpy.types.UILayout, context: bpy.types.Context, strip: com
     column.operator("kmtalk.remove_line", icon="X")
     column.operator("kmtalk.bake", icon="ACTION")
     column.operator("kmtalk.remove_all", icon="TRASH")
+
+
+def _draw_parts(layout: bpy.types.UILayout, strip: compat.StripType) -> None:
+    """Which parts of the face the line moves: a click switches one, and leaves the others as they are."""
+    column = layout.column(align=True)
+    column.label(text="The line moves")
+    grid = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+    for part in keyframes.PARTS:
+        moves = part.key in strip.kmtalk.parts
+        icon = "CHECKBOX_HLT" if moves else "CHECKBOX_DEHLT"
+        grid.operator("kmtalk.toggle_part", text=part.title, icon=icon, depress=moves).part = part.key
+
+
+def _strip(context: bpy.types.Context) -> compat.StripType:
+    return choose_strip(compat.sequencer_scene(context), context.scene.kmtalk.strip)
 
 
 classes = (
@@ -315,6 +367,7 @@ classes = (
     KMTALK_OT_remove_line,
     KMTALK_OT_remove_all,
     KMTALK_OT_bake,
+    KMTALK_OT_toggle_part,
     KMTALK_OT_idle,
     KMTALK_OT_remove_idle,
 )

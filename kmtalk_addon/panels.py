@@ -120,7 +120,8 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy
     said, source = strip.kmtalk, source_of_text(strip)
     settings = context.scene.kmtalk
     alone = settings.language == "any"
-    heard = "Whisper listens" if settings.localizer.startswith("whisper") else "phones are recognised"
+    what = "sounds" if alone else "words"
+    heard = "Whisper listens" if settings.localizer.startswith("whisper") else f"the {what} are heard"
     column = layout.column(align=True)
     column.use_property_split = False
     column.active = not (said.alignment or alone)

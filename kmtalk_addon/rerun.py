@@ -76,12 +76,17 @@ def _steps(changed: Changed) -> lipsync.Steps[lipsync.Outcome]:
 def register() -> None:
     """Watch keyframes."""
     bpy.app.handlers.depsgraph_update_post.append(_after_update)
+    for handlers in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
+        handlers.append(_after_undo)
 
 
 def unregister() -> None:
     """The inverse of `register`."""
     if _after_update in bpy.app.handlers.depsgraph_update_post:
         bpy.app.handlers.depsgraph_update_post.remove(_after_update)
+    for handlers in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
+        if _after_undo in handlers:
+            handlers.remove(_after_undo)
     for timer in (_at_rest, _waiting):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
@@ -96,6 +101,26 @@ def _after_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Non
     bpy.app.timers.register(_at_rest, first_interval=REST)
 
 
+@persistent
+def _after_undo(*_: object) -> None:
+    """An edit that undo or redo has brought back is not completed by itself, or nobody could undo beyond it."""
+    scene = compat.sequencer_scene(bpy.context)
+    current.undone = None
+    if scene.kmtalk.rerun and (changed := line_to_rerun(scene)) is not None:
+        current.undone = _content(changed.clip)
+
+
+def _content(clip: takes.Clip) -> tuple:
+    """What the keyframes of a line hold, to be compared."""
+    found: list = [clip.take.line_id]
+    for curve in compat.all_fcurves(clip.action):
+        places = np.empty(2 * len(curve.keyframe_points), np.float32)
+        for where in ("co", "handle_left", "handle_right"):
+            curve.keyframe_points.foreach_get(where, places)
+            found.append(places.tobytes())
+    return tuple(found)
+
+
 def _at_rest() -> float | None:
     scene = compat.sequencer_scene(bpy.context)
     if not scene.kmtalk.rerun:
@@ -104,7 +129,7 @@ def _at_rest() -> float | None:
         return REST
     try:
         changed = line_to_rerun(scene)
-        if changed is not None:
+        if changed is not None and _content(changed.clip) != current.undone:
             current.start(_steps(changed), *interpreter(bpy.context))
             bpy.app.timers.register(_waiting, first_interval=POLL)
     except Exception as error:  # a traceback in a timer helps nobody

@@ -51,6 +51,7 @@ class Session:
     quiet: bool = False  # properties are being filled in, which is no wish of the user's
     following: bool = False  # lines are being laid where their strips are
     followed: dict[int, tuple] = field(default_factory=dict)  # scene → its strips as lines have followed them
+    undone: tuple | None = None  # the keyframes that undo has brought back, see rerun
     slide_seconds: float = 0.0  # how long the sliders' last move took to be worked out
     editing: Editing | None = None  # the landmarks that are being moved or picked
     drawing: Any = None  # Blender's handle of what draws landmarks

@@ -86,7 +86,7 @@ def choose_strip(scene: bpy.types.Scene, name: str = "") -> Any:
     if not strips and active is not None:
         raise InputError(_no_sound(active))
     if not strips:
-        raise InputError("There is no sound strip; add one in the sequencer or with Add Sound.")
+        raise InputError("There is no sound strip; add one with the + beside Sound, or in the sequencer.")
     raise InputError(f"There are {len(strips)} sound strips; choose one.")
 
 
@@ -98,6 +98,8 @@ def add_speech(scene: bpy.types.Scene, path: Path, frame: int, channel: int | No
     channel = channel or 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
     if channel > LAST_CHANNEL:
         raise InputError("All channels of the sequencer are in use; make room on the last one.")
+    for other in compat.all_strips(scene):
+        other.select = False  # or the next G would move them, too
     strip = compat.add_sound_strip(scene, path.stem, str(path), channel, frame)
     scene.frame_end = max(scene.frame_end, compat.handles(strip).right - 1)
     scene.sync_mode = "AUDIO_SYNC"
@@ -300,7 +302,7 @@ def _no_sound(strip: Any) -> str:
         return f"The meta strip {strip.name} holds no sound strip, or several; choose one."
     if strip.type == "SOUND":
         return f"The strip {strip.name} has lost its sound; choose a file in the strip's Source."
-    return f"{strip.name} is no sound strip; choose the sound strip with the speech, or add one with Add Sound."
+    return f"{strip.name} is no sound strip; choose the sound strip with the speech, or add one with the + beside it."
 
 
 def _speed(scene: bpy.types.Scene, strip: Any, at: compat.Handles) -> float:

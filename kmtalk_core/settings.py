@@ -249,7 +249,7 @@ class Layers(_Checked):
     expression: str = _setting("neutral", "Expression", "What the whole face expresses", choices=EXPRESSIONS)
     expression_strength: float = _setting(1.0, "Strength", "How much of the expression", high=1.0)
     vocal_sounds: str = _setting(
-        "move", "Laughs and breaths", "What the face does in laughs, breaths, coughs and the like", choices=VOCAL_SOUNDS
+        "move", "Laughs etc.", "What the face does in laughs, breaths, coughs and the like", choices=VOCAL_SOUNDS
     )
     seed: int = _setting(0, "Seed", "Another seed gives other blinks, brow and head movements", high=ENDLESS)
 

@@ -58,7 +58,7 @@ def find_face(surface: Surface, networks: Networks) -> Face:
     face = max(best, key=lambda face: face.sure, default=None)
     if face is None or face.sure < LEAST:
         raise InputError(
-            "No face was found on this mesh; pick its landmarks yourself (Pick, in Blender's panel), or choose the mesh"
+            "No face was found on this mesh; pick its landmarks yourself (Pick, in Blender), or choose the mesh"
             " that the face is on."
         )
     return face

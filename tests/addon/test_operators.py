@@ -446,8 +446,19 @@ def test_add_sound(blender, sound):
     assert bpy.context.scene.frame_end == 250 and bpy.context.scene.sync_mode == "AUDIO_SYNC"
     bpy.context.scene.frame_set(300)
     assert bpy.ops.kmtalk.add_sound(filepath=str(sound)) == {"FINISHED"} and bpy.context.scene.frame_end == 371
+    chosen = [strip.name for strip in compat.all_strips(bpy.context.scene) if strip.select]
+    assert chosen == [bpy.context.scene.kmtalk.strip], "moving the new strip would move others, too"
     with pytest.raises(RuntimeError, match="cannot read the sound"):
         bpy.ops.kmtalk.add_sound(filepath=str(ROOT / "README.md"))
+
+
+def test_a_click_switches_one_part_and_leaves_the_others(blender, add_strip):
+    with pytest.raises(RuntimeError, match="There is no sound strip"):
+        bpy.ops.kmtalk.toggle_part(part="GAZE")
+    settings = add_strip().kmtalk
+    assert bpy.ops.kmtalk.toggle_part(part="GAZE") == {"FINISHED"}
+    assert settings.parts == keyframes.ALL_PARTS - {"GAZE"}
+    assert bpy.ops.kmtalk.toggle_part(part="GAZE") == {"FINISHED"} and settings.parts == keyframes.ALL_PARTS
 
 
 def test_registering_twice_leaves_nothing_behind(blender):

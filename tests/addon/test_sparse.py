@@ -376,3 +376,21 @@ class Ran:
         with pytest.raises(StopIteration):
             next(self._steps)
         self._ran.append(self)
+
+
+def test_what_undo_has_brought_back_is_not_completed_by_itself(clip, curves, monkeypatch):
+    started = []
+    monkeypatch.setattr(rerun.current, "start", lambda steps, *_: started.append(steps))
+    clip.scene.kmtalk.rerun = True
+    keys = key_frames_on(curves(clip.obj)["jawOpen"])
+    point_at(curves(clip.obj)["jawOpen"].curve, keys[4]).co[1] = 0.9
+    rerun._after_undo()
+    rerun._at_rest()
+    assert not started, "nobody could undo beyond it"
+    point_at(curves(clip.obj)["jawOpen"].curve, keys[4]).co[1] = 0.8
+    rerun._at_rest()
+    assert len(started) == 1
+    clip.scene.kmtalk.rerun = False
+    for timer in (rerun._waiting, rerun._at_rest):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
