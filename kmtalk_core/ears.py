@@ -13,6 +13,7 @@ from .tongues import ANY_LANGUAGE
 
 if TYPE_CHECKING:
     from .audio import Sound
+    from .hearing.recogniser import Recogniser
     from .localization.heard import Hear, Heard
     from .packed import Samples
     from .request import Request
@@ -54,14 +55,23 @@ def _heard_once(
     """As `Recogniser.hear`, by a recogniser that is gone afterwards."""
     from .hearing.recogniser import Recogniser
 
+    try:
+        return _heard_by(Recogniser(), samples, speech, rate, language, tell)
+    finally:
+        give_back()
+
+
+def _heard_by(
+    recogniser: Recogniser,
+    samples: Samples,
+    speech: np.ndarray,
+    rate: float,
+    language: str,
+    tell: Callable[[float], None],
+) -> Heard:
     def told(share: float) -> None:
-        give_back()  # passages differ in length, so what one leaves hardly fits the next
+        recogniser.let_wait()  # passages differ in length, so what one leaves hardly fits the next
         tell(share)
 
-    recogniser = Recogniser()
-    give_back()  # what loading it took: half as much again
-    try:
-        return recogniser.hear(samples, speech, rate, language, told)
-    finally:
-        del recogniser
-        give_back()
+    recogniser.let_wait()  # what loading it took: half as much again
+    return recogniser.hear(samples, speech, rate, language, told)

@@ -17,12 +17,14 @@ IN_MEMORY = 32 * 1024**2  # bytes of an array; larger ones lie on the disk
 
 
 def give_back(*waiting: np.ndarray) -> None:
-    """Give freed memory back to the system, and that of arrays of `waiting_zeros` until they are read again.
+    """Give freed memory back to the system, and that of arrays that lie in files until they are read again.
 
     C libraries keep freed memory for a next time that may not come; where the library is glibc, this takes some ms.
     """
     for array in waiting:
-        base = array.base
+        base: object = array
+        while isinstance(base, np.ndarray | memoryview):
+            base = base.base if isinstance(base, np.ndarray) else base.obj
         if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
             base.madvise(mmap.MADV_DONTNEED)  # the file has what was written
     trim = _trim()

@@ -1,6 +1,5 @@
 """Words from sound alone: the recogniser's file and search, and what is made of the words that it hears."""
 
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +14,7 @@ from kmtalk_core.hearing import recogniser as recogniser_module
 from kmtalk_core.hearing import unpacked
 from kmtalk_core.hearing.archive import load_recogniser, save_recogniser
 from kmtalk_core.hearing.passages import AROUND, LONGEST, passages
-from kmtalk_core.hearing.recogniser import Choice, Heard, HeardWord, Passage, Recogniser
+from kmtalk_core.hearing.recogniser import Heard, HeardWord, Passage, Recogniser, grouped
 from kmtalk_core.hearing.search import repetition
 from kmtalk_core.hearing.spectrogram import log_mel
 from kmtalk_core.localization import heard as heard_module
@@ -143,17 +142,20 @@ def test_without_a_place_for_a_cache_matrices_are_decoded_each_time(tiny, tmp_pa
     assert same(unpacked.open_recogniser(tiny), load_recogniser(tiny))
 
 
-def test_the_first_passage_chooses_the_language_whoever_is_written_down_first():
-    chosen = Choice(("en", "de"), "")
-    with ThreadPoolExecutor(2) as pool:
-        other = pool.submit(chosen.by_others, np.array([[0.0, -9.0]]))
-        assert chosen.by_first(np.array([[-9.0, 0.0]])) == other.result(timeout=60) == 1
-    assert chosen.language == "de"
-    assert Choice(("en", "de"), "de").by_first(np.array([[0.0, -9.0]])) == 1
-    failed = Choice(("en", "de"), "")
-    failed.give_up()
-    with pytest.raises(CancelledError):
-        failed.by_others(np.array([[0.0, -9.0]]))
+def test_the_language_is_english_unless_another_is_clearly_likelier(tiny, monkeypatch):
+    recogniser = Recogniser(tiny)
+    memory = recogniser._network.encode(np.zeros((80, 60), np.float32))
+    for chances, spoken in (([0.0, -9.0], "en"), ([-1.0, 0.0], "en"), ([-9.0, 0.0], "de")):
+        monkeypatch.setattr(recogniser_module, "language_chances", lambda *_, found=chances: np.array(found))
+        assert recogniser._language(memory) == spoken
+
+
+def test_passages_of_about_the_same_length_are_written_down_together():
+    places = [(0.0, 18.0), (18.0, 22.0), (22.0, 37.0), (37.0, 40.0), (40.0, 41.0)]
+    groups = [[place for place, _ in group] for group in grouped([(place, None) for place in places], 2, 2)]
+    assert groups == [[places[1], places[3]], [places[0], places[2]], [places[4]]]
+    assert [len(g) for g in grouped([(place, None) for place in places], 3, 1)] == [3, 2]
+    assert list(grouped([], 3, 2)) == []
 
 
 @shipped
@@ -162,11 +164,11 @@ def test_words_are_the_same_however_many_passages_are_heard_at_a_time(animator, 
     speech = np.ones(round(several.duration * RATE))
     speech[round(sample.duration * RATE) : round((sample.duration + 2) * RATE)] = 0.0
     heard = []
-    for count, long in (("1", 300.0), ("2", 300.0), ("2", 1.0)):
+    for count, long in (("1", 300.0), ("2", 300.0), ("1", 1.0), ("2", 1.0)):
         monkeypatch.setenv("KMTALK_THREADS", count)
         monkeypatch.setattr(recogniser_module, "LONG", long)
         heard.append(recogniser_module.shipped().hear(several.stored, speech, RATE))
-    assert heard[0] == heard[1] == heard[2] and len(heard[0].passages) == 2
+    assert heard[0] == heard[1] and heard[2] == heard[3] and [len(each.passages) for each in heard] == [2] * 4
 
 
 def test_weights_of_something_else_are_refused():

@@ -37,7 +37,7 @@ class RecogniserNetwork:
         self._positions = _sinusoids(FRAMES, self.width)
         self._encoder = _session(file, "encoder")
         self._decoder = _session(file, "decoder")
-        self._embeddings = file.matrices["embeddings"]
+        self.embeddings = file.matrices["embeddings"]
         self._embedding_scales = file.plain["embeddings/scales"].astype(np.float32)
         self._token_positions = file.plain["positions"].astype(np.float32)
         self.longest = len(self._token_positions)
@@ -64,7 +64,7 @@ class RecogniserNetwork:
 
     def run_decoder(self, tokens: np.ndarray, at: int, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """(passages, t) tokens at the positions from `at` on → logits (passages, t, tokens), new keys and values."""
-        x = np.moveaxis(self._embeddings[:, tokens], 0, -1) * self._embedding_scales[tokens][..., None]
+        x = np.moveaxis(self.embeddings[:, tokens], 0, -1) * self._embedding_scales[tokens][..., None]
         x += self._token_positions[at : at + tokens.shape[1]]
         return self._decoder.run(None, {"x": x.astype(np.float32, copy=False), **feed})
 
@@ -98,8 +98,9 @@ class Saying:
     def keep(self, rows: np.ndarray) -> None:
         """Go on with these passages only; `rows` are their numbers."""
         self.rows = len(rows)
-        self.heard = {name: array[rows] for name, array in self.heard.items()}
-        self._past = {name: array[rows] for name, array in self._past.items()}
+        for arrays in (self.heard, self._past):
+            for name in arrays:  # one by one, so that there is no room for all of them twice
+                arrays[name] = arrays[name][rows]
 
     def _make_room(self, needed: int | None = None) -> int:
         """Room for `needed` tokens (None: those said) in the memory of what was said; → for how many there is."""

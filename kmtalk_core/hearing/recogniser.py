@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
+from threading import Semaphore
 
 import numpy as np
 
 from ..assets import RECOGNISER
+from ..memory import give_back
 from ..packed import Samples
 from ..threads import in_order, threads
 from .network import FRAMES, Memory, RecogniserNetwork
 from .passages import passages
-from .search import Tokens, Written, write_down
+from .search import Tokens, Written, language_chances, write_down
 from .spectrogram import HOP, SAMPLE_RATE, log_mel
 from .unpacked import open_recogniser
 
@@ -27,7 +29,12 @@ TOKENS_A_SECOND, TOKENS_MORE = 12.0, 12  # that are written at most
 NO_SPEECH, UNSURE = 0.6, -1.0
 ENGLISH = "en"
 LONG = 300.0  # s of sound beyond which room is scarce
+TOGETHER, TOGETHER_OF_LONG = 3, 2  # passages that are written down in one step, at most
 FOREIGN = 2.0  # how much likelier (natural log) another language must be than English, where none was named
+
+
+Place = tuple[float, float]  # start and end in s
+Group = list[tuple[Place, Memory]]  # passages that are written down in one step
 
 
 @dataclass(frozen=True)
@@ -59,37 +66,6 @@ class Heard:
     passages: tuple[Passage, ...]
     language: str
     recogniser: str
-
-
-class Choice:
-    """The language of all passages: one that was named, or what the first passage seems to be in, which those that are
-    written down at the same time wait for."""
-
-    def __init__(self, languages: Sequence[str], named: str) -> None:
-        self._languages = languages
-        self._made: Future[int] = Future()
-        if named:
-            self._made.set_result(languages.index(named))
-
-    def by_first(self, chances: np.ndarray) -> int:
-        """(1, languages) log-probabilities of the first passage → the number of the language."""
-        if not self._made.done():
-            (of_each,) = chances
-            best, english = int(of_each.argmax()), self._languages.index(ENGLISH)
-            self._made.set_result(best if of_each[best] - of_each[english] > FOREIGN else english)
-        return self._made.result()
-
-    def by_others(self, chances: np.ndarray) -> int:
-        """The same for another passage. Raises concurrent.futures.CancelledError where the first one failed."""
-        return self._made.result()
-
-    @property
-    def language(self) -> str:
-        return self._languages[self._made.result()]
-
-    def give_up(self) -> None:
-        """Let nobody wait for a choice that will not come."""
-        self._made.cancel()
 
 
 class Recogniser:
@@ -128,32 +104,45 @@ class Recogniser:
         `tell` gets the share done, 0…1, and may raise.
         """
         places = passages(speech, rate)
+        if not places:
+            return Heard((), language or ENGLISH, self.name)
+        alone, long = threads() == 1, len(samples) > LONG * SAMPLE_RATE
+        # Two groups of passages are written down side by side, while the next ones are listened to; of a long sound
+        # one, since what is remembered of those that are being written down takes much room.
+        most, at_once = (TOGETHER_OF_LONG, 1) if long else (TOGETHER, 2)
+        room = Semaphore(threads())
+
+        def listen(place: Place) -> Memory:
+            with room:
+                return self._listen(samples, *place)
+
+        def write(group: Group) -> tuple[int, list[Passage]]:
+            size = len(group)
+            with room:
+                return size, self._written_down(samples, group, spoken)
+
         found: list[Passage] = []
-        chosen = Choice(self.languages, language)
+        memories = in_order(listen, places, ahead=0 if alone else most * at_once)
+        first = next(memories)
+        spoken = language or self._language(first)
+        listened = zip(places, chain([first], memories), strict=False)
+        del first
+        done = 0
+        for size, some in in_order(write, grouped(listened, most, at_once), ahead=0 if alone else at_once - 1):
+            found += some
+            done += size
+            tell(done / len(places))
+        return Heard(tuple(sorted(found, key=lambda passage: passage.start)), spoken, self.name)
 
-        def write(number: int, memory: Memory | None = None) -> Passage | None:
-            memory = memory or self._listen(samples, *places[number])
-            return self._written_down(samples, places[number], memory, chosen, number == 0)
+    def let_wait(self) -> None:
+        """Give the memory of weights that lie in a file back until they are needed: most have copies that are used."""
+        give_back(self._network.embeddings)
 
-        def both(number: int) -> Passage | None:
-            try:
-                return write(number)
-            except BaseException:
-                if number == 0:
-                    chosen.give_up()
-                raise
-
-        # Passages are listened to and written down side by side; of a long sound the next one is only listened to
-        # meanwhile, since what is remembered of two that are being written down takes much room.
-        numbers = range(len(places))
-        if len(samples) <= LONG * SAMPLE_RATE:
-            written = in_order(both, numbers, ahead=2 * (threads() - 1))
-        else:
-            written = map(write, numbers, in_order(lambda number: self._listen(samples, *places[number]), numbers))
-        for number, passage in enumerate(written):
-            found += [passage] if passage is not None else []
-            tell((number + 1) / len(places))
-        return Heard(tuple(found), chosen.language if places else language or ENGLISH, self.name)
+    def _language(self, memory: Memory) -> str:
+        """The language of a passage: English unless another is clearly likelier."""
+        chances = language_chances(self._network.begin([memory]), self._tokens)
+        best, english = int(chances.argmax()), self.languages.index(ENGLISH)
+        return self.languages[best if chances[best] - chances[english] > FOREIGN else english]
 
     def _listen(self, samples: Samples, start: float, end: float, least: float = LEAST) -> Memory:
         sound = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
@@ -161,20 +150,23 @@ class Recogniser:
         frames = min(round(seconds * FRAME_RATE), FRAMES)
         return self._network.encode(log_mel(sound, frames * round(SAMPLE_RATE / HOP / FRAME_RATE)))
 
-    def _written_down(
-        self, samples: Samples, place: tuple[float, float], memory: Memory, chosen: Choice, first: bool
-    ) -> Passage | None:
-        """What a passage says that was listened to, if anything."""
-        start, end = place
-        choose = chosen.by_first if first else chosen.by_others
-        limits = [round((end - start) * TOKENS_A_SECOND) + TOKENS_MORE]
-        (written,) = write_down(self._network.begin([memory]), self._tokens, choose, limits)
-        if written.looped:  # the silence after it was too short for it to see the end
-            memory = self._listen(samples, start, end, FRAMES / FRAME_RATE)
-            (written,) = write_down(self._network.begin([memory]), self._tokens, choose, limits)
-        if not written.tokens or is_no_speech(written):
-            return None
-        return Passage(start, end, self._split(written, chosen.language), float(np.mean(written.log_probabilities)))
+    def _written_down(self, samples: Samples, group: Group, language: str) -> list[Passage]:
+        """What passages say that were listened to, of those that say anything; leaves `group` empty."""
+        spoken, places = self.languages.index(language), [place for place, _ in group]
+        limits = [round((end - start) * TOKENS_A_SECOND) + TOKENS_MORE for start, end in places]
+        saying = self._network.begin([memory for _, memory in group])
+        group.clear()  # what they were heard as is in `saying` now, and takes room
+        found = []
+        for (start, end), limit, written in zip(
+            places, limits, write_down(saying, self._tokens, spoken, limits), strict=True
+        ):
+            if written.looped:  # the silence after it was too short for it to see the end
+                memory = self._listen(samples, start, end, FRAMES / FRAME_RATE)
+                (written,) = write_down(self._network.begin([memory]), self._tokens, spoken, [limit])
+            if written.tokens and not is_no_speech(written):
+                words = self._split(written, language)
+                found.append(Passage(start, end, words, float(np.mean(written.log_probabilities))))
+        return found
 
     def _split(self, written: Written, language: str) -> tuple[HeardWord, ...]:
         """Tokens → words: at spaces, in languages without them at whole characters."""
@@ -189,6 +181,21 @@ class Recogniser:
             parts[-1] = (parts[-1][0] + piece, [*parts[-1][1], chance])
         words = [(text.decode("utf-8", "ignore").strip(), chances) for text, chances in parts]
         return tuple(HeardWord(text, float(np.exp(np.mean(chances)))) for text, chances in words if text)
+
+
+def grouped(listened: Iterable[tuple[Place, Memory]], most: int, at_once: int) -> Iterator[Group]:
+    """Passages in groups of at most `most`, `at_once` groups of those that follow one another.
+
+    To write down a group in one step takes little longer than one passage, if they are about equally long.
+    """
+    listened = iter(listened)
+    while some := list(islice(listened, most * at_once)):
+        some.sort(key=lambda each: each[0][0] - each[0][1])
+        size = -(-len(some) // at_once)
+        while some:
+            group = some[-size:]
+            del some[-size:]
+            yield group
 
 
 def is_shipped() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,16 +37,18 @@ class Written:
     looped: bool = False
 
 
-def write_down(
-    saying: Saying, tokens: Tokens, language: Callable[[np.ndarray], int], limits: Sequence[int]
-) -> list[Written]:
-    """The likeliest tokens of each passage of `saying`, which has just begun, at most `limits`.
+def language_chances(saying: Saying, tokens: Tokens) -> np.ndarray:
+    """(languages,) log-probabilities that the first passage of `saying`, which has just begun, is in each language."""
+    first = saying.say(np.full((saying.rows, 1), tokens.begin))[0, -1]
+    return _log_softmax(first[np.array(tokens.languages)])
 
-    `language` chooses one by its place among tokens.languages: (passages, languages) log-probabilities → the place.
-    """
+
+def write_down(saying: Saying, tokens: Tokens, language: int, limits: Sequence[int]) -> list[Written]:
+    """The likeliest tokens of each passage of `saying`, which has just begun, at most `limits`; `language` is its place
+    among tokens.languages."""
     first = saying.say(np.full((saying.rows, 1), tokens.begin))[:, -1]
     no_speech = np.exp(_log_softmax(first)[:, tokens.no_speech])
-    spoken = tokens.languages[language(_log_softmax(first[:, tokens.languages]))]
+    spoken = tokens.languages[language]
     last = saying.say(np.tile((spoken, *tokens.prompt), (saying.rows, 1)))[:, -1].copy()
     last[:, tokens.not_first] = -np.inf
     written: list[list[int]] = [[] for _ in limits]

@@ -179,19 +179,22 @@ def complete_motion(
     key_of = np.full(len(everywhere), -1, np.int64)
     key_of[back[len(times) :]] = np.arange(len(keys.times))
     out = zeros((len(everywhere), keys.controls.shape[1]))
-    for piece in pieces(everywhere, onset):
+
+    def moved(piece: Piece) -> tuple[Piece, np.ndarray]:
         here = slice(piece.first, piece.last)
         # Keys of the piece, and the nearest one beyond each end, so that every frame lies between two keys.
         first = max(int(np.searchsorted(keys.times, everywhere[piece.first])) - 1, 0)
         last = min(int(np.searchsorted(keys.times, everywhere[piece.last - 1], side="right")) + 1, len(keys.times))
         chosen = key_of[here] - first
-        motion = backend.complete(
+        return piece, backend.complete(
             at_times(audio, rate, everywhere[here] - begin),
             keys.controls[first:last],
             keys.times[first:last] - piece.start,
             everywhere[here] - piece.start,
             np.where(key_of[here] >= 0, chosen, -1),
         )
+
+    for piece, motion in in_order(moved, pieces(everywhere, onset)):
         piece.add(out, motion)
         progress(piece.last / len(everywhere))
     wanted = back[: len(times)]
