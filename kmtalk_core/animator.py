@@ -247,9 +247,8 @@ def _aligned(
     sound: Sound, request: Request, heard: Heard, ears: Callable[[], Hear | None], progress: Progress
 ) -> Alignment:
     """What was said, and a warning where something was heard that it lacks."""
-    log_posteriors = heard.phone_log_posteriors.astype(np.float32)
     kinds = trusted(heard.kinds, heard.timbre[:, 0])
-    spoken = quieted(log_posteriors, kinds, heard.timbre[:, 0], heard.rate)
+    spoken = quieted(heard.phone_log_posteriors.astype(np.float32), kinds, heard.timbre[:, 0], heard.rate)
     if request.alignment is not None:
         from .localization.within_words import placed
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .memory import give_back
+from .memory import give_back, give_back_at_once
 from .threads import begun
 from .tongues import ANY_LANGUAGE
 
@@ -28,6 +28,8 @@ def ears_for(sound: Sound, request: Request) -> Callable[[], Hear | None]:
     stay beside a long sound, which has use for its memory.
     """
     long = sound.duration > LONG
+    if long:
+        give_back_at_once()
     told = request.alignment is not None or (request.transcript or "").strip() or request.language == ANY_LANGUAGE
     if not (told or long or sound.is_silent) and request.localizer == "auto":
         from .hearing import recogniser

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 IN_MEMORY = 32 * 1024**2  # bytes of an array; larger ones lie on the disk
+M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 def give_back(*waiting: np.ndarray) -> None:
@@ -27,7 +28,7 @@ def give_back(*waiting: np.ndarray) -> None:
             base = base.base if isinstance(base, np.ndarray) else base.obj
         if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
             base.madvise(mmap.MADV_DONTNEED)  # the file has what was written
-    trim = _trim()
+    trim = _of_glibc("malloc_trim")
     if trim is not None:
         trim(0)
 
@@ -45,12 +46,22 @@ def waiting_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray
     return np.zeros(shape, dtype)
 
 
+def give_back_at_once() -> None:
+    """From now on, arrays of a megabyte and more go back to the system as soon as nobody needs them.
+
+    Else glibc keeps ever larger ones the more it is given back, with gaps that the next ones do not fit in.
+    """
+    mallopt = _of_glibc("mallopt")
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 1 << 20)
+
+
 @functools.cache
-def _trim() -> Callable[[int], int] | None:
+def _of_glibc(name: str) -> Callable[..., int] | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        function: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
     except OSError:
         return None
-    return trim
+    return function

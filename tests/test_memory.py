@@ -24,6 +24,19 @@ give_back(array)
 print(before - resident(), (array == 3).all())
 """
 
+GROWN = """
+import re, pathlib, sys, numpy as np
+from kmtalk_core.memory import give_back_at_once
+def resident(): return int(re.search(r"VmRSS:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 1024
+give_back_at_once()
+before, kept = resident(), []
+for megabytes in (2, 4, 6, 8, 12, 16):
+    large = [np.ones(megabytes << 17) for _ in range(3)]
+    kept.append(np.ones(1 << 12))  # lies behind them
+    del large
+print(resident() - before)
+"""
+
 
 @needs_disk
 def test_a_large_array_waits_outside_of_memory_and_is_as_it_was():
@@ -31,6 +44,11 @@ def test_a_large_array_waits_outside_of_memory_and_is_as_it_was():
         pytest.skip("counts memory as Linux does")
     freed, same = subprocess.check_output([sys.executable, "-c", RESIDENT], text=True).split()
     assert float(freed) > 50 and same == "True"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
+def test_large_arrays_leave_no_gaps_behind():
+    assert float(subprocess.check_output([sys.executable, "-c", GROWN], text=True)) < 8
 
 
 @needs_disk
