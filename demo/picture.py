@@ -42,7 +42,7 @@ class Surface:
             ],
             axis=1,
         )
-        return (out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        return (out / np.maximum(_length(out), 1e-12)[:, None]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Lamp:
     def reaching(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Unit directions (V, 3) to the lamp, and how strongly (V,) a surface that faces it is lit for each W."""
         way = self.place - points
-        distance = np.linalg.norm(way, axis=1)
+        distance = _length(way)
         way = way / distance[:, None]
         return way, np.maximum(way @ self.axes[2], 0) / (np.pi * distance**2)
 
@@ -146,7 +146,7 @@ class Studio:
         for lamp in self.lamps:
             if lamp.diffuse:
                 way, strength = lamp.reaching(points)
-                turned = np.maximum((normals * way).sum(1), 0)
+                turned = np.maximum(_dot(normals, way), 0)
                 free += (strength * turned)[:, None] * lamp.power / np.pi
         return np.clip(light.sum(1) / np.maximum(free.sum(1), 1e-6), 0, 1).astype(np.float32)
 
@@ -154,19 +154,19 @@ class Studio:
         """(V, 3) what rough surfaces reflect of the lamps (GGX) and of the world, if nothing is in between."""
         surface = self.surface
         view = camera.place - points
-        view /= np.linalg.norm(view, axis=1, keepdims=True)
-        facing = np.clip((normals * view).sum(1), 0.05, 1)
+        view /= _length(view)[:, None]
+        facing = np.clip(_dot(normals, view), 0.05, 1)
         out = _fresnel(surface.specular, facing, surface.roughness)[:, None] * self.world
         for lamp in self.lamps:
             if not lamp.glossy:
                 continue
             way, strength = lamp.reaching(points)
-            turned = np.maximum((normals * way).sum(1), 0)
+            turned = np.maximum(_dot(normals, way), 0)
             half = way + view
-            half /= np.linalg.norm(half, axis=1, keepdims=True)
-            along = np.clip((way * half).sum(1), 0.05, 1)
+            half /= _length(half)[:, None]
+            along = np.clip(_dot(way, half), 0.05, 1)
             width = np.minimum(surface.roughness**2 + 0.15 * lamp.size, 1) ** 2
-            peak = np.maximum((normals * half).sum(1), 0) ** 2 * (width - 1) + 1
+            peak = np.maximum(_dot(normals, half), 0) ** 2 * (width - 1) + 1
             mirrored = width / (4 * np.pi * peak**2 * along**2) * _fresnel(surface.specular, along)
             out += (strength * turned * mirrored)[:, None] * lamp.power
         return out
@@ -187,12 +187,12 @@ class Studio:
             np.einsum("nkc,nk->nc", values, seen.weights)
             for values in (points[vertices], normals[vertices], lit[corners])
         )
-        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+        normal /= np.maximum(_length(normal), 1e-6)[:, None]
         view = camera.place - place
-        view /= np.linalg.norm(view, axis=1, keepdims=True)
-        facing = (normal * view).sum(1)
+        view /= _length(view)[:, None]
+        facing = _dot(normal, view)
         mirror = 2 * facing[:, None] * normal - view
-        clear = (reached[vertices] * seen.weights).sum(1)
+        clear = _dot(reached[vertices], seen.weights)
         weight = clear * self.surface.coat[seen.triangle] * _fresnel(np.float32(0.04), np.clip(facing, 0, 1))
         gleam = np.broadcast_to(self.world * 0.5, light.shape).copy()
         for lamp in self.lamps:
@@ -204,6 +204,16 @@ class Studio:
             inside = (down > 0) & (np.abs(hit @ lamp.axes[:2].T) < lamp.size / 2).all(1)
             gleam[inside] += lamp.power / (np.pi * lamp.size**2)
         return self.tones(light + weight[:, None] * gleam)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N,) of (N, 3) and (N, 3); much faster than a sum along so short an axis."""
+    return np.einsum("nc,nc->n", a, b)
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    """(N,) of (N, 3)."""
+    return np.sqrt(_dot(vectors, vectors))
 
 
 def _fresnel(head_on: np.ndarray | np.float32, cosine: np.ndarray, roughness: np.ndarray | float = 0.0) -> np.ndarray:

@@ -42,7 +42,7 @@ def rasterise(corners: np.ndarray, size: tuple[int, int]) -> Samples:
     bottom = np.clip(np.ceil(-_least(-y) - HALF), 0, height).astype(np.int32)
     of, row = _spread(top, bottom)
     level = row.astype(np.float32) + HALF
-    left, right = _span(x[of], y[of], level)
+    left, right = _span(x, y, of, level)
     start = np.clip(np.ceil(left - HALF), 0, width).astype(np.int32)
     stop = np.clip(np.ceil(right - HALF), 0, width).astype(np.int32)
     line, column = _spread(start, stop)
@@ -67,7 +67,11 @@ def rasterise(corners: np.ndarray, size: tuple[int, int]) -> Samples:
     b = np.clip(b_row[line] + x_of * b_step[line], 0, 1)
     c = np.clip(c_row[line] + x_of * c_step[line], 0, 1)
     a = np.maximum(1 - b - c, 0)
-    return Samples(place[seen], front[of[line]], np.stack([a, b, c], axis=1) / (a + b + c)[:, None])
+    whole = a + b + c
+    weights = np.empty((len(seen), 3), np.float32)
+    for corner, weight in enumerate((a, b, c)):
+        np.divide(weight, whole, out=weights[:, corner])
+    return Samples(place[seen], front[of][line], weights)
 
 
 def _least(values: np.ndarray) -> np.ndarray:
@@ -83,17 +87,18 @@ def _spread(start: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return of, np.arange(len(of), dtype=np.int32) + (start - first)[of]
 
 
-def _span(x: np.ndarray, y: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a horizontal line at `level` (R,) enters and leaves triangles (R, 3)."""
-    left, right = np.full(len(x), np.inf, np.float32), np.full(len(x), -np.inf, np.float32)
+def _span(x: np.ndarray, y: np.ndarray, of: np.ndarray, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where horizontal lines at `level` (R,) enter and leave the triangles `of` (R,) with corners x, y (T, 3)."""
+    left, right = np.full(len(of), np.inf, np.float32), np.full(len(of), -np.inf, np.float32)
     for a, b in ((0, 1), (1, 2), (2, 0)):
         rise = y[:, b] - y[:, a]
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = (level - y[:, a]) / rise
-        crossing = (t >= 0) & (t <= 1)
-        at = x[:, a] + np.where(crossing, t, 0) * (x[:, b] - x[:, a])
-        left = np.where(crossing, np.minimum(left, at), left)
-        right = np.where(crossing, np.maximum(right, at), right)
+            lean = np.where(rise == 0, 0, (x[:, b] - x[:, a]) / rise)
+        above, below = np.minimum(y[:, a], y[:, b]), np.maximum(y[:, a], y[:, b])
+        crossing = (level >= above[of]) & (level <= below[of]) & (rise != 0)[of]
+        at = x[:, a][of] + (level - y[:, a][of]) * lean[of]
+        np.minimum(left, at, out=left, where=crossing)
+        np.maximum(right, at, out=right, where=crossing)
     return left, right
 
 
