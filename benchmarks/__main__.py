@@ -38,6 +38,8 @@ FAR = 100_000  # frame at which no other line is
 
 MEMORY = r"""
 import pathlib, re, resource, sys, time
+from kmtalk_core.process import settle
+settle()
 from kmtalk_core.service import protocol, worker
 start = time.perf_counter()
 text = pathlib.Path(sys.argv[3]).read_text(encoding="utf-8") or None
@@ -51,8 +53,8 @@ print(peak, took)
 """
 WARM = r"""
 import pathlib, statistics, sys, time
-from kmtalk_core.threads import one_thread
-one_thread()
+from kmtalk_core.process import settle
+settle()
 from kmtalk_core.animator import Animator
 from kmtalk_core.audio import load_sound
 from kmtalk_core.request import Request

@@ -45,8 +45,7 @@ PREPARE = (
     "sys.path[at[0]:at[0]] = first; sys.path.extend(p for p in last if p not in sys.path); "
 )
 SERVE = (
-    "from kmtalk_core.threads import one_thread; one_thread(); "
-    "from kmtalk_core.service.worker import main; main(sys.argv[2])"
+    "from kmtalk_core.process import settle; settle(); from kmtalk_core.service.worker import main; main(sys.argv[2])"
 )
 SILENCE = 120.0  # s without a sign of life after which a worker hangs; it gives one every second, however busy it is
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import InputError
-from ..threads import one_thread
+from ..process import settle
 from . import options_of
 from .arguments import Parser, add_commands
 from .display import Display
@@ -421,7 +421,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     progress = Display.wanted(given)
     if arguments is None:
-        one_thread()
+        settle()
         # Farms end jobs with SIGTERM, closed terminals with SIGHUP: unwind, so that no half-written file stays.
         for kind in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
             if signal.getsignal(kind) != signal.SIG_IGN:  # as nohup has it

@@ -34,8 +34,8 @@ LINES_KEPT = 20  # of what a worker last said
 CODE = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from kmtalk_core.threads import one_thread
-one_thread()
+from kmtalk_core.process import settle
+settle()
 from kmtalk_core.command.batch.worker import main
 main(int(sys.argv[2]), sys.argv[3])
 """
