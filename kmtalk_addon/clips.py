@@ -13,7 +13,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -22,13 +22,13 @@ import bpy
 from kmtalk_core.errors import InputError
 
 from . import compat, rig_tracks
-from .laid import SAME, Laid, Worn, add, as_is, influence_of, same, stretch
+from .laid import SAME, Laid, Worn, add, as_is, influence_of, lay_view, same, stretch, views
 from .shape_keys import controls_of_keys, renamed
 
 # "All frames", for what has to play everywhere. Not more: the NLA computes with single precision from the first one on.
 EVER = (-16384.0, 100_000.0)
 HELD = 0.99  # frames that a line is held for where the next one begins at once
-TRACK, REST, VIEW = "KMTalk", "KMTalk Rest", "KMTalk Key Motions"
+TRACK, REST = "KMTalk", "KMTalk Rest"
 HOLDS = "kmtalk_holds"  # custom property of shape keys, see compat.keep_pointers
 
 
@@ -271,7 +271,7 @@ def tweak(
         if strip is None:
             break
         if view is not None:
-            track, strip = _lay_view(data, view, strip)
+            track, strip = lay_view(data, view, compat.slot_for_keys(view), strip)
         for other in data.nla_tracks:
             other.select = other == track
             for some in other.strips:
@@ -279,38 +279,23 @@ def tweak(
         data.nla_tracks.active = track
         data.use_tweak_mode = True
         if data.action == (view or action):
-            rig_tracks.tweak(keys, action, on_rig)
+            rig_tracks.tweak(keys, action, on_rig, view)
             return
         data.use_tweak_mode = False
     _drop_views(keys)
     raise InputError("The line does not play, so it cannot be edited; generate it again, or choose a take of it.")
 
 
-def _lay_view(data: bpy.types.AnimData, view: bpy.types.Action, like: bpy.types.NlaStrip) -> tuple[Any, Any]:
-    """Lay a view on a muted track above all, on the frames of the line's strip."""
-    track = data.nla_tracks.new()
-    track.name = VIEW
-    laid = replace(as_is(like), blend_in=0.0, blend_out=0.0)
-    strip = add(track, view, compat.slot_for_keys(view), laid, Worn("REPLACE"))
-    track.mute = True
-    return track, strip
-
-
 def view_on(keys: bpy.types.Key | None) -> bpy.types.Action | None:
     """The view of a line that lies on these shape keys, being edited or left behind; None if there is none."""
-    return next((strip.action for _, strip in _views(keys)), None)
-
-
-def _views(keys: bpy.types.Key | None) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
     data = keys.animation_data if keys is not None else None
-    for track in reversed(data.nla_tracks) if data is not None else ():
-        if len(track.strips) == 1 and viewed(track.strips[0].action) is not None:  # it has a track of its own
-            yield track, track.strips[0]
+    return next((strip.action for _, strip in views(data)), None)
 
 
 def _drop_views(keys: bpy.types.Key, kept: bpy.types.Action | None = None) -> None:
     """Take views off these shape keys, and all but the one that is `kept` out of the file."""
-    for track, strip in list(_views(keys)):
+    rig_tracks.drop_views(keys)
+    for track, strip in list(views(keys.animation_data)):
         view = strip.action
         keys.animation_data.nla_tracks.remove(track)
         if view != kept and not view.users:
@@ -350,8 +335,8 @@ def leave_tweak(keys: bpy.types.Key) -> None:
         return
     if keys.animation_data.use_tweak_mode:
         keys.animation_data.use_tweak_mode = False
-        _drop_views(keys)
         rig_tracks.leave_tweak(keys)
+        _drop_views(keys)
         _arrange(keys)
     else:
         _drop_views(keys)

@@ -1,8 +1,9 @@
 """Key motions alone, for editing: *Show Completed Keys* off.
 
 What plays stays bit for bit as it is, for it is the line's own Action that plays. The dope sheet and the graph editor
-show another one, the view, with its key motions alone, on a muted NLA track above all. What is done there is done to
-the line at once, by comparing the view with how it was drawn; so is taking it back.
+show another one, the view, with its key motions alone, on a muted NLA track above all; so they do on the rig that the
+line keys. What is done there is done to the line at once, by comparing the view with how it was drawn; so is taking it
+back.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import numpy as np
 from kmtalk_core.bezier import BezierCurve
 from kmtalk_core.files import load_npz
 
-from . import clips, compat, drawing, keyframes
+from . import clips, compat, drawing, keyframes, rig_keys
 from .drawing import GENERATED, SAME_FRAME, SAME_VALUE, Touched, nearest
 from .keyframes import AUTO_CLAMPED, BEZIER, Fields
 
 HANDLES = ("handle_left", "handle_right")
 
-Keyed = Mapping[str, Fields]  # data path → all that its keyframes consist of
+Keyed = Mapping[str, Fields]  # where a curve is (`keyframes.by_place`) → all that its keyframes consist of
+Gains = Mapping[str, float]  # where the line keys a rig → what a whole step of a control is on that curve
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def new_view(keys: bpy.types.Key, action: bpy.types.Action) -> bpy.types.Action:
     compat.slot_for_keys(view, keys.name)
     compat.keep_pointers(view, clips.HOLDS)
     view.kmtalk_views.add().line_id = clips.take_of(action).line_id
-    _draw(view, action)
+    _draw(keys, view, action)
     return view
 
 
@@ -81,7 +83,7 @@ def redraw(keys: bpy.types.Key) -> None:
     line = clips.viewed(view).line_id
     action = next((action for action in clips.playing(keys) if clips.take_of(action).line_id == line), None)
     if action is not None:
-        _draw(view, action)
+        _draw(keys, view, action)
 
 
 def take_over(keys: bpy.types.Key | None) -> None:
@@ -90,39 +92,46 @@ def take_over(keys: bpy.types.Key | None) -> None:
     action = clips.viewed(view).of if view is not None else None
     if action is None or action.library is not None:
         return
-    known, line = clips.viewed(view), _keyed(action)
+    rig = _gains(keys, action)
+    known, line = clips.viewed(view), _keyed(action, rig)
     if _digest(line) != known.seen:  # something else has written the line: it counts
         redraw(keys)
         return
-    curves = {curve.data_path: curve for curve in compat.channels(action).fcurves}
-    for shown in compat.channels(view).fcurves:
-        _set_muted(curves.get(shown.data_path), shown)
-    now = _keyed(view)
+    curves = keyframes.by_place(action)
+    for path, (shown, _) in keyframes.by_place(view).items():
+        if path in curves:
+            _set_muted(curves[path][0], shown)
+    now = _keyed(view, rig)
     if (digest := _digest(now)) == known.taken:
         return
     before = _Before.of(known.before)
     changed = False
     for path in before.view.keys() | before.line.keys() | now.keys() | line.keys():
-        was, wanted = before.line.get(path), _edits(before.view.get(path), now.get(path))
+        was = before.line.get(path)
+        wanted = _edits(before.view.get(path), now.get(path), rig.get(path, 1.0))
+        curve, holder = curves.get(path, (None, None))
         if wanted is None:
             if was is None and path in line:
-                compat.channels(action).fcurves.remove(curves[path])
+                holder.fcurves.remove(curve)
                 changed = True
             elif was is not None and (path not in line or not _same_bits(was, line[path])):
-                keyframes.put(curves.get(path) or _curve_like(action, view, path), was)
+                keyframes.put(curve or _curve_like(action, view, path), was)
                 changed = True
             continue
         done = wanted.done_to(was)
         if path not in line or not _same_keys(done, line[path]):
-            curve = curves.get(path) or _curve_like(action, view, path)
+            curve = curve or _curve_like(action, view, path)
             keyframes.put(curve, done)
             curve.update()
             changed = True
     known.taken = digest
     if changed:
-        known.seen = _digest(_keyed(action))
+        known.seen = _digest(_keyed(action, rig))
         action.update_tag()
         keys.update_tag()
+        for item in keys.kmtalk.rigs:
+            if item.block is not None:
+                item.block.update_tag()
 
 
 @dataclass(frozen=True)
@@ -150,8 +159,8 @@ class _Edits:
         return line
 
 
-def _edits(before: Fields | None, now: Fields | None) -> _Edits | None:
-    """What was done to a curve of the view; None: nothing."""
+def _edits(before: Fields | None, now: Fields | None, gain: float) -> _Edits | None:
+    """What was done to a curve of the view; None: nothing. `gain`: what a whole step of a control is on it."""
     if before is None and now is None:
         return None
     nothing = {name: np.zeros((0, width), kind) for name, (kind, width) in keyframes.FIELDS.items()}
@@ -162,28 +171,28 @@ def _edits(before: Fields | None, now: Fields | None) -> _Edits | None:
         old["type"][place[same], 0] == new["type"][same, 0]
     )
     gone = old["co"][nearest(new["co"][:, 0], old["co"][:, 0])[1] > SAME_FRAME, 0]
-    bent, by = _bent(old, new)
+    bent, by = _bent(old, new, gain)
     if same.all() and not len(gone) and not len(bent):
         return None
     return _Edits({name: values[~same] for name, values in new.items()}, gone, bent, by)
 
 
-def _bent(old: Fields, new: Fields) -> tuple[np.ndarray, np.ndarray]:
+def _bent(old: Fields, new: Fields, gain: float) -> tuple[np.ndarray, np.ndarray]:
     """Where handles that the user has turned took a curve of the view farthest from where it was, and how far."""
-    was, curve = _bezier(old), _bezier(new)
+    was, curve = _bezier(old, gain), _bezier(new, gain)
     nothing = np.zeros(0), np.zeros(0)
     if was is None or curve is None:
         return nothing
     by_hand = np.any([new[f"{name}_type"][:, 0] != AUTO_CLAMPED for name in HANDLES], axis=0)
     touched = Touched.of(was, curve)
     frames = replace(touched, turned=touched.turned & by_hand).bent(np.zeros(0))
-    return (frames, curve.at(frames) - was.at(frames)) if len(frames) else nothing
+    return (frames, gain * (curve.at(frames) - was.at(frames))) if len(frames) else nothing
 
 
-def _bezier(fields: Fields) -> BezierCurve | None:
+def _bezier(fields: Fields, gain: float = 1.0) -> BezierCurve | None:
     if not len(fields["co"]) or (fields["interpolation"] != BEZIER).any() or (np.diff(fields["co"][:, 0]) <= 0).any():
         return None
-    return BezierCurve(*(fields[name].astype(np.float64) for name in ("co", *HANDLES)))
+    return BezierCurve(*(fields[name].astype(np.float64) / [1.0, gain] for name in ("co", *HANDLES)))
 
 
 def _with_key(line: Fields, key: Fields) -> Fields:
@@ -212,31 +221,38 @@ def _new_key(like: Fields, frame: float, value: float) -> Fields:
     return key
 
 
-def _draw(view: bpy.types.Action, action: bpy.types.Action) -> None:
+def _draw(keys: bpy.types.Key, view: bpy.types.Action, action: bpy.types.Action) -> None:
     """Put the key motions of a line on the curves of a view; keyframes that stay where they are stay selected."""
-    holder = compat.channels(view)
-    curves = {curve.data_path: curve for curve in holder.fcurves}
-    line, wanted = _keyed(action), {}
+    rig = _gains(keys, action)
+    known_as = {slot.identifier for slot in compat.slots_beside(view)}
+    for slot in compat.slots_beside(action):  # called as those of the line
+        if slot.identifier not in known_as:
+            view.slots.new(id_type=slot.target_id_type, name=slot.name_display)
+    curves = {path: pair for path, pair in keyframes.by_place(view).items() if _is_lines(path, rig)}
+    line, wanted = _keyed(action, rig), {}
     for path, fields in line.items():
-        keys = {name: values[fields["type"][:, 0] != GENERATED] for name, values in fields.items()}
-        if len(keys["co"]):
-            wanted[path] = keys
+        own = {name: values[fields["type"][:, 0] != GENERATED] for name, values in fields.items()}
+        if len(own["co"]):
+            wanted[path] = own
     for path in curves.keys() - wanted.keys():
-        holder.fcurves.remove(curves[path])
-    for path, keys in wanted.items():
-        curve = curves.get(path)
-        if curve is not None and _same_keys(keys, keyframes.all_of(curve)):
+        curve, holder = curves.pop(path)
+        holder.fcurves.remove(curve)
+    for path, own in wanted.items():
+        curve = curves[path][0] if path in curves else None
+        if curve is not None and _same_keys(own, keyframes.all_of(curve)):
             continue
         curve = curve or _curve_like(view, action, path)
         for name in HANDLES:
-            keys[f"{name}_type"] = np.full_like(keys[f"{name}_type"], AUTO_CLAMPED)
-        keyframes.stay_selected(keys, keyframes.all_of(curve))
-        keyframes.put(curve, keys)
+            own[f"{name}_type"] = np.full_like(own[f"{name}_type"], AUTO_CLAMPED)
+        keyframes.stay_selected(own, keyframes.all_of(curve))
+        keyframes.put(curve, own)
         curve.update()
-    for curve in compat.channels(action).fcurves:
-        _set_muted(next((some for some in holder.fcurves if some.data_path == curve.data_path), None), curve)
+    shown = keyframes.by_place(view)
+    for path, (curve, _) in keyframes.by_place(action).items():
+        if path in shown:
+            _set_muted(shown[path][0], curve)
     known = clips.viewed(view)
-    drawn = _keyed(view)
+    drawn = _keyed(view, rig)
     known.of, known.before, known.seen, known.taken = (
         action,
         _Before(drawn, line).packed(),
@@ -246,16 +262,25 @@ def _draw(view: bpy.types.Action, action: bpy.types.Action) -> None:
     view.update_tag()
 
 
-def _set_muted(curve: bpy.types.FCurve | None, like: bpy.types.FCurve) -> None:
-    if curve is not None and curve.mute != like.mute:
+def _gains(keys: bpy.types.Key, action: bpy.types.Action) -> Gains:
+    """Where a line keys the rig of a head. What the user keys there beside it is none of the line's."""
+    places = rig_keys.places_in(action, rig_keys.on(keys)).values()
+    return {keyframes.place_of(place.slot, place.path, place.index): place.gain for place in places}
+
+
+def _is_lines(path: str, rig: Gains) -> bool:
+    return keyframes.BESIDE not in path or path in rig
+
+
+def _set_muted(curve: bpy.types.FCurve, like: bpy.types.FCurve) -> None:
+    if curve.mute != like.mute:
         curve.mute = like.mute
 
 
 def _curve_like(action: bpy.types.Action, other: bpy.types.Action, path: str) -> bpy.types.FCurve:
     """A new curve of an Action, in the group that it has in another one."""
-    holder = compat.channels(action)
-    curve = holder.fcurves.new(path, index=0)
-    like = next((some for some in compat.channels(other).fcurves if some.data_path == path), None)
+    like, _ = keyframes.by_place(other).get(path, (None, None))
+    curve, holder = keyframes.new_curve_at(action, path)
     if like is not None:
         curve.extrapolation = like.extrapolation
         if like.group is not None:
@@ -263,16 +288,18 @@ def _curve_like(action: bpy.types.Action, other: bpy.types.Action, path: str) ->
     return curve
 
 
-def _keyed(action: bpy.types.Action) -> Keyed:
+def _keyed(action: bpy.types.Action, rig: Gains) -> Keyed:
     """The keyframes of an Action; while some are dragged, they may be out of order."""
     found = {}
-    for curve in compat.channels(action).fcurves:
+    for path, (curve, _) in keyframes.by_place(action).items():
+        if not _is_lines(path, rig):
+            continue
         fields = keyframes.all_of(curve)
         if (np.diff(fields["co"][:, 0]) < 0).any():
             order = np.argsort(fields["co"][:, 0], kind="stable")
             fields = {name: values[order] for name, values in fields.items()}
         if len(fields["co"]):
-            found[curve.data_path] = fields
+            found[path] = fields
     return found
 
 

@@ -319,7 +319,7 @@ Snapshot = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 def snapshot(action: bpy.types.Action) -> Snapshot:
     """All keyframes as they are now, to tell later what was changed since."""
-    return {where: _points(curve) for where, (curve, _) in _by_place(action).items()}
+    return {where: _points(curve) for where, (curve, _) in by_place(action).items()}
 
 
 def changes(before: Snapshot, after: Snapshot) -> Changes:
@@ -346,7 +346,7 @@ def shifted(made: Changes, frames: float) -> Changes:
 
 def change(action: bpy.types.Action, made: Changes) -> None:
     """Do to the keyframes as they are now what was done by hand before (`changes`)."""
-    curves = _by_place(action)
+    curves = by_place(action)
     for path, (xy, types, gone) in made.items():
         if path in curves:
             curve = curves[path][0]
@@ -366,17 +366,29 @@ def change(action: bpy.types.Action, made: Changes) -> None:
 BESIDE = "\n"  # between slot, path and index of a rig's curve
 
 
-def _by_place(action: bpy.types.Action) -> dict[str, tuple[bpy.types.FCurve, Any]]:
+def by_place(action: bpy.types.Action) -> dict[str, tuple[bpy.types.FCurve, Any]]:
     """All curves of an Action and what holds each, by data path; those beside shape keys by slot and index, too."""
     holder = compat.channels(action)
     found = {curve.data_path: (curve, holder) for curve in holder.fcurves}
     for slot in compat.slots_beside(action):
         if (bag := compat.bag_of(action, slot)) is not None:
-            found |= {
-                f"{slot.identifier}{BESIDE}{curve.data_path}{BESIDE}{curve.array_index}": (curve, bag)
-                for curve in bag.fcurves
-            }
+            found |= {place_of(slot, curve.data_path, curve.array_index): (curve, bag) for curve in bag.fcurves}
     return found
+
+
+def place_of(slot: Any, path: str, index: int) -> str:
+    """Where a curve beside shape keys is, for `by_place`."""
+    return f"{slot.identifier}{BESIDE}{path}{BESIDE}{index}"
+
+
+def new_curve_at(action: bpy.types.Action, place: str) -> tuple[bpy.types.FCurve, Any]:
+    """A new curve where `by_place` has it in an Action with the same slots, and what holds it."""
+    if BESIDE not in place:
+        holder = compat.channels(action)
+        return holder.fcurves.new(place, index=0), holder
+    named, path, index = place.split(BESIDE)
+    holder = compat.channels(action, next(slot for slot in action.slots if slot.identifier == named))
+    return holder.fcurves.new(path, index=int(index)), holder
 
 
 def read(
@@ -456,7 +468,7 @@ def sample(
 
 def clear(action: bpy.types.Action, line: Played) -> None:
     """Delete all keyframes of the line; those beside it stay."""
-    for curve, holder in _by_place(action).values():
+    for curve, holder in by_place(action).values():
         _replace(curve, line, Keyframes(np.zeros(0), np.zeros(0), np.zeros(0)))
         if not len(curve.keyframe_points):
             holder.fcurves.remove(curve)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bpy
@@ -11,6 +12,7 @@ import bpy
 from . import compat
 
 SAME = 1e-3  # frames
+VIEW = "KMTalk Key Motions"  # the track of a view of a line (`key_view`)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,23 @@ def add(track: Any, action: bpy.types.Action, slot: Any, laid: Laid, worn: Worn)
         for frame, value in worn.influence:
             curve.keyframe_points.insert(frame, value)
     return strip
+
+
+def lay_view(data: bpy.types.AnimData, view: bpy.types.Action, slot: Any, like: bpy.types.NlaStrip) -> tuple[Any, Any]:
+    """Lay a view of a line on a muted track above all, on the frames of the line's strip; the track and the strip."""
+    track = data.nla_tracks.new()
+    track.name = VIEW
+    strip = add(track, view, slot, replace(as_is(like), blend_in=0.0, blend_out=0.0), Worn("REPLACE"))
+    track.mute = True
+    return track, strip
+
+
+def views(data: bpy.types.AnimData | None) -> Iterator[tuple[bpy.types.NlaTrack, bpy.types.NlaStrip]]:
+    """The tracks of views, the topmost first, and their strips."""
+    for track in reversed(data.nla_tracks) if data is not None else ():
+        action = track.strips[0].action if len(track.strips) == 1 else None  # it has a track of its own
+        if action is not None and len(action.kmtalk_views):
+            yield track, track.strips[0]
 
 
 def stretch(strip: bpy.types.NlaStrip, laid: Laid) -> None:

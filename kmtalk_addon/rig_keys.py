@@ -134,7 +134,7 @@ def hidden(keys: bpy.types.Key) -> list[str]:
     for one in known.wanted if known is not None else ():
         data = one.block.animation_data
         action = data.action if data is not None else None
-        if action is None or clips.take_of(action) is not None:
+        if action is None or clips.is_kmtalks(action):
             continue
         if one.path in compat.played_paths(action, compat.action_slot(data)):
             by_block.setdefault(one.block, []).append(one.group)

@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 
 from . import compat
-from .laid import Laid, Worn, add, as_is, influence_of, same
+from .laid import Laid, Worn, add, as_is, influence_of, lay_view, same, views
 
 TRACK = "KMTalk"
 ADDED = {"ADD": "COMBINE"}  # how quaternions, and whatever rests at 1, are added
@@ -65,8 +65,11 @@ def mirror(keys: bpy.types.Key, laid: Iterable[tuple[bpy.types.NlaTrack, bpy.typ
         block.update_tag()
 
 
-def tweak(keys: bpy.types.Key, action: bpy.types.Action, always: bool = False) -> None:
-    """Show the keyframes of a line on the rigs for editing too; unless `always`, where that hides nothing else."""
+def tweak(
+    keys: bpy.types.Key, action: bpy.types.Action, always: bool = False, view: bpy.types.Action | None = None
+) -> None:
+    """Show the keyframes of a line, or a `view` of it, on the rigs for editing too; unless `always`, where that hides
+    nothing else."""
     for block, rest in _rigs(keys):
         data = block.animation_data
         if data is None or not (always or _hides_nothing(data, keys, rest)):
@@ -75,10 +78,12 @@ def tweak(keys: bpy.types.Key, action: bpy.types.Action, always: bool = False) -
             continue
         _leave(block, rest)
         data.use_tweak_mode = False
+        if view is not None:
+            _lay_view(data, action, view)
         for track in data.nla_tracks:
             track.select = False
             for strip in track.strips:
-                strip.select = strip.action == action
+                strip.select = strip.action == (view or action)
                 if strip.select:
                     track.select = True
                     data.nla_tracks.active = track
@@ -90,6 +95,19 @@ def leave_tweak(keys: bpy.types.Key) -> None:
     """The inverse of `tweak`."""
     for block, rest in _rigs(keys):
         _leave(block, rest)
+    drop_views(keys)
+
+
+def drop_views(keys: bpy.types.Key) -> None:
+    """Take views of lines off the rigs."""
+    for block, rest in _rigs(keys):
+        data = block.animation_data
+        if data is None:
+            continue
+        if data.action is not None and len(data.action.kmtalk_views):
+            _leave(block, rest)
+        for track, _ in list(views(data)):
+            data.nla_tracks.remove(track)
 
 
 def is_tweaked(keys: bpy.types.Key) -> bool:
@@ -126,8 +144,8 @@ def _rigs(keys: bpy.types.Key) -> Iterator[tuple[bpy.types.ID, bpy.types.Action 
 
 
 def _is_own(action: bpy.types.Action) -> bool:
-    """Whether it is a line's, or holds what lines move."""
-    if len(action.kmtalk_takes):
+    """Whether it is a line's or a view of one, or holds what lines move."""
+    if len(action.kmtalk_takes) or len(action.kmtalk_views):
         return True
     return any(item.rest == action for keys in bpy.data.shape_keys for item in keys.kmtalk.rigs)
 
@@ -142,13 +160,16 @@ def _own_tracks(
     data: bpy.types.AnimData, keys: bpy.types.Key, rest: bpy.types.Action | None
 ) -> list[bpy.types.NlaTrack]:
     """The tracks of a head's lines; a strip whose Action is gone was one of a line."""
-    own = {item.action for item in keys.kmtalk.actions} | {None}
+    own, shown = {item.action for item in keys.kmtalk.actions} | {None}, {track for track, _ in views(data)}
     if keys.animation_data is not None:
         own |= {strip.action for track in keys.animation_data.nla_tracks for strip in track.strips}
     return [
         track
         for track in data.nla_tracks
-        if track.name.startswith(TRACK) and len(track.strips) and all(s.action in own for s in track.strips)
+        if track.name.startswith(TRACK)
+        and len(track.strips)
+        and all(s.action in own for s in track.strips)
+        and track not in shown
     ]
 
 
@@ -171,7 +192,17 @@ def _are(tracks: list[bpy.types.NlaTrack], wanted: list[list[tuple[Any, ...]]]) 
 
 
 def _tweaks_own(data: bpy.types.AnimData) -> bool:
-    return data.use_tweak_mode and data.action is not None and len(data.action.kmtalk_takes) > 0
+    action = data.action if data.use_tweak_mode else None
+    return action is not None and bool(len(action.kmtalk_takes) or len(action.kmtalk_views))
+
+
+def _lay_view(data: bpy.types.AnimData, action: bpy.types.Action, view: bpy.types.Action) -> None:
+    """Lay a view of a line above all on a rig that the line keys."""
+    like = next((s for track in data.nla_tracks for s in track.strips if s.action == action), None)
+    named = compat.strip_slot(like).identifier if like is not None and compat.strip_slot(like) is not None else None
+    slot = next((slot for slot in compat.slots_beside(view) if slot.identifier == named), None)
+    if slot is not None:
+        lay_view(data, view, slot, like)
 
 
 def _leave(block: bpy.types.ID, rest: bpy.types.Action | None) -> None:
@@ -204,7 +235,10 @@ def _hides_nothing(data: bpy.types.AnimData, keys: bpy.types.Key, rest: bpy.type
     if data.action is not None and not _tweaks_own(data):
         return False
     own, above = _own_tracks(data, keys, rest), False
+    shown = {track for track, _ in views(data)}
     for track in data.nla_tracks:
+        if track in shown:
+            continue
         above = above or track in own
         if above and track not in own and len(track.strips):
             return False

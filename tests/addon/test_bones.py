@@ -5,7 +5,20 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
-from kmtalk_addon import api, bones, clips, compat, faces, lipsync, removal, shape_keys, skeleton, takes
+from kmtalk_addon import (
+    api,
+    bones,
+    clips,
+    compat,
+    faces,
+    key_view,
+    keyframes,
+    lipsync,
+    removal,
+    shape_keys,
+    skeleton,
+    takes,
+)
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
 from kmtalk_core.retarget.lip_bones import find_lip_bones
@@ -554,6 +567,58 @@ def test_what_is_keyed_on_the_rig_beside_a_line_stays_the_animators(character):
     assert hips.location[0] == pytest.approx(0.3) and not len(armature.animation_data.nla_tracks)
     scene.frame_set(5)
     assert hips.location[0] == pytest.approx(0.0)
+
+
+def test_completed_keys_of_a_rig_are_hidden_too(character):
+    head, armature = character({**ROLES, "jaw": "jaw"}, keys=(), keyed=True)
+    armature.pose.bones["jaw"].rotation_mode = "XYZ"
+    api.generate(head, "Line", None, lipsync.Options(transcript=TEXT))
+    scene, hips = bpy.context.scene, armature.pose.bones["Hips"]
+    clip = takes.find_clip(scene, "Line", head)
+
+    def bits():
+        curves = keyframes.by_place(clip.action).items()
+        return {at: [a.tobytes() for a in keyframes.all_of(curve).values()] for at, (curve, _) in curves}
+
+    def turned():
+        poses = []
+        for frame in range(1, 70, 3):
+            scene.frame_set(frame)
+            poses.append([tuple(bone.matrix.to_quaternion()) for bone in armature.pose.bones])
+        return poses
+
+    before, poses = bits(), turned()
+    clip.strip.kmtalk.show_completed = False
+    view = armature.animation_data.action
+    assert view == head.data.shape_keys.animation_data.action != clip.action
+    assert armature.animation_data.use_tweak_mode and turned() == poses and bits() == before
+    of_rig = compat.channels(view, armature.animation_data.action_slot).fcurves
+    assert {point.type for curve in of_rig for point in curve.keyframe_points} == {"KEYFRAME"}
+    jaw = of_rig.find('pose.bones["jaw"].rotation_euler', index=0)
+    point = jaw.keyframe_points[len(jaw.keyframe_points) // 2]
+    frame, value = point.co
+    point.co[1] = new = float(np.float32(value + 0.12))
+    jaw.update()
+    hips.location[0] = 0.3
+    hips.keyframe_insert("location", index=0, frame=20)
+    key_view.take_over(clip.keys)
+    on_line = curve_of(armature, clip.action, 'pose.bones["jaw"].rotation_euler', 0)
+    assert on_line.evaluate(frame) == pytest.approx(new, abs=1e-6) and lipsync.is_edited(clip)
+    assert curve_of(armature, clip.action, 'pose.bones["Hips"].location', 0) is None
+    api.complete(head, "Line")
+    clip = takes.find_clip(scene, "Line", head)
+    of_rig = compat.channels(view, armature.animation_data.action_slot).fcurves
+    point = min(
+        of_rig.find('pose.bones["jaw"].rotation_euler', index=0).keyframe_points, key=lambda p: abs(p.co[0] - frame)
+    )
+    assert armature.animation_data.action == view and tuple(point.co) == (frame, pytest.approx(new, abs=1e-6))
+    name = view.name
+    clip.strip.kmtalk.show_completed = True
+    assert head.data.shape_keys.animation_data.action == clip.action and name not in bpy.data.actions
+    scene.frame_set(20)
+    assert hips.location[0] == pytest.approx(0.3), "what is keyed beside stays the animator's"
+    assert not armature.animation_data.use_tweak_mode, "and is not hidden"
+    assert [track.name for track in armature.animation_data.nla_tracks] == ["KMTalk Rest", "KMTalk"]
 
 
 def test_two_lines_and_a_copy_of_a_character(character):

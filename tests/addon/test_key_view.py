@@ -27,7 +27,8 @@ def motion(obj) -> np.ndarray:
 
 def bits(action) -> dict[str, bytes]:
     """All keyframes of an Action, to the last bit."""
-    return {path: b"".join(f.tobytes() for f in fields.values()) for path, fields in key_view._keyed(action).items()}
+    curves = {path: keyframes.all_of(curve) for path, (curve, _) in keyframes.by_place(action).items()}
+    return {path: b"".join(f.tobytes() for f in fields.values()) for path, fields in curves.items()}
 
 
 def shown(clip, name: str = "jawOpen"):
