@@ -40,6 +40,7 @@ from .request import Request
 from .rig.controls import ALL_CONTROLS, SPEECH_CONTROLS
 from .runtime.guarded import Guarded
 from .runtime.inference import Backend, Heard, acquire_keys, complete_motion, hear
+from .runtime.remembering import Remembering
 from .settings import BACKENDS
 from .styles import Style, style_named
 
@@ -73,6 +74,7 @@ class Animator:
         if controls != SPEECH_CONTROLS:
             raise InputError("This checkpoint drives other controls than this version of KMTalk; train it again.")
         self._backend = Guarded(_load_backend(backend, self._checkpoint))
+        self._completer = Remembering(self._backend)
 
     @property
     def model(self) -> str:
@@ -164,7 +166,7 @@ class Animator:
             lead = animation.feature_lead
             spoken = KeyMotions(some.times + lead, some.controls[:, speech])
             out = np.zeros((len(at), some.controls.shape[1]), np.float32)
-            moved = complete_motion(self._backend, animation.features, animation.feature_rate, spoken, at + lead)
+            moved = complete_motion(self._completer, animation.features, animation.feature_rate, spoken, at + lead)
             out[:, speech] = moved
             return out
 

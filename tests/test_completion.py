@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kmtalk_core.completion import complete_through, edited_spans, recomplete
 from kmtalk_core.motion import KeyMotions
+from kmtalk_core.runtime.remembering import Remembering
 
 FPS = 30.0
 TIMES = np.arange(91) / FPS
@@ -141,3 +142,30 @@ def test_motion_above_all_keys_is_not_cut_off_by_an_edit():
     again = recomplete(TIMES, motion, keys, changed_key(keys, 1), lambda some, at: np.zeros((len(at), CONTROLS)), 3.0)
     not_keys = np.abs(TIMES[:, None] - keys.times).min(1) > 1e-6
     assert np.array_equal(again[not_keys][:, [0, 2, 3]], motion[not_keys][:, [0, 2, 3]])
+
+
+def test_the_networks_are_asked_once_for_the_same(monkeypatch):
+    asked = []
+
+    class Counting:
+        def complete(self, audio, keys, key_times, times, key_of):
+            asked.append(len(times))
+            return np.repeat(keys[:1], len(times), axis=0)
+
+    remembering = Remembering(Counting())
+    rng = np.random.default_rng(0)
+    audio, times, key_of = rng.random((20, 4)), np.arange(20.0), np.full(20, -1)
+    first = remembering.complete(audio, np.ones((2, 3)), np.arange(2.0), times, key_of)
+    first[:] = 7  # what is done to an answer is nobody else's
+    again = remembering.complete(audio.copy(), np.ones((2, 3)), np.arange(2.0), times, key_of)
+    np.testing.assert_array_equal(again, 1.0)
+    assert asked == [20]
+    remembering.complete(audio, np.zeros((2, 3)), np.arange(2.0), times, key_of)
+    monkeypatch.setattr("kmtalk_core.runtime.remembering.MOST", 2)
+    for value in (2.0, 3.0):
+        remembering.complete(audio, np.full((2, 3), value), np.arange(2.0), times, key_of)
+    remembering.complete(audio, np.ones((2, 3)), np.arange(2.0), times, key_of)
+    assert len(asked) == 5, "the oldest answers are forgotten"
+    monkeypatch.setattr("kmtalk_core.runtime.remembering.LONG", 20)
+    remembering.complete(audio, np.ones((2, 3)), np.arange(2.0), times, key_of)
+    assert len(asked) == 6, "those for long motions are not kept"

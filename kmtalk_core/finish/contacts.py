@@ -289,18 +289,21 @@ def hold_contacts(
     says how far somebody's lips stay apart in pauses.
     """
     theirs = _edited_groups(key_times, edited)
+    contacts = None
+    if unedited is not None:
+        contacts = find_contacts(alignment, times, offset, ramp, lips_apart(unedited, control_names, lips))
 
-    def held(motion: np.ndarray, theirs: Sequence[tuple[float, float, float, float]], slowed: bool) -> np.ndarray:
-        return _held(
-            times, motion, control_names, alignment, offset, theirs, strength, ramp, lips, unedited, parted, slowed
-        )
+    def held(motion: np.ndarray, slowed: bool, freedoms: _Freedoms) -> np.ndarray:
+        return _held(times, motion, control_names, alignment, offset, ramp, lips, contacts, parted, slowed, freedoms)
 
+    plainly = _Freedoms(times, alignment, offset, (), strength)
     if not theirs:
-        return held(motion, (), True)
+        return held(motion, True, plainly)
     # What is slowed is what was generated, and nothing where the user's keys govern.
     plain = motion if unedited is None else unedited
-    slower = held(plain, (), True) - held(plain, (), False)
-    return held(motion, theirs, False) + _free_of(times, theirs)[:, None] * slower
+    slower = held(plain, True, plainly) - held(plain, False, plainly)
+    edited_too = _Freedoms(times, alignment, offset, theirs, strength)
+    return held(motion, False, edited_too) + _free_of(times, theirs)[:, None] * slower
 
 
 def _slowed(
@@ -332,26 +335,48 @@ def _free_of(times: np.ndarray, theirs: Sequence[tuple[float, float, float, floa
     return free
 
 
+class _Freedoms:
+    """`freedom` from contacts, each asked for once."""
+
+    def __init__(
+        self,
+        times: np.ndarray,
+        alignment: Alignment,
+        offset: float,
+        theirs: Sequence[tuple[float, float, float, float]],
+        strength: float,
+    ) -> None:
+        self._asked = (alignment, offset, theirs, strength)
+        self._times = times
+        self._known: dict[tuple[Contact, ...], np.ndarray] = {}
+
+    def of(self, contacts: Sequence[Contact]) -> np.ndarray:
+        """(T,) as `freedom`."""
+        key = tuple(contacts)
+        if key not in self._known:
+            self._known[key] = freedom(self._times, key, *self._asked)
+        return self._known[key]
+
+
 def _held(
     times: np.ndarray,
     motion: np.ndarray,
     control_names: Sequence[str],
     alignment: Alignment,
     offset: float,
-    theirs: Sequence[tuple[float, float, float, float]],
-    strength: float,
     ramp: float,
     lips: LipLine | None,
-    unedited: np.ndarray | None,
+    contacts: Sequence[Contact] | None,
     parted: np.ndarray | None,
     slowed: bool,
+    freedoms: _Freedoms,
 ) -> np.ndarray:
-    """As `hold_contacts`; however fast, if not `slowed`."""
+    """As `hold_contacts`, with these `contacts`, None: those of the motion; however fast, if not `slowed`."""
     out, held = motion.copy(), {}
     press = (lips or LipLine()).resting_press
     if press:
-        shut, relaxed = (freedom(times, c, alignment, offset, theirs, strength) for c in _meetings(alignment, offset))
-        spoken = freedom(times, _stretches(alignment, offset), alignment, offset, theirs, strength)
+        shut, relaxed = (freedoms.of(c) for c in _meetings(alignment, offset))
+        spoken = freedoms.of(_stretches(alignment, offset))
         apart = lips_apart(out, control_names)
         near = (1 - spoken) * (1 - smoothstep(apart / OPEN_MM))
         shutting, together = 1 - shut, np.maximum(RELAXED * (1 - relaxed), near)
@@ -360,17 +385,15 @@ def _held(
         resting = resting_pose(out, control_names, lips or LipLine())
         out += together.astype(np.float32)[:, None] * (resting - out)
         out += shutting.astype(np.float32)[:, None] * (contact_pose(out, control_names, LIPS, lips) - out)
-    near = np.flatnonzero(
-        (free := freedom(times, _purses(alignment, offset, ramp), alignment, offset, theirs, strength)) < 1
-    )
+    near = np.flatnonzero((free := freedoms.of(_purses(alignment, offset, ramp))) < 1)
     out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], free[near], control_names)
-    opening = lips_apart(out if unedited is None else unedited, control_names, lips)
-    contacts = find_contacts(alignment, times, offset, ramp, opening)
+    if contacts is None:
+        contacts = find_contacts(alignment, times, offset, ramp, lips_apart(out, control_names, lips))
     for kind in (TEETH, LIPS):
         these = [c for c in contacts if c.kind == kind]
-        free = freedom(times, these, alignment, offset, theirs, strength)
+        free = freedoms.of(these)
         slower = [replace(c, rise=TUCKING * c.rise, fall=TUCKING * c.fall) for c in these]
-        untucked = free if kind == LIPS else freedom(times, slower, alignment, offset, theirs, strength)
+        untucked = free if kind == LIPS else freedoms.of(slower)
         near = np.flatnonzero((free < 1) | (untucked < 1))
         pose = contact_pose(out[near], control_names, kind, lips)
         out[near] = _approached(out[near], pose, free[near], untucked[near], control_names)

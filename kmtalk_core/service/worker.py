@@ -8,6 +8,7 @@ midst of work when nobody listens any more, and is simply killed to cancel: outp
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import platform
@@ -275,7 +276,9 @@ def _embedded() -> Animator:
 
     if _backend != "torch":
         import_module("onnxruntime")  # what is wrong with it, if anything is, `_answer` says
-    return Animator(backend=_backend)
+    animator = Animator(backend=_backend)
+    gc.freeze()  # what was loaded stays: it need not be looked through for garbage again and again
+    return animator
 
 
 @lru_cache(maxsize=1)
