@@ -40,6 +40,11 @@ def recognised(names: tuple[str, ...], mapping: str = "") -> Recognition | None:
     )
 
 
+def that_open(found: Recognition) -> frozenset[str]:
+    """The shape keys that open the mouth, by what they are meant to look like."""
+    return frozenset(key for target, key in found.keys.items() if found.family.by_name[target].looks.get("jawOpen", 0))
+
+
 @lru_cache(maxsize=8)
 def own_family(mapping: str) -> Family | None:
     """The family that the user has mapped; None if nothing is."""

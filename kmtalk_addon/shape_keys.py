@@ -86,7 +86,9 @@ def controls_of_keys(keys: bpy.types.Key | None) -> dict[str, str]:
         found[charted.CHANNEL] = drawing.name
     elif is_of_family(keys):
         now = dict(zip(_called(keys), _names(keys), strict=True))
-        found = {channel: now[name] for channel, name in families.channels(_called(keys), keys.kmtalk.mapping).items()}
+        found = {
+            channel: now[name] for channel, name in families.channels(_that_open(keys), keys.kmtalk.mapping).items()
+        }
     else:
         found = _resolved(_names(keys), keys.kmtalk.known)
     return {channel: instead.get(name, name) for channel, name in found.items()}
@@ -105,7 +107,7 @@ def plain_controls(names: tuple[str, ...]) -> dict[str, str]:
 
 def recognition_of(keys: bpy.types.Key | None) -> Recognition | None:
     """What the shape keys are, by the names that they had first; None if they are of no family, nor mapped."""
-    return None if keys is None else families.recognised(_called(keys), keys.kmtalk.mapping)
+    return None if keys is None else families.recognised(_that_open(keys), keys.kmtalk.mapping)
 
 
 def is_of_family(keys: bpy.types.Key) -> bool:
@@ -118,7 +120,7 @@ def is_of_family(keys: bpy.types.Key) -> bool:
     known = _known(keys.kmtalk.known)["controls"]
     if known and not keys.kmtalk.mapping:
         return any(families.OF in channel for channel in known)
-    names = _called(keys)
+    names = _that_open(keys)
     if not families.channels(names, keys.kmtalk.mapping):
         return False
     found = families.recognised(names, keys.kmtalk.mapping)
@@ -374,6 +376,32 @@ def _resolved(names: tuple[str, ...], known: str) -> dict[str, str]:
 def _called(keys: bpy.types.Key) -> tuple[str, ...]:
     """The names that the shape keys had when KMTalk saw them first."""
     return _called_first(_names(keys), keys.kmtalk.known)
+
+
+def _that_open(keys: bpy.types.Key) -> tuple[str, ...]:
+    """`_called`, without the names of shape keys that should open the mouth and move nothing, if others do.
+
+    Many characters bear empty keys with ARKit's names, so that programs find all of them, beside visemes that work.
+    """
+    names = _called(keys)
+    while not keys.kmtalk.mapping:
+        found = families.recognised(names)
+        opening = {} if found is None else families.that_open(found)
+        left = tuple("" if name in opening else name for name in names)
+        others = families.recognised(left) if opening else None
+        if others is None or not others.usable or any(_moves(keys, names.index(name)) for name in opening):
+            break
+        names = left
+    return names
+
+
+def _moves(keys: bpy.types.Key, index: int) -> bool:
+    """Whether a shape key is other than the one that it is relative to."""
+    block = keys.key_blocks[index]
+    values = np.empty(3 * len(block.data), np.float32), np.empty(3 * len(block.data), np.float32)
+    for some, out in zip((block, block.relative_key), values, strict=True):
+        some.data.foreach_get("co", out)
+    return bool((values[0] != values[1]).any())
 
 
 @lru_cache(maxsize=32)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,6 +19,7 @@ ROLES = ("jaw", "head", "neck", "eye_left", "eye_right", "tongue")
 JAW_DEG = 19.0  # that the jaw turns at jawOpen 1: 30 mm at the lips, 90 mm from the hinge
 JAW_SIDE_DEG = 5.0  # at jawLeft 1
 TONGUE_DEG = 25.0  # that the tongue's root turns up at tongueTipUp 1
+SHARED = 0.25  # of the bones' names: what these begin with is no part of a name
 BODY = 2.0  # lengths of the head's bone: what is farther away is not of the face
 OF_NECK = 0.35  # the neck's share of the head's turning, where there is a neck
 
@@ -54,7 +57,22 @@ def find_bones(names: Sequence[str]) -> Skeleton | None:
                 bones[role] = found
         if bones and (best is None or (len(bones), tells) > best[0]):
             best = (len(bones), tells), Skeleton(title, bones)
-    return best[1] if best else None
+    if best:
+        return best[1]
+    for shared in _without_shared_words(names):
+        if (found_again := find_bones(tuple(shared))) is not None:
+            return Skeleton(found_again.title, {role: shared[bone] for role, bone in found_again.bones.items()})
+    return None
+
+
+def _without_shared_words(names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """For each word that many names begin with: name without it → name, as of Character1_Head and Bip01 Head."""
+    begun = [(re.split(r"[_ .:-]", name, maxsplit=1), name) for name in names]
+    counted = Counter(parts[0] for parts, _ in begun if len(parts) == 2)
+    for word, count in counted.most_common():
+        if count < SHARED * len(names):
+            return
+        yield {parts[1]: name for parts, name in begun if len(parts) == 2 and parts[0] == word and parts[1]}
 
 
 def turns_of(role: str, with_neck: bool) -> Turns:

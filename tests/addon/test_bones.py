@@ -193,6 +193,14 @@ def test_nothing_is_found_where_nothing_is():
     assert find_bones(("root", "tail")) is None
 
 
+@pytest.mark.parametrize("begun", ["Character1_", "Bip01 ", "Hero-"])
+def test_bones_are_found_behind_a_word_that_all_begin_with(begun):
+    found = find_bones(
+        [*(f"{begun}{name}" for name in ("Hips", "Spine", "Neck", "Head", "Jaw")), *(f"J_Hair_{n}" for n in range(7))]
+    )
+    assert dict(found.bones) == {role: f"{begun}{role.title()}" for role in ("jaw", "head", "neck")}
+
+
 def test_a_lying_rig_has_its_own_axes():
     names = ["spine", "head", "hand.L", "hand.R"]
     heads = np.array([[0, 0, 0], [0, 1.7, 0], [0.5, 1, 0], [-0.5, 1, 0]])

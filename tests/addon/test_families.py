@@ -13,7 +13,7 @@ from kmtalk_core.retarget.families import families
 from kmtalk_core.retarget.lips import find_lips, gap_of
 from kmtalk_core.retarget.recognition import target_face
 from kmtalk_core.rig.articulation import build_rig
-from kmtalk_core.rig.controls import CONTROLS
+from kmtalk_core.rig.controls import ARKIT_CONTROLS, CONTROLS
 from kmtalk_core.rig.mesh import load_mesh
 
 TEXT = (Path(SAMPLE_SPEECH).with_suffix(".txt")).read_text(encoding="utf-8")
@@ -146,6 +146,18 @@ def test_what_a_head_is_is_known_before_anything_is_made(head_of):
     channels = shape_keys.controls_of(obj)
     assert channels["mouth·Mouth_Funnel_Up_L"] == "Mouth_Funnel_Up_L"
     assert keyframes.part_of("eyeBlinkLeft·Eye_Blink_L") == "BLINKS"
+
+
+def test_empty_keys_with_known_names_do_not_hide_shapes_that_work(head_of):
+    obj = head_of("vroid")
+    for name in ARKIT_CONTROLS:
+        obj.shape_key_add(name=name, from_mix=False)
+    assert shape_keys.recognition_of(obj.data.shape_keys).family.name == "vroid"
+    assert "Fcl_MTH_A" in shape_keys.controls_of(obj).values()
+    opening = obj.data.shape_keys.key_blocks["jawOpen"]
+    for point in opening.data:
+        point.co.z -= 0.01
+    assert shape_keys.recognition_of(obj.data.shape_keys).family.name == "arkit"
 
 
 def test_renaming_changes_nothing(head_of, strip_of):
