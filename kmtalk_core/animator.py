@@ -132,7 +132,9 @@ class Animator:
         free = freely_moving(bare, request.sliders, request.layers)
         progress(1.0, "done")
         posed = with_contacts(bare, free, keys, none_edited)
-        return rekeyed(posed, choose_keys(posed, request.key_density, rule))
+        posed = rekeyed(posed, choose_keys(posed, request.key_density, rule))
+        _let_wait(heard, sound)
+        return posed
 
     def complete(self, animation: Animation, keys: KeyMotions, progress: Progress = silent_progress) -> Animation:
         """Re-run completion with edited `keys` (m', C) over the same controls.

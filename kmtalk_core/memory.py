@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import math
 import mmap
 import os
-import sys
 import tempfile
-from collections.abc import Callable
 
 import numpy as np
 
+from .process import keep_freed, of_glibc
+
 IN_MEMORY = 32 * 1024**2  # bytes of an array; larger ones lie on the disk
-M_MMAP_THRESHOLD = -3  # of malloc.h
+AT_ONCE = 1024**2  # bytes of an array, from which on it is large
 
 
 def give_back(*waiting: np.ndarray) -> None:
@@ -22,15 +20,20 @@ def give_back(*waiting: np.ndarray) -> None:
 
     C libraries keep freed memory for a next time that may not come; where the library is glibc, this takes some ms.
     """
+    let_wait(*waiting)
+    trim = of_glibc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def let_wait(*waiting: np.ndarray) -> None:
+    """Keep arrays that lie in files out of memory until they are read or written again."""
     for array in waiting:
         base: object = array
         while isinstance(base, np.ndarray | memoryview):
             base = base.base if isinstance(base, np.ndarray) else base.obj
         if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):
             base.madvise(mmap.MADV_DONTNEED)  # the file has what was written
-    trim = _of_glibc("malloc_trim")
-    if trim is not None:
-        trim(0)
 
 
 def waiting_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray:
@@ -47,21 +50,8 @@ def waiting_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray
 
 
 def give_back_at_once() -> None:
-    """From now on, arrays of a megabyte and more go back to the system as soon as nobody needs them.
+    """From now on, large arrays go back to the system as soon as nobody needs them.
 
     Else glibc keeps ever larger ones the more it is given back, with gaps that the next ones do not fit in.
     """
-    mallopt = _of_glibc("mallopt")
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, 1 << 20)
-
-
-@functools.cache
-def _of_glibc(name: str) -> Callable[..., int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        function: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
-    except OSError:
-        return None
-    return function
+    keep_freed(AT_ONCE, AT_ONCE, anyway=True)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kmtalk_core.process import KEPT
+from kmtalk_core.process import MMAP_THRESHOLD, TRIM_THRESHOLD
 
 FAULTS = """
 import resource
@@ -28,7 +28,7 @@ print(faults())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator than glibc's")
 @pytest.mark.parametrize("theirs", [False, True])
 def test_freed_memory_serves_again_unless_somebody_set_otherwise(theirs):
-    names = [variable for _, variable, _ in KEPT]
+    names = [variable for _, variable in (MMAP_THRESHOLD, TRIM_THRESHOLD)]
     environment = {k: v for k, v in os.environ.items() if k not in names}
     environment |= dict.fromkeys(names, "65536") if theirs else {}
     faults = int(subprocess.check_output([sys.executable, "-c", FAULTS], env=environment, text=True))

@@ -12,7 +12,7 @@ from ..conditioning import phone_context
 from ..errors import KMTalkError
 from ..features import HOP, MEL_RATE, SAMPLE_RATE, log_mel, mel_frame_count, speech_gain, timbre
 from ..localization.keys import KeyInstants
-from ..memory import waiting_zeros
+from ..memory import let_wait, waiting_zeros
 from ..motion import KeyMotions
 from ..onset import find_onset
 from ..packed import Preceded, Samples, stretch
@@ -111,6 +111,7 @@ def hear(backend: Backend, samples: Samples, rate: float, progress: Share = lamb
         for whole, part in zip(arrays, parts, strict=True):
             piece.add(whole, part)
             finite = finite and bool(np.isfinite(whole[piece.first : piece.last]).all())
+        let_wait(*arrays)
         voices.append(voice)
         progress(piece.last / n)
     if not finite:
