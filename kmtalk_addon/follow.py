@@ -19,7 +19,7 @@ from kmtalk_core.errors import InputError
 from . import clips, compat, key_view, keyframes, takes
 from .clips import Lie
 from .session import current
-from .strip import Played, place_of, scene_rate, sound_strips, why_unheard
+from .strip import Played, is_same_sound, place_of, scene_rate, sound_strips, why_unheard
 from .takes import Clip
 
 SOON = 0.05  # s after a change; while a strip is dragged, every change asks anew
@@ -184,7 +184,7 @@ def strips_by_id(scene: bpy.types.Scene) -> dict[str, Any]:
 
 
 def _beyond(line: Played, now: Played) -> list[str]:
-    if now.audio != line.audio:
+    if not is_same_sound(now.audio, line.audio):
         return [f"The strip {now.strip} plays another sound than was animated; generate it again."]
     before = (line.start - now.start) * now.frames_per_second_of_sound
     after = (now.start + now.duration - line.start - line.duration) * now.frames_per_second_of_sound

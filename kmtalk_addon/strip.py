@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -146,7 +147,15 @@ def check_heard(scene: bpy.types.Scene, strip: Any) -> None:
 
 def sound_path(strip: Any) -> Path:
     """Where the sound file of `strip` is expected."""
-    return Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library)).absolute()
+    return Path(os.path.normpath(Path(bpy.path.abspath(strip.sound.filepath, library=strip.sound.library)).absolute()))
+
+
+def is_same_sound(now: str, then: str) -> bool:
+    """Whether a strip that plays the file `now` plays the sound that was animated as the file `then`: the same file, or
+    one of its name where it is not there any more, for then the project was moved to another folder or computer."""
+    then = os.path.normpath(then)
+    names = [re.split(r"[\\/]", path)[-1] for path in (now, then)]
+    return now == then or (names[0] == names[1] and not os.path.exists(then))
 
 
 def read_line(scene: bpy.types.Scene, strip: Any) -> Played:

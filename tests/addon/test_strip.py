@@ -196,6 +196,20 @@ def test_relative_and_moved_files(add_strip, sound, tmp_path):
         pass
 
 
+def test_a_sound_is_known_in_a_folder_beside_and_after_the_project_was_moved(add_strip, sound, tmp_path):
+    played = strip.sound_path(found := add_strip())
+    for folder in ("scenes", "moved/scenes", "moved/sounds"):
+        (tmp_path / folder).mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scenes" / "shot.blend"))
+    found.sound.filepath = f"//../{sound.name}"
+    assert strip.sound_path(found) == played and strip.is_same_sound(str(played), str(played))
+    there = shutil.copy(sound, tmp_path / "moved" / "sounds")
+    assert not strip.is_same_sound(there, str(played)), "both are there"
+    assert strip.is_same_sound(there, f"C:\\project\\sounds\\{sound.name}")
+    assert strip.is_same_sound(there, f"/home/ann/project/scenes/../sounds/{sound.name}")
+    assert not strip.is_same_sound(there, "/home/ann/project/sounds/another.wav")
+
+
 def test_choosing_a_strip(add_strip):
     scene = bpy.context.scene
     with pytest.raises(InputError, match="no sound strip"):
