@@ -22,7 +22,7 @@ from kmtalk_core.errors import InputError
 
 from . import clips, compat, parts, shape_keys, takes
 from .session import current
-from .strip import metas_around, sound_strips
+from .strip import make_active, metas_around, sound_strips
 
 # Words of names that tell nothing about who somebody is.
 PLAIN = frozenset({
@@ -160,10 +160,7 @@ def to_strip(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> N
 
 def choose(scene: bpy.types.Scene, settings: bpy.types.PropertyGroup, strip: Any) -> None:
     """Let this strip be the one that the sequencer and the panel show, and the head that says it."""
-    for other in compat.all_strips(scene):
-        other.select = other == strip
-    scene.sequence_editor.active_strip = strip
-    settings.strip = strip.name
+    make_active(scene, settings, strip)
     head = next((part.head for part in cast(scene) if part.strip == strip and part.head is not None), None)
     if head is not None:
         settings.mesh = head

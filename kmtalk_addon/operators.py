@@ -15,7 +15,7 @@ from .job import Job, Steps
 from .live import redraw
 from .preferences import interpreter, tools
 from .session import current
-from .strip import add_speech, check_heard, choose_strip, sound_path
+from .strip import add_speech, check_heard, choose_strip, make_active, sound_path
 
 POLL_INTERVAL = 0.05  # s
 
@@ -379,7 +379,7 @@ class KMTALK_OT_add_sound(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         compat.show_in_sequencer(context, scene)
-        context.scene.kmtalk.strip = strip.name
+        make_active(scene, context.scene.kmtalk, strip)
         return {"FINISHED"}
 
 

@@ -99,12 +99,18 @@ def add_speech(scene: bpy.types.Scene, path: Path, frame: int, channel: int | No
     channel = channel or 1 + max((strip.channel for strip in compat.all_strips(scene)), default=0)
     if channel > LAST_CHANNEL:
         raise InputError("All channels of the sequencer are in use; make room on the last one.")
-    for other in compat.all_strips(scene):
-        other.select = False  # or the next G would move them, too
     strip = compat.add_sound_strip(scene, path.stem, str(path), channel, frame)
     scene.frame_end = max(scene.frame_end, compat.handles(strip).right - 1)
     scene.sync_mode = "AUDIO_SYNC"
     return strip
+
+
+def make_active(scene: bpy.types.Scene, settings: bpy.types.PropertyGroup, strip: Any) -> None:
+    """Let this strip alone be selected, and the panel show it, until another one is clicked at in the sequencer."""
+    for other in compat.all_strips(scene):
+        other.select = other == strip
+    scene.sequence_editor.active_strip = strip
+    settings.strip = ""  # a name here would hold the panel to this strip
 
 
 def _is_sound(path: Path) -> bool:

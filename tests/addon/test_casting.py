@@ -4,6 +4,7 @@ import bpy
 import pytest
 
 from kmtalk_addon import casting, compat, scene_box, takes
+from kmtalk_addon.strip import choose_strip
 from kmtalk_core.errors import InputError
 from kmtalk_core.rig.controls import ARKIT_CONTROLS
 
@@ -140,9 +141,15 @@ def test_a_click_on_a_strip_chooses_it_and_its_head(add_head, add_strip):
     add_strip(name="ben", channel=2)
     scene = bpy.context.scene
     scene.kmtalk.row = [s.name for s in compat.all_strips(scene)].index("ben")
-    assert scene.sequence_editor.active_strip.name == "ben" == scene.kmtalk.strip and scene.kmtalk.mesh == ben
+    assert (
+        scene.sequence_editor.active_strip.name == "ben" == choose_strip(scene, scene.kmtalk.strip).name
+        and scene.kmtalk.mesh == ben
+    )
     assert [s.name for s in compat.all_strips(scene) if s.select] == ["ben"]
-    assert bpy.ops.kmtalk.go_to_strip(strip="anna") == {"FINISHED"} and scene.kmtalk.strip == "anna"
+    assert (
+        bpy.ops.kmtalk.go_to_strip(strip="anna") == {"FINISHED"}
+        and choose_strip(scene, scene.kmtalk.strip).name == "anna"
+    )
 
 
 def test_a_head_that_is_gone_from_the_scene_is_told(add_head, add_strip):

@@ -26,7 +26,7 @@ from kmtalk_addon import (
     properties,
     session,
 )
-from kmtalk_addon.strip import read_line
+from kmtalk_addon.strip import choose_strip, read_line
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.localization.tools import Tools
 from kmtalk_core.settings import (
@@ -442,12 +442,14 @@ def test_add_sound(blender, sound):
     assert bpy.ops.kmtalk.add_sound(filepath=str(sound)) == {"FINISHED"}
     strip = compat.all_strips(bpy.context.scene)[0]
     assert read_line(bpy.context.scene, strip).first_frame == 33
-    assert bpy.context.scene.kmtalk.strip == strip.name and len(bpy.data.sounds) == 1
+    assert choose_strip(bpy.context.scene, bpy.context.scene.kmtalk.strip) == strip and len(bpy.data.sounds) == 1
     assert bpy.context.scene.frame_end == 250 and bpy.context.scene.sync_mode == "AUDIO_SYNC"
     bpy.context.scene.frame_set(300)
     assert bpy.ops.kmtalk.add_sound(filepath=str(sound)) == {"FINISHED"} and bpy.context.scene.frame_end == 371
-    chosen = [strip.name for strip in compat.all_strips(bpy.context.scene) if strip.select]
-    assert chosen == [bpy.context.scene.kmtalk.strip], "moving the new strip would move others, too"
+    (new,) = (strip for strip in compat.all_strips(bpy.context.scene) if strip.select)  # or both would be moved next
+    assert choose_strip(bpy.context.scene, bpy.context.scene.kmtalk.strip) == new != strip
+    bpy.context.scene.sequence_editor.active_strip = strip  # as a click in the sequencer does
+    assert choose_strip(bpy.context.scene, bpy.context.scene.kmtalk.strip) == strip
     with pytest.raises(RuntimeError, match="cannot read the sound"):
         bpy.ops.kmtalk.add_sound(filepath=str(ROOT / "README.md"))
 
