@@ -16,6 +16,7 @@ from . import compat
 
 if not compat.TOO_OLD:
     from . import (
+        clicked,
         command_line,
         edit_keys,
         environment,
@@ -72,6 +73,7 @@ def register() -> None:
     follow.register()
     edit_keys.register()
     rerun.register()
+    clicked.register()
     legacy.register()
     landmark_drawing.register()
     command_line.register()
@@ -86,6 +88,7 @@ def unregister() -> None:
     landmark_drawing.unregister()
     session.unregister()
     legacy.unregister()
+    clicked.unregister()
     rerun.unregister()
     edit_keys.unregister()
     follow.unregister()

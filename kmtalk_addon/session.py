@@ -55,6 +55,8 @@ class Session:
     slide_seconds: float = 0.0  # how long the sliders' last move took to be worked out
     editing: Editing | None = None  # the landmarks that are being moved or picked
     drawing: Any = None  # Blender's handle of what draws landmarks
+    watching: Any = None  # Blender's handle of what watches the sequencer
+    clicked: tuple = ()  # the strip that the sequencer has shown as its active one, see clicked
     findings: tuple[Finding, ...] = ()  # of the last self-check
     environment: Generator[News, None, None] | None = None  # the GPU environment that is being made
     environment_fraction: float = 0.0

@@ -3,7 +3,7 @@
 import bpy
 import pytest
 
-from kmtalk_addon import casting, compat, scene_box, takes
+from kmtalk_addon import casting, clicked, compat, scene_box, takes
 from kmtalk_addon.strip import choose_strip
 from kmtalk_core.errors import InputError
 from kmtalk_core.rig.controls import ARKIT_CONTROLS
@@ -172,3 +172,13 @@ def test_teeth_and_lashes_with_shape_keys_are_no_heads(add_head, add_strip):
     bpy.context.view_layer.update()
     add_strip(name="x")
     assert casting.heads(bpy.context.scene) == [anna] and said() == {"x": ("Anna", "only head")}
+
+
+def test_the_panel_is_drawn_again_when_another_strip_is_clicked(add_strip, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(clicked.live, "redraw", lambda: drawn.append(1))
+    one, other = add_strip(name="one"), add_strip(name="other", channel=2)
+    for strip in (one, one, other, other):
+        bpy.context.scene.sequence_editor.active_strip = strip
+        clicked._drawn()
+    assert len(drawn) == 2
