@@ -274,7 +274,8 @@ def _why_nobody(strip: Any, named: Mapping[Head, set[str]]) -> str:
         return f"There is no head for {strip.name}; choose a mesh for it."
     if several := _told_by(strip.name, named):
         return f"{strip.name} names {' and '.join(obj.name for obj in several[:3])}; choose who says it."
-    return f"Who says {strip.name} is not known; choose a head, or name the strip or its channel after one."
+    remedy = "choose a head, name the strip or its channel after one, or untick it if it is no speech"
+    return f"Who says {strip.name} is not known; {remedy}."
 
 
 def _meshes(scene: bpy.types.Scene) -> Iterator[Head]:

@@ -18,7 +18,7 @@ from .mouth_box import draw_mouths
 from .operators import chosen_mesh, what_is_missing
 from .scene_box import draw_scene
 from .session import current
-from .strip import NO_TEXT, choose_strip, sound_path, source_beside, source_within, what_plays
+from .strip import NO_TEXT, choose_strip, sound_path, sound_strips, source_beside, source_within, what_plays
 from .wrapping import sentence
 
 ROWS = 5  # of a list
@@ -37,7 +37,7 @@ class KMTalkPanel:
         layout.use_property_split = True
         layout.use_property_decorate = False
         strip, clip = _chosen_strip(context), _chosen_clip(context)
-        if strip is None and clip is None:
+        if clip is None and not sound_strips(compat.sequencer_scene(context)):
             layout.operator("kmtalk.try_it", icon="PLAY")
         draw_sound(section(layout, "Sound", "PLAY_SOUND"), context, strip)
         draw_text(section(layout, "Text", "TEXT"), context, strip)
