@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -77,15 +77,23 @@ def draw() -> None:
             held = editing is not None and mark == editing.held
             _disc(place, (RADIUS - 1) * scale * (1.6 if held else 1), CHOSEN if held else _colour(mark))
     if editing is not None and editing.wanted is not None:
-        _draw_guide(editing, scale)
+        _draw_guide(editing, scale, beside_toolbar(context.area.regions, context.region))
     gpu.state.blend_set("NONE")
 
 
-def _draw_guide(editing: Editing, scale: float) -> None:
-    """The demo head in the corner, with the point to pick, and what it is."""
+def beside_toolbar(regions: Iterable[bpy.types.Region], view: bpy.types.Region) -> int:
+    """How much of the left of a view, in pixels, a toolbar lies over."""
+    covers = (
+        bar.x + bar.width - view.x for bar in regions if bar.type == "TOOLS" and bar.width > 1 and bar.x <= view.x
+    )
+    return max(0, *covers, 0)
+
+
+def _draw_guide(editing: Editing, scale: float, beside: int) -> None:
+    """The demo head in the corner, `beside` the toolbar, with the point to pick, and what it is."""
     texture, places = _guide()
     side = GUIDE_SIZE * scale * 0.8
-    left, low = MARGIN * scale, 2 * MARGIN * scale
+    left, low = beside + MARGIN * scale, 2 * MARGIN * scale
     draw_texture_2d(texture, (left, low), side, side)
     for mark in range(68):
         place = Vector((left + places[mark][0] * side, low + places[mark][1] * side))

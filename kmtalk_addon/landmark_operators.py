@@ -277,9 +277,11 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context, mesh: bpy.types
     row.use_property_split = False
     row.prop(context.scene.kmtalk, "show_landmarks", text="", icon="HIDE_OFF")
     row.operator("kmtalk.move_landmarks", icon="TRANSFORM_ORIGINS")
-    row.operator("kmtalk.mirror_landmarks", text="L > R").left_to_right = True
-    row.operator("kmtalk.mirror_landmarks", text="R > L").left_to_right = False
     row.operator("kmtalk.forget_landmarks", text="", icon="X")
+    row = layout.row(align=True)
+    row.use_property_split = False
+    row.operator("kmtalk.mirror_landmarks", text="Mirror L > R", icon="MOD_MIRROR").left_to_right = True
+    row.operator("kmtalk.mirror_landmarks", text="R > L").left_to_right = False
 
 
 classes = (

@@ -384,9 +384,12 @@ class KMTALK_OT_add_sound(bpy.types.Operator):
 
 
 def show_status(context: bpy.types.Context, text: str | None) -> None:
-    """Say something in the status bar; None takes it away, in whatever workspace it was said."""
-    for workspace in bpy.data.workspaces:
-        workspace.status_text_set(text if workspace == context.workspace else None)
+    """Say something in the status bar, in all workspaces; None takes it away.
+
+    Blender keeps a text with the workspace that is shown, whosever method is called; what draws the bar is for all.
+    """
+    if context.workspace is not None:
+        context.workspace.status_text_set(None if text is None else lambda bar, _: bar.layout.label(text=text))
 
 
 def can_work(operator: type[bpy.types.Operator], need) -> bool:

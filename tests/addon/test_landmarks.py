@@ -1,12 +1,14 @@
 """Landmarks in Blender: noted on the mesh, found by the worker, completed from picks, mirrored, and undone."""
 
+from types import SimpleNamespace
+
 import bpy
 import numpy as np
 import pytest
 from mathutils import Vector
 
-from kmtalk_addon import landmark_operators, landmarks, session, shape_keys
-from kmtalk_addon.landmark_drawing import Editing
+from kmtalk_addon import landmark_operators, landmarks, operators, session, shape_keys
+from kmtalk_addon.landmark_drawing import Editing, beside_toolbar
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.errors import InputError
 from kmtalk_core.landmarks.picking import GUIDE
@@ -121,3 +123,26 @@ def test_a_coarse_mesh_is_told(stranger, demo):
     stranger.data = bpy.data.meshes.new("Coarse")
     stranger.data.from_pydata((cells * grid).tolist(), [], np.unique(np.sort(faces, axis=1), axis=0).tolist())
     assert landmarks.coarseness(stranger, first[demo.landmarks]) > landmarks.COARSE
+
+
+def test_the_guide_lies_beside_the_toolbar():
+    def region(kind, x, width):
+        return SimpleNamespace(type=kind, x=x, width=width)
+
+    view = region("WINDOW", 100, 900)
+    assert beside_toolbar([view, region("TOOLS", 100, 58), region("UI", 800, 200)], view) == 58
+    assert beside_toolbar([view, region("TOOLS", 100, 1)], view) == 0  # hidden
+    assert beside_toolbar([view, region("TOOLS", 40, 60)], view) == 0  # of its own, where regions do not overlap
+    assert beside_toolbar([view, region("TOOLS", 942, 58)], view) == 0  # on the right
+
+
+def test_what_is_said_in_the_status_bar_is_seen_and_taken_away():
+    said = []
+    workspace = SimpleNamespace(status_text_set=said.append)
+    operators.show_status(SimpleNamespace(workspace=workspace), "Enter ends")
+    (draw,) = said  # once: a further call, whosever, would take it away again
+    labels = []
+    draw(SimpleNamespace(layout=SimpleNamespace(label=lambda text: labels.append(text))), None)
+    assert labels == ["Enter ends"]
+    operators.show_status(SimpleNamespace(workspace=workspace), None)
+    assert said[1:] == [None]
