@@ -71,7 +71,8 @@ class Style:
     difference. `gains`: how far each of GROUPS moves, 1 as the model does. `speed`: gain of what moves within less than
     `finish.manner.SLOW`. `ready` and `rest`: values of SPEECH_CONTROLS where nothing is said, beside speech and in
     longer pauses, 0 for those not named. `approach`: how they get ready for speech after a pause, values of
-    SPEECH_CONTROLS at the instants APPROACH, 0 for those not named; empty: as the model does.
+    SPEECH_CONTROLS at the instants APPROACH, 0 for those not named; empty: as the model does. `near`: phones in which
+    their lips all but meet, beside w, in which everybody's do.
     """
 
     name: str = NEUTRAL
@@ -82,13 +83,14 @@ class Style:
     ready: Mapping[str, float] = field(default_factory=dict)
     rest: Mapping[str, float] = field(default_factory=dict)
     approach: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    near: tuple[str, ...] = ()
     adaptation: Adaptation | None = None
 
     @property
     def is_neutral(self) -> bool:
         """Whether it changes nothing."""
         still = all(gain == 1.0 for gain in self.gains.values())
-        still &= not self.shows_in_pauses and not self.approach
+        still &= not self.shows_in_pauses and not self.approach and not self.near
         return still and self.speed == 1.0 and self.adaptation is None
 
     @property
@@ -173,6 +175,7 @@ def style_of(told: Any) -> Style:
         ready=ready,
         rest=rest,
         approach=approach,
+        near=_names(told.get("near", []), PHONES),
         adaptation=_adaptation(told["adaptation"]) if told.get("adaptation") is not None else None,
     )
 

@@ -17,7 +17,7 @@ from kmtalk_core.finish.corrected_lines import corrected_line
 from kmtalk_core.finish.learning import Example, as_seen, learn
 from kmtalk_core.finish.manner import spoken_shares, styled
 from kmtalk_core.motion import KeyMotions
-from kmtalk_core.phones import PHONE_INDEX
+from kmtalk_core.phones import PHONE_INDEX, Alignment, Phone
 from kmtalk_core.results import load_animation, save_animation
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, SPEECH_CONTROLS
 from kmtalk_core.styles import load_style
@@ -118,6 +118,23 @@ def test_how_a_person_gets_ready_for_speech_is_learned_where_it_is_seen_often_en
     course = learn([lesson] * 3, "a", "").style.approach["jawOpen"]
     assert course[:2] == (0.0, 0.0) and course[2:6] == (0.3,) * 4
     assert not learn([lesson] * 2, "a", "").style.approach
+
+
+def test_consonants_in_which_lips_all_but_meet_are_learned_from_often_enough_and_not_from_their_neighbours():
+    labels = ("SIL", *("AA", "R", "AA", "B", "L") * 11, "AA", "SIL")
+    alignment = Alignment(tuple(Phone(p, i * 0.2, i * 0.2 + 0.2) for i, p in enumerate(labels)), (), 11.6, "test")
+    times = np.arange(290) / 25.0
+    speech = np.zeros((len(times), len(SPEECH_CONTROLS)), np.float32)
+    speech[:, JAW] = 0.3
+    shut = spoken_shares(alignment, times)[:, [PHONE_INDEX[label] for label in ("R", "L")]].max(1) > 0.5
+    goal = speech.copy()
+    goal[shut, JAW] = 0.0
+    lesson = Example("take", times, alignment, speech, goal, np.ones(len(times)))
+    learned = learn([lesson], "a", "").style
+    assert learned.near == ("R",) and learned.speed == 1.0, "the l beside b does not count"
+    assert not learn([replace(lesson, goal=speech)], "a", "").style.near
+    few = replace(lesson, weight=np.where(times < 7.0, 1.0, 0.0))
+    assert not learn([few], "a", "").style.near
 
 
 def test_too_little_speech_is_refused(animation):

@@ -32,6 +32,7 @@ TAUGHT = replace(
     WIDE,
     name="taught",
     approach={"jawOpen": (0.0, 0.05, 0.1, 0.2, 0.3, 0.2, 0.1)},
+    near=("R", "TH"),
     adaptation=Adaptation(
         ("jawOpen", "mouthPucker"),
         ("jawOpen", "mouthStretchLeft"),

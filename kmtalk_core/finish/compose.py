@@ -129,6 +129,7 @@ def with_contacts(animation: Animation, free: np.ndarray, keys: KeyMotions, edit
         animation.lip_line,
         free if generated is None else generated.free,
         _apart_in_pauses(animation),
+        animation.style.near,
     )
     frames = nearest_frames(keys.times, animation.fps)
     on_frame = (np.abs(keys.times * animation.fps - frames) < ON_FRAME) & (frames >= 0) & (frames < len(controls))

@@ -42,6 +42,7 @@ RELAXED, EASED = 0.3, 0.62  # that share of the way; s from speech within which
 OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 # In w people's lips all but meet: of a captured speaker's, three in four come within 1.4 mm of each other.
 PURSED, PURSED_MM = (0.3, 0.5), 0.6  # the share of w for which they do, and how near they come
+UNHURRIED = 2.0  # times as long as into w they take into other sounds in which somebody's lips do so
 TUCKING = 2.3  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
 FAINT = 0.3  # the intensity below which contacts are only approached
 # The share of its phone for which a contact is held: stops end with their release, before their aspiration.
@@ -66,6 +67,15 @@ IN_TOUCH = {
 }  # fmt: skip
 TUCK = 0.75  # mouthRollLower at which the lower lip touches the upper incisors
 ROLL_MM = 10.0  # that mouthRollLower takes the lower lip back at 1
+# mm that controls at 1 widen the mouth of the articulation rig by: what contacts change, and what may make up for it.
+WIDENING = {
+    "jawOpen": -4.8, "mouthClose": 4.8, "mouthFunnel": -18.5, "mouthPucker": -22.6, "mouthStretchLeft": 7.7,
+    "mouthStretchRight": 7.7, "mouthSmileLeft": 7.3, "mouthSmileRight": 7.3, "mouthDimpleLeft": 4.8,
+    "mouthDimpleRight": 4.8,
+}  # fmt: skip
+CLOSERS, SPREADERS = ("jawOpen", "mouthClose", "mouthFunnel"), tuple(WIDENING)[4:]
+DRAWN = 0.05  # of mouthPucker at most: more could not be undone in time for a contact of the teeth
+SLIGHT = 0.2  # of a control that spreads: speech; twice as much is a smile
 PUCKER_MM, JAW_MM = 7.0, 7.0  # that mouthPucker and jawForward take it forward
 AJAR = 0.02  # jawOpen that mouthClose leaves, for the teeth to be seen
 # What a contact bears to be on its way still, or already, where another kind of contact is beside it.
@@ -176,13 +186,14 @@ def _ways(start: float, end: float, times: np.ndarray, apart: np.ndarray | None,
     return max(ramp, PEAK * before / CLOSING), max(ramp, PEAK * after / OPENING)
 
 
-def _purses(alignment: Alignment, offset: float, ramp: float) -> list[Contact]:
-    """Where the lips all but meet in w."""
+def _purses(alignment: Alignment, offset: float, ramp: float, nearly: Sequence[str] = ()) -> list[Contact]:
+    """Where the lips all but meet: in w, and in the phones `nearly`."""
     found = []
     for index, phone in enumerate(alignment.phones):
-        if phone.label == "W":
+        if phone.label == "W" or phone.label in nearly:
             start, end = (phone.start + share * (phone.end - phone.start) + offset for share in PURSED)
-            found.append(Contact(LIPS, index, start, end, ramp, ramp))
+            way = ramp if phone.label == "W" else UNHURRIED * ramp
+            found.append(Contact(LIPS, index, start, end, way, way))
     return found
 
 
@@ -280,21 +291,25 @@ def hold_contacts(
     lips: LipLine | None = None,
     unedited: np.ndarray | None = None,
     parted: np.ndarray | None = None,
+    nearly: Sequence[str] = (),
 ) -> np.ndarray:
     """`motion` (T, C) at `times` (T,) s with every contact of `alignment` held: (T, C).
 
     Where the user has edited keys (`edited` (m,) bool, at `key_times` (m,) s) the motion stays theirs. `strength`
     0…1: below 1 contacts are only approached; `ramp`: s into and out of them at least. How long they take follows
     `unedited` (T, C), None: `motion`, so that an edit changes nothing beyond its spans. `parted` (T,) 0…1, None: 0,
-    says how far somebody's lips stay apart in pauses.
+    says how far somebody's lips stay apart in pauses; `nearly`: the phones beside w in which their lips all but meet.
     """
     theirs = _edited_groups(key_times, edited)
     contacts = None
     if unedited is not None:
         contacts = find_contacts(alignment, times, offset, ramp, lips_apart(unedited, control_names, lips))
+    purses = _purses(alignment, offset, ramp, nearly)
 
     def held(motion: np.ndarray, slowed: bool, freedoms: _Freedoms) -> np.ndarray:
-        return _held(times, motion, control_names, alignment, offset, ramp, lips, contacts, parted, slowed, freedoms)
+        return _held(
+            times, motion, control_names, alignment, offset, ramp, lips, purses, contacts, parted, slowed, freedoms
+        )
 
     plainly = _Freedoms(times, alignment, offset, (), strength)
     if not theirs:
@@ -366,12 +381,13 @@ def _held(
     offset: float,
     ramp: float,
     lips: LipLine | None,
+    purses: Sequence[Contact],
     contacts: Sequence[Contact] | None,
     parted: np.ndarray | None,
     slowed: bool,
     freedoms: _Freedoms,
 ) -> np.ndarray:
-    """As `hold_contacts`, with these `contacts`, None: those of the motion; however fast, if not `slowed`."""
+    """As `hold_contacts`, with these contacts, None: those of the motion; however fast, if not `slowed`."""
     out, held = motion.copy(), {}
     press = (lips or LipLine()).resting_press
     if press:
@@ -385,7 +401,7 @@ def _held(
         resting = resting_pose(out, control_names, lips or LipLine())
         out += together.astype(np.float32)[:, None] * (resting - out)
         out += shutting.astype(np.float32)[:, None] * (contact_pose(out, control_names, LIPS, lips) - out)
-    near = np.flatnonzero((free := freedoms.of(_purses(alignment, offset, ramp))) < 1)
+    near = np.flatnonzero((free := freedoms.of(purses)) < 1)
     out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], free[near], control_names)
     if contacts is None:
         contacts = find_contacts(alignment, times, offset, ramp, lips_apart(out, control_names, lips))
@@ -506,9 +522,31 @@ def resting_pose(motion: np.ndarray, control_names: Sequence[str], lips: LipLine
 def contact_pose(
     motion: np.ndarray, control_names: Sequence[str], kind: str, lips: LipLine | None = None
 ) -> np.ndarray:
-    """The poses (n, C) nearest to `motion` (n, C) that make the contact `kind` on a head with such `lips`."""
-    lips = lips or LipLine()
-    column = {name: index for index, name in enumerate(control_names)}
+    """The poses (n, C) nearest to `motion` (n, C) that make the contact `kind` on a head with such `lips`.
+
+    The mouth stays as wide as it was: people's corners do not move apart for it. Lips that meet pucker by what the
+    contact widens it; those at the teeth, which must not go forward, lose what spreads it a little, but no smile.
+    """
+    lips, column = lips or LipLine(), {name: index for index, name in enumerate(control_names)}
+    pose = _contact_pose(motion, column, kind, lips)
+    wider = sum(WIDENING[name] * (pose - motion)[:, column[name]] for name in CLOSERS)
+    kept = motion.copy()
+    if kind == LIPS:
+        pucker = motion[:, column["mouthPucker"]]
+        drawn = np.clip(wider / -WIDENING["mouthPucker"], 0.0, DRAWN)
+        kept[:, column["mouthPucker"]] = np.maximum(np.minimum(pucker + drawn, 1.0), pucker)
+    else:
+        spread = motion[:, [column[name] for name in SPREADERS]]
+        slight = spread * (1 - smoothstep(spread / SLIGHT - 1))
+        widened = slight @ np.array([WIDENING[name] for name in SPREADERS], slight.dtype)
+        kept[:, [column[name] for name in SPREADERS]] -= (
+            slight * np.clip(wider / np.maximum(widened, 1e-6), 0, 1)[:, None]
+        )
+    return _contact_pose(kept, column, kind, lips)
+
+
+def _contact_pose(motion: np.ndarray, column: Mapping[str, int], kind: str, lips: LipLine) -> np.ndarray:
+    """The same however wide the mouth becomes; `column`: control → its column of `motion`."""
     out = motion.copy()
 
     def limit(most: Mapping[str, float]) -> None:

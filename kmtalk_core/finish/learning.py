@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import InputError
-from ..phones import PHONES, SILENCE, Alignment
+from ..phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, VOWELS, Alignment
 from ..rig.controls import SPEECH_CONTROLS
 from ..rig.mouth_measures import mouth_measures
 from ..styles import APPROACH, MOST_WEIGHT, Adaptation, Style
@@ -44,6 +44,10 @@ FASTEST = 95.0  # percentile of the opening's speed
 MARGIN = 0.2  # s around speech that belongs to it
 HABIT = 25  # percentile of a control in pauses: what three quarters of them show is a habit
 STILL = 0.05  # value below which a control of the rest pose is noise
+# Consonants in which the person's lips come within NEAR_MM of each other in NEAR_SHARE of at least NEAR_TIMES.
+# What stands beside a sound in which everybody's lips do, or beside a pause, does not count: they are on their way.
+NEAR_MM, NEAR_SHARE, NEAR_TIMES = 1.5, 0.4, 10
+MEETING = BILABIALS | LABIODENTALS | {"W", SILENCE}
 STARTS = 3  # beginnings of speech after a pause of PAUSED s that are seen at least, for how a person gets ready for it
 PAUSED = 1.0
 
@@ -115,7 +119,8 @@ def learn(examples: Sequence[Example], name: str, made_from: str, model: str = "
     weights = _ridge(blocks, holds) @ axes.T
     adaptation = _adaptation(weights)
     unseen = _left_out(blocks, folds, holds, axes)
-    speed = _speed(blocks, unseen) ** GIVEN_BACK
+    near = _near(examples)
+    speed = _speed(blocks, unseen) ** (0.0 if near else GIVEN_BACK)  # lips that all but meet are fast by that
     faster = [styled(out, b.times, b.alignment, Style(speed=speed)) for out, b in zip(unseen, blocks, strict=True)]
     likeness = _likeness(blocks, faster)
     ratios = (likeness.amplitude, likeness.spread)
@@ -130,6 +135,7 @@ def learn(examples: Sequence[Example], name: str, made_from: str, model: str = "
         _pause(examples, 0.0, BESIDE),
         _pause(examples, AWAY, np.inf),
         _approach(examples),
+        near,
         adaptation,
     )
     worn = replace(style, speed=1.0, adaptation=None)
@@ -297,6 +303,23 @@ def _approach(examples: Sequence[Example]) -> dict[str, tuple[float, ...]]:
     course = np.clip([np.mean(poses, axis=0) for poses in seen], 0.0, 1.0)
     columns = [(k, name) for k, name in enumerate(SPEECH_CONTROLS) if name in INPUTS and course[:, k].max() > STILL]
     return {name: tuple(round(float(v), 3) for v in course[:, k]) for k, name in columns}
+
+
+def _near(examples: Sequence[Example]) -> tuple[str, ...]:
+    """The consonants beside w in which the person's lips all but meet."""
+    apart = mouth_measures(SPEECH_CONTROLS)[:, 0]
+    found: dict[str, list[float]] = {}
+    for e in examples:
+        opening = e.goal @ apart
+        said = ("", *(phone.label for phone in e.alignment.phones), "")
+        for before, phone, after in zip(said, e.alignment.phones, said[2:], strict=False):
+            if phone.label in VOWELS or MEETING & {before, phone.label, after}:
+                continue
+            within = (e.times >= phone.start) & (e.times <= phone.end) & (e.weight > 0)
+            if within.any():
+                found.setdefault(phone.label, []).append(float(opening[within].min()))
+    often = {label: np.mean(np.array(seen) < NEAR_MM) for label, seen in found.items() if len(seen) >= NEAR_TIMES}
+    return tuple(label for label in PHONES if often.get(label, 0.0) >= NEAR_SHARE)
 
 
 def _step(times: np.ndarray) -> float:
