@@ -9,6 +9,7 @@ from kmtalk_core.errors import InputError, KMTalkError
 
 from . import (
     clips,
+    comparison,
     compat,
     drawings,
     edit_keys,
@@ -127,8 +128,12 @@ class OnOneTake(OnTake):
     take: StringProperty(options={"HIDDEN"})
 
     def chosen(self, clip: takes.Clip) -> bpy.types.Action:
+        return self.named(clip, self.take)
+
+    @staticmethod
+    def named(clip: takes.Clip, name: str) -> bpy.types.Action:
         of_line = takes.takes_of(clip.keys, clip.take.line_id)
-        return next((action for action in of_line if action.name == self.take), clip.action)
+        return next((action for action in of_line if action.name == name), clip.action)
 
 
 class KMTALK_OT_use_take(OnOneTake, bpy.types.Operator):
@@ -136,6 +141,16 @@ class KMTALK_OT_use_take(OnOneTake, bpy.types.Operator):
 
     bl_idname = "kmtalk.use_take"
     bl_label = "Use Take"
+
+    @classmethod
+    def description(cls, context, properties):
+        """How the take differs from the one that plays."""
+        try:
+            strip_name = context.scene.kmtalk.strip
+            clip = takes.find_clip(compat.sequencer_scene(context), strip_name, chosen_mesh(context))
+            return "\n".join((cls.__doc__, *comparison.sentences(clip, OnOneTake.named(clip, properties.take))))
+        except Exception:  # a tooltip may not fail
+            return cls.__doc__
 
     def work(self, context, clip):
         removal.use_take(clip, self.chosen(clip))

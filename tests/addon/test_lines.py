@@ -1,6 +1,7 @@
 """Lines as clips: several lines on a head, takes, moved, cut and renamed strips, the user's own animation."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -10,11 +11,13 @@ from kmtalk_addon import (
     api,
     casting,
     clips,
+    comparison,
     compat,
     edit_keys,
     follow,
     key_view,
     keyframes,
+    line_operators,
     lipsync,
     live,
     removal,
@@ -264,6 +267,13 @@ def test_takes_are_switched_renamed_duplicated_and_deleted(head, speak):
     ]  # fmt: skip
     removal.delete_take(copy, copy.action)
     assert clips.playing(clip.keys) == [second.action]
+    second.take.worn = second.take.worn.replace('"jaw": 1.0', '"jaw": 1.3')
+    told = comparison.sentences(clip_of(head, sound), clip.action)
+    assert "edited" in told[0] and "Jaw 1 instead of 1.3" in told[1] and "most on frame" in told[-1]
+    assert comparison.sentences(second, second.action)[1] == "This take plays."
+    bpy.context.view_layer.objects.active = head
+    named = SimpleNamespace(take=clip.action.name)
+    assert told[-1] in line_operators.KMTALK_OT_use_take.description(bpy.context, named)
     with pytest.raises(InputError, match="has no take Loud; it has Take 1, Shy"):
         api.use_take(head, "Loud")
     assert len(bpy.data.actions) == 2 + (clip.keys.kmtalk.rest is not None)
