@@ -111,6 +111,9 @@ def fit_curves(wanted: Samples, before: Samples | None = None, known: Sequence[B
     same: list[set[tuple[int, int]]] = [set() for _ in range(channels)]
     if before is not None and len(known) == channels == before.values.shape[1]:
         same = _same(wanted, before, stretches)
+        for c, own in enumerate(same):
+            ends = _ends(known[c], wanted.positions, natural[:, c])
+            own -= {(a, b) for a, b in own if not (ends[a] and ends[b])}
     keys, slopes = wanted.keyed.T.copy(), natural.T.copy()
     for c, own in enumerate(stretches):
         keys[c, [a for a, _ in own]] = keys[c, -1] = True
@@ -204,6 +207,23 @@ def _same(
     return found
 
 
+def _ends(known: BezierCurve, positions: np.ndarray, natural: np.ndarray) -> np.ndarray:
+    """(n,) bool at which positions a stretch of a curve can end: where it has a key of a natural slope, and at both
+    ends of all. A curve of an older version may have none where stretches end now."""
+    out = np.zeros(len(positions), bool)
+    at, there = _rows_of(known, positions)
+    run = (known.right - known.points)[there]
+    out[at[there]] = _whole(run[:, 1] / run[:, 0]) == natural[at[there]]
+    out[[0, -1]] = True
+    return out
+
+
+def _rows_of(known: BezierCurve, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The row of each key of a curve, and whether there is one."""
+    at = np.minimum(np.searchsorted(positions, known.points[:, 0] - NEAR), len(positions) - 1)
+    return at, np.abs(positions[at] - known.points[:, 0]) < NEAR
+
+
 def _keep(
     known: BezierCurve,
     positions: np.ndarray,
@@ -213,9 +233,7 @@ def _keep(
 ) -> None:
     """Set `keys` (n,) and `slopes` (n,) of a channel within these stretches as a curve has them."""
     first, last = np.array(stretches).T
-    at = np.searchsorted(positions, known.points[:, 0] - NEAR)
-    at = np.minimum(at, len(positions) - 1)
-    there = np.abs(positions[at] - known.points[:, 0]) < NEAR
+    at, there = _rows_of(known, positions)
     stretch = np.clip(np.searchsorted(first, at, side="right") - 1, 0, None)
     after_first = (at > first[stretch]) | (at == 0)
     there &= after_first & ((at < last[stretch]) | ((at == last[stretch]) & (at == len(positions) - 1)))

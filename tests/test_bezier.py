@@ -176,6 +176,17 @@ def test_what_is_known_is_not_fitted_again_with_the_same_result(seed, monkeypatc
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+def test_curves_of_older_versions_are_fitted_again_where_they_do_not_meet_what_is_made_now():
+    positions, samples = motion(5, count=700)
+    wanted = within(positions, samples, sometimes_keyed(5, samples.shape))
+    whole = fit_curves(wanted)
+    every = np.arange(0, len(positions), 2)
+    foreign = [smooth_curve(positions[every], samples[every, c], 0.01 * np.ones(len(every))) for c in range(6)]
+    for one, other in zip(fit_curves(wanted, wanted, foreign), whole, strict=True):
+        np.testing.assert_array_equal(one.points, other.points)
+        np.testing.assert_array_equal(one.right, other.right)
+
+
 def test_nothing_is_known_of_other_channels():
     positions, samples = motion(1)
     before, known = within(positions, samples), fit_curves(within(positions, samples))
