@@ -20,7 +20,7 @@ import bpy
 
 from kmtalk_core.errors import InputError
 
-from . import clips, compat, parts, shape_keys, takes
+from . import clips, compat, parts, shape_keys, skeleton, takes
 from .session import current
 from .strip import make_active, metas_around, sound_strips
 
@@ -142,6 +142,14 @@ def cast(scene: bpy.types.Scene, table: Table | None = None, everybody: Sequence
         else:
             cast_of[strip.name] = [Part(strip, None, why=_why_nobody(strip, named))]
     return [part for strip in strips for part in cast_of[strip.name]]
+
+
+def head_of_rig(scene: bpy.types.Scene, rig: bpy.types.Object) -> Head | None:
+    """The head that an armature or another control moves, or whose shape keys it drives; None if there is none, or
+    several of which not just one has lines."""
+    found = [obj for obj in heads(scene) if skeleton.rig_of(obj) == rig or rig in _drivers_of(obj)]
+    spoken = [obj for obj in found if _has_lines(obj)] or found
+    return spoken[0] if len(spoken) == 1 else None
 
 
 def changed(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -289,6 +297,13 @@ def _meshes(scene: bpy.types.Scene) -> Iterator[Head]:
 
 def _is_head(obj: Head) -> bool:
     return _has_lines(obj) or not shape_keys.needs_rig(obj) or shape_keys.landmarks_known(obj.data)
+
+
+def _drivers_of(obj: Head) -> set[bpy.types.ID]:
+    """What drives the shape keys of a mesh."""
+    keys = obj.data.shape_keys
+    drivers = keys.animation_data.drivers if keys is not None and keys.animation_data is not None else ()
+    return {target.id for curve in drivers for variable in curve.driver.variables for target in variable.targets}
 
 
 def _has_lines(obj: Head) -> bool:

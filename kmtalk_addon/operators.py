@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from kmtalk_core.errors import KMTalkError
 from kmtalk_core.settings import KeyDensitySettings, KeyRuleSettings, Layers, LocalizerSettings, Sliders
 
-from . import compat, corrections, lipsync, live, mouths, shape_keys, takes
+from . import casting, compat, corrections, lipsync, live, mouths, shape_keys, takes
 from .job import Job, Steps
 from .live import redraw
 from .preferences import interpreter, tools
@@ -21,8 +21,17 @@ POLL_INTERVAL = 0.05  # s
 
 
 def chosen_mesh(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The mesh of the panel, else the active object."""
-    return context.scene.kmtalk.mesh or mouths.head_of(context.view_layer.objects.active)
+    """The mesh of the panel, else the active object, or the head that it is the rig of."""
+    active = context.scene.kmtalk.mesh or mouths.head_of(context.view_layer.objects.active)
+    if active is None or active.type == "MESH":
+        return active
+    return context.scene.objects.get(current.glances.at(("rig", active.session_uid), lambda: _moved_by(active)), active)
+
+
+def _moved_by(rig: bpy.types.Object) -> str:
+    """The name of the head that this object moves; empty if there is none."""
+    head = casting.head_of_rig(bpy.context.scene, rig)
+    return head.name if head is not None else ""
 
 
 def options_of(context: bpy.types.Context, strip: compat.StripType) -> lipsync.Options:

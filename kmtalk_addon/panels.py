@@ -194,6 +194,8 @@ def draw_edit(layout: bpy.types.UILayout, context: bpy.types.Context, clip: take
         column.label(text=f"{drawings.counted(clip.keys, clip.action, clip.line)}: {clip.take.name}")
         for warning in dict.fromkeys((*clip.take.warnings.splitlines(), *clip.take.standing.splitlines())):
             sentence(column, context, warning, "ERROR")
+        for rig in unseen_rigs(clip):
+            sentence(column, context, f"{rig} has keyframes of it; select its bones to see them.")
         draw_line(column, context, clip)
 
 
@@ -304,6 +306,13 @@ def hidden_on(mesh: bpy.types.Object) -> tuple[str, ...]:
     return current.glances.at(
         ("hidden", mesh.session_uid), lambda: hindrances(mesh, shape_keys.drivable(mesh)[0].values())
     )
+
+
+def unseen_rigs(clip: takes.Clip) -> list[str]:
+    """The names of the rigs that a line keys and whose keyframes the dope sheet hides, for they are not selected."""
+    shown = bpy.context.view_layer.objects
+    rigs = {item.block for item in clip.keys.kmtalk.rigs if isinstance(item.block, bpy.types.Object)}
+    return sorted(rig.name for rig in rigs if rig.name in shown and not rig.select_get())
 
 
 def error_to_show(context: bpy.types.Context) -> bool:

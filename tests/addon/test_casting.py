@@ -3,7 +3,7 @@
 import bpy
 import pytest
 
-from kmtalk_addon import casting, clicked, compat, scene_box, takes
+from kmtalk_addon import casting, clicked, compat, operators, scene_box, takes
 from kmtalk_addon.strip import choose_strip
 from kmtalk_core.errors import InputError
 from kmtalk_core.rig.controls import ARKIT_CONTROLS
@@ -182,3 +182,23 @@ def test_the_panel_is_drawn_again_when_another_strip_is_clicked(add_strip, monke
         bpy.context.scene.sequence_editor.active_strip = strip
         clicked._drawn()
     assert len(drawn) == 2
+
+
+def test_who_selects_the_rig_means_its_head(add_head):
+    anna, ben = add_head("Anna"), add_head("Ben")
+    rig = bpy.data.objects.new("Rig", bpy.data.armatures.new("Rig"))
+    controls = bpy.data.objects.new("Controls", None)
+    for obj in (rig, controls):
+        bpy.context.scene.collection.objects.link(obj)
+    anna.parent = rig
+    curve = ben.data.shape_keys.driver_add('key_blocks["jawOpen"].value')
+    variable = curve.driver.variables.new()
+    variable.type, variable.targets[0].id = "TRANSFORMS", controls
+    scene = bpy.context.scene
+    assert casting.head_of_rig(scene, rig) == anna and casting.head_of_rig(scene, controls) == ben
+    bpy.context.view_layer.objects.active = rig
+    assert operators.chosen_mesh(bpy.context) == anna
+    lamp = bpy.data.objects.new("Lamp", None)
+    scene.collection.objects.link(lamp)
+    bpy.context.view_layer.objects.active = lamp
+    assert casting.head_of_rig(scene, lamp) is None and operators.chosen_mesh(bpy.context) == lamp

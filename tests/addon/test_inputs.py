@@ -4,7 +4,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, compat, inputs, lipsync, removal, shape_keys, takes
+from kmtalk_addon import api, compat, inputs, lipsync, panels, removal, shape_keys, takes
 from kmtalk_core.assets import SAMPLE_SPEECH
 from kmtalk_core.errors import InputError
 from kmtalk_core.rig.controls import ARKIT_CONTROLS
@@ -125,6 +125,10 @@ def test_a_rigs_inputs_get_keyframes(rigged):
     jaw = holder.fcurves.find('pose.bones["jaw_ctrl"]["open"]')
     assert jaw.group.name == "jaw_ctrl" and holder.fcurves.find('["pucker"]') is not None
     assert not lipsync.is_edited(clip)
+    armature.select_set(False)
+    assert panels.unseen_rigs(clip) == [armature.name]
+    armature.select_set(True)
+    assert panels.unseen_rigs(clip) == []
     shown = takes.shown(clip.take)
     column = shown.controls[:, shown.control_names.index("jawOpen")]
     for frame in range(1, 60):
