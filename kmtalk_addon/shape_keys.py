@@ -391,6 +391,8 @@ def _that_open(keys: bpy.types.Key) -> tuple[str, ...]:
         others = families.recognised(left) if opening else None
         if others is None or not others.usable or any(_moves(keys, names.index(name)) for name in opening):
             break
+        if not any(_moves(keys, names.index(name)) for name in families.that_open(others)):
+            break
         names = left
     return names
 
