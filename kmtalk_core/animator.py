@@ -252,7 +252,7 @@ def _aligned(
 ) -> Alignment:
     """What was said, and a warning where something was heard that it lacks."""
     kinds = trusted(heard.kinds, heard.timbre[:, 0])
-    spoken = quieted(heard.phone_log_posteriors.astype(np.float32), kinds, heard.timbre[:, 0], heard.rate)
+    spoken = quieted(heard.phone_log_posteriors.astype(np.float32), heard.kinds, heard.timbre[:, 0], heard.rate)
     if request.alignment is not None:
         from .localization.within_words import placed
 

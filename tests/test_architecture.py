@@ -157,6 +157,7 @@ def test_every_asset_of_others_is_attributed():
         "kmtalk_compact.npz",
         "model_card.md",
         "recogniser_card.md",
+        "near_voice.npz",
         "sound_kinds.npz",
         "landmark_finder_card.md",
         "demo_head.npz",

@@ -5,6 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kmtalk_core import near_voice
+from kmtalk_core.animator import Animator
+from kmtalk_core.assets import SAMPLE_SPEECH
+from kmtalk_core.audio import SAMPLE_RATE, Sound, load_sound
 from kmtalk_core.emotion import EMOTIONS, MEAN, guess
 from kmtalk_core.finish.compose import worn_expression
 from kmtalk_core.finish.foreign import rounded_as_said
@@ -100,6 +104,44 @@ def test_phones_are_silent_where_a_laugh_is():
     quiet = quieted(posteriors, heard((WORDS, 0.0, 2.0), ("laughs", 2.0, 4.0)), level, RATE)
     assert quiet[20:80].argmax(1).tolist() == [PHONE_INDEX["AA"]] * 60
     assert quiet[120:180].argmax(1).tolist() == [PHONE_INDEX[SILENCE]] * 60
+
+
+def test_pauses_of_who_is_near_are_silent_in_a_crowd():
+    """A reader speaks, pauses for a second, speaks; others speak all the time, 3 dB below."""
+    sample = load_sound(SAMPLE_SPEECH).samples
+    pause = np.zeros(SAMPLE_RATE, np.float32)
+    near = np.concatenate([sample, pause, sample])
+    rng = np.random.default_rng(5)
+    voices = [np.roll(np.resize(sample[::step], len(near)), rng.integers(len(near))) for step in (1, -1, 1, -1, 1, -1)]
+    crowd = np.sum(voices, axis=0)
+    crowd *= 0.7 * np.sqrt((sample**2).mean() / (crowd**2).mean())
+    animator = Animator()
+    start, end = (round(t * RATE) for t in (len(sample) / SAMPLE_RATE + 0.1, len(sample) / SAMPLE_RATE + 0.9))
+
+    def silence(samples):
+        heard = animator._hear(Sound(samples.astype(np.float32), "", ""), lambda _: None)
+        before = heard.posteriors_from_start()
+        after = quieted(heard.phone_log_posteriors.astype(np.float32), heard.kinds, heard.timbre[:, 0], heard.rate)
+        return [np.exp(p[start:end, PHONE_INDEX[SILENCE]]).mean() for p in (before, after)]
+
+    before, after = silence(near + crowd)
+    assert after > max(before, 0.9)
+    before, after = silence(near)
+    assert min(before, after) > 0.9
+
+
+def test_near_voices_are_the_same_in_sounds_of_any_length():
+    rng = np.random.default_rng(6)
+    frames = near_voice.AT_ONCE + 500
+    posteriors = np.log(rng.dirichlet(np.full(len(PHONES), 0.1), frames) + 1e-6).astype(np.float32)
+    kinds = rng.dirichlet(np.ones(len(KINDS)), frames).astype(np.float32)
+    level = rng.normal(-30.0, 6.0, frames).astype(np.float32)
+    network = near_voice.shipped_near_voice()
+    whole = network(posteriors, kinds, level)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(near_voice, "AT_ONCE", 700)
+        assert np.allclose(network(posteriors, kinds, level), whole, atol=1e-4)
+    assert len(network(posteriors[:0], kinds[:0], level[:0])) == 0
 
 
 def test_sounds_can_be_corrected():

@@ -12,5 +12,6 @@ LIP_MOTION = ASSETS / "lip_motion.npz"  # of the demo head, see retarget.referen
 SAMPLE_SPEECH = ASSETS / "sample_speech.flac"  # what it says is in the .txt beside it
 RECOGNISER = ASSETS / "recogniser.npz"  # not in a lean build
 REPORT_HEAD = ASSETS / "report_head.json"  # the demo head as reports draw it, made by tools/make_report_head.py
+NEAR_VOICE = ASSETS / "near_voice.npz"  # the network that knows who is near among voices, see near_voice
 SOUND_KINDS = ASSETS / "sound_kinds.npz"  # the network that knows laughs and breaths, see sound_kinds
 LANDMARK_FINDER = ASSETS / "landmark_finder.npz"  # see landmarks.sight

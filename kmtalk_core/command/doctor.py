@@ -161,10 +161,12 @@ def transcripts_state() -> str:
 
 
 def sounds_state() -> str:
-    """Load the network that knows laughs and breaths."""
+    """Load the networks that know laughs and breaths, and who is near among voices."""
+    from ..near_voice import shipped_near_voice
     from ..sound_kinds import KINDS, shipped_kinds
 
     shipped_kinds()
+    shipped_near_voice()
     return f"known from words: {', '.join(KINDS[2:])}"
 
 

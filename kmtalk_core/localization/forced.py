@@ -66,11 +66,13 @@ def force(
     costs: Costs = DEFAULT_COSTS,
     tell: Callable[[float], None] | None = None,
     bounds: np.ndarray | None = None,
+    heard: np.ndarray | None = None,
 ) -> Iterator[Segment]:
     """Yield the segments of `words` in (N, K) log `emissions` at `rate` Hz, in order, covering 0…N frames.
 
     Column 0 is silence. Long sounds are searched window by window; memory does not grow with the length. `tell` gets
     the share done, 0…1, and may raise. `bounds` (words, 2): frames between which each word should begin, softly.
+    `heard` (N, K), by default the emissions, are what the segments' `fit` is of.
     """
     frames, at, word = len(emissions), 0, 0
     window = round(WINDOW * rate)
@@ -98,7 +100,7 @@ def force(
             Segment(
                 s.word if s.word is None or s.word < 0 else s.word + word, s.column, s.start + at, s.end + at, s.fit
             )
-            for s in _refined(here, runs)
+            for s in _refined(here, here if heard is None else heard[at:end], runs)
         )
         said = [run[0] for run in runs if run[0] is not None and run[0] >= 0]
         word += max(said, default=-1) + 1
@@ -284,9 +286,9 @@ def _trusted(runs: list[_Run], rate: float) -> list[_Run]:
     return [*runs[: pauses[-1]], (word, column, first, (first + last + 1) // 2)]
 
 
-def _refined(emissions: np.ndarray, runs: list[_Run]) -> Iterator[Segment]:
+def _refined(emissions: np.ndarray, heard: np.ndarray, runs: list[_Run]) -> Iterator[Segment]:
     """Between two frames a boundary lies where both phones are equally likely; frame i is centred at i."""
-    best = emissions.max(1)
+    best = heard.max(1)
     edges = [0.0]
     for (_, a, _, _), (_, b, first, _) in pairwise(runs):
         edges.append(first - 0.5)
@@ -296,5 +298,5 @@ def _refined(emissions: np.ndarray, runs: list[_Run]) -> Iterator[Segment]:
                 edges[-1] = first - 1 + before / (before - after)
     edges.append(float(runs[-1][3]))
     for (word, column, first, last), start, end in zip(runs, edges[:-1], edges[1:], strict=True):
-        fit = 0.0 if word == -1 else float((emissions[first:last, column] - best[first:last]).mean())
+        fit = 0.0 if word == -1 else float((heard[first:last, column] - best[first:last]).mean())
         yield Segment(word, column, start, end, fit)

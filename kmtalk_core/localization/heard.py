@@ -221,7 +221,7 @@ def _found(
     for place, numbers in zip(places, of_place, strict=True):
         first = min(max(index_at(place.start, rate), 0), len(log_posteriors) - 1)
         last = max(min(index_at(place.end, rate), len(log_posteriors)), first + 1)
-        emissions = script.emissions(log_posteriors[first:last])
+        emissions, plain = script.emissions(log_posteriors[first:last]), script.heard(log_posteriors[first:last])
         segments = tuple(
             replace(
                 s,
@@ -229,7 +229,7 @@ def _found(
                 start=max((s.start + first) / rate, place.start),
                 end=min((s.end + first) / rate, place.end),
             )
-            for s in force(emissions, rate, [script.spoken[n][1] for n in numbers])
+            for s in force(emissions, rate, [script.spoken[n][1] for n in numbers], heard=plain)
         )
         found.append(_judged(place, segments, script, len(numbers)))
     return found
@@ -245,7 +245,9 @@ def _judged(place: _Place, segments: tuple[Segment, ...], script: Script, count:
     if len(of_word) < FOUND * count or not said or fit_of(said) < WRONG_PASSAGE:
         nothing = tuple(replace(s, word=-1) for s in segments)
         return _Found(place, nothing, (), (), script, frozenset())
-    doubted = frozenset(n for n, some in of_word.items() if fit_of(some) < DOUBTED)
+    doubted = frozenset(
+        n for n, some in of_word.items() if fit_of(some) < DOUBTED and script.spoken[n][0] not in script.weak
+    )
     written: dict[int, list[int]] = {}
     for n in of_word:
         written.setdefault(script.spoken[n][0], []).append(n)

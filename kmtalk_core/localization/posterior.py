@@ -13,7 +13,19 @@ import numpy as np
 
 from ..audio import Sound
 from ..errors import shortened
-from ..phones import BILABIALS, DOUBTFUL, LABIODENTALS, PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
+from ..phones import (
+    BILABIALS,
+    DOUBTFUL,
+    LABIODENTALS,
+    PHONE_INDEX,
+    PHONES,
+    SILENCE,
+    VOWELS,
+    Alignment,
+    Phone,
+    Word,
+    index_at,
+)
 from ..progress import Progress
 from .cues import Times, misfit, trusted_bounds, within
 from .forced import Pronunciation, Segment, force
@@ -37,6 +49,11 @@ CONTACT_BIAS = 2.0
 # Added to silence's: breaths and reverberation are often taken for phones, phones hardly ever for silence.
 SILENCE_BIAS = 1.5
 FLOOR = -10.0  # no frame speaks more than this against a phone
+# Where a vowel is written and another is heard, it is said all the same, as people have it (“Gutenberg” with “uh”), and
+# takes a vowel's frames, not those of the consonants beside it: so much of what is heard speaks for it, …
+ANOTHER_VOWEL = 0.03
+DOUBTED_VOWEL = 0.002  # … and so much where it is asked how well a word fits
+_VOWELS = [PHONE_INDEX[vowel] for vowel in VOWELS]
 # Mean log-posterior, against the likeliest phone: right words of real speech are below in 3 of 1,000 cases, ...
 MISFIT, SHORT_MISFIT = -3.5, -5.0
 # The same with all phones alike: with a word of other sounds in its place, 93 of 100 are below, of right ones 1 in 280.
@@ -92,8 +109,17 @@ class Script:
 
     def emissions(self, log_posteriors: np.ndarray) -> np.ndarray:
         """(N, phones) log-posteriors → (N, columns) of this script, and more columns that none of its words has."""
+        return self._with_vowels(log_posteriors, ANOTHER_VOWEL)
+
+    def heard(self, log_posteriors: np.ndarray) -> np.ndarray:
+        """The same, but a vowel that is said as another one hardly counts: what tells how well the words fit."""
+        return self._with_vowels(log_posteriors, DOUBTED_VOWEL)
+
+    def _with_vowels(self, log_posteriors: np.ndarray, another: float) -> np.ndarray:
         if self.mixture is None:
-            return np.maximum(log_posteriors, FLOOR)
+            said = np.exp(log_posteriors)
+            said[:, _VOWELS] += another * said[:, _VOWELS].sum(1, keepdims=True)
+            return np.log(said + np.exp(FLOOR)).astype(np.float32)
         # The model's own phones too, which no word names: what is likeliest is judged among all of them.
         every = np.concatenate([self.mixture, np.eye(len(PHONES), dtype=np.float32)], 1)
         return np.log(np.exp(log_posteriors) @ every + np.exp(FLOOR)).astype(np.float32)
@@ -148,14 +174,14 @@ def align_posterior(
             progress(share, "aligning the transcript")
 
     spoken = [ways for _, ways in script.spoken]
-    emissions = script.emissions(log_posteriors)
-    found = list(force(emissions, rate, spoken, tell=tell))
+    emissions, heard = script.emissions(log_posteriors), script.heard(log_posteriors)
+    found = list(force(emissions, rate, spoken, tell=tell, heard=heard))
     notes: tuple[str, ...] = ()
     if script.times:
         times = [script.times[index] for index, _ in script.spoken]
         bounds = trusted_bounds(times, found, rate)
         if bounds is not None and not within(bounds, found):
-            found = list(force(emissions, rate, spoken, tell=tell, bounds=bounds))
+            found = list(force(emissions, rate, spoken, tell=tell, bounds=bounds, heard=heard))
         elif bounds is None and misfit(times, found):
             notes = (WRONG_TIMES,)
     phones: list[Phone] = []

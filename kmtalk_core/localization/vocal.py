@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..phones import PHONE_INDEX, SILENCE, Alignment, Phone, Word, index_at
-from ..sound_kinds import KINDS, NOBODY, WORDS
+from ..near_voice import shipped_near_voice
+from ..phones import PHONE_INDEX, PHONES, SILENCE, Alignment, Phone, Word, index_at
+from ..sound_kinds import KINDS, NOBODY, RATE, WORDS
 
 SIGHS = "sighs"
 VOCAL = (*(kind for kind in KINDS if kind not in (NOBODY, WORDS)), SIGHS)
@@ -27,16 +28,11 @@ SHORT = 0.15  # s, of all others
 TOGETHER = 0.4  # s between notes of a laugh, or coughs, that are listed as one
 USUAL = 0.6  # s of a tagged sound that is not to be heard
 CERTAIN = 0.95  # at most so much of a frame is taken from the phones
-# Who is near is measured against the sound's own speech, since a crowd makes the network less sure of all words.
-AROUND = 0.24  # s
-USUALLY, QUIETEST = 80.0, 8.0  # percentiles over the sound
-LEAST_WORDS, RANGE_DB = 0.3, 3.0
-BY_WORDS = 0.6  # the rest is by level
+AROUND = 0.24  # s over which the chances of sounds are averaged
 RANGE = (2.0, 85.0)  # percentiles of the level between which …
-CLEAN_DB, CROWDED_DB = 18.0, 13.0  # … there is so much in a clean recording at least, and in a crowd at most
+CLEAN_DB, CROWDED_DB = 28.0, 22.0  # … there is so much in a clean recording at least, and in a crowd at most
 QUIET_DB, NOISY_DB = 21.0, 16.0  # and so much where laughs and breaths are told for sure, and not at all
 SOUND = (0.7, 0.2)  # chance of such a sound from which on silence takes from the phones, and over how much more all
-FAR = 0.55  # nearness below which silence is likelier than the phones
 # As stems: what stands in brackets or between asterisks, in the languages that scripts are mostly written in.
 _STEMS = {
     "laughs": "laugh chuckl giggl snicker snigger cackl guffaw haha titter lach kicher rit rient rire rire ríe risa rie"
@@ -137,8 +133,12 @@ def quieted(log_posteriors: np.ndarray, kinds: np.ndarray, level: np.ndarray, ra
 
     (N, KINDS) `kinds` and (N,) `level` in dB, at `rate` Hz.
     """
-    vocal = np.clip((_smoothed(kinds[:, 2:].astype(np.float64).sum(1), rate) - SOUND[0]) / SOUND[1], 0.0, 1.0)
-    far = crowded(level) * np.clip(1 - nearness(kinds, level, rate) / FAR, 0.0, 1.0)
+    sounds = trusted(kinds, level)[:, 2:].astype(np.float64).sum(1)
+    vocal = np.clip((_smoothed(sounds, rate) - SOUND[0]) / SOUND[1], 0.0, 1.0)
+    crowd = crowded(level)
+    far = np.zeros(len(level))
+    if crowd and rate == RATE and log_posteriors.shape[1] == len(PHONES):
+        far = crowd * (1.0 - shipped_near_voice()(log_posteriors, kinds, level))
     wordless = CERTAIN * np.maximum(vocal, far)
     out = log_posteriors + np.log1p(-wordless)[:, None]
     silence = PHONE_INDEX[SILENCE]
@@ -169,22 +169,6 @@ def trusted(kinds: np.ndarray, level: np.ndarray) -> np.ndarray:
 def _range(level: np.ndarray) -> float:
     quietest, usual = np.percentile(level.astype(np.float64), RANGE)
     return float(usual - quietest)
-
-
-def nearness(kinds: np.ndarray, level: np.ndarray, rate: float) -> np.ndarray:
-    """(N,) from 0, nobody near, to about 1, as most of the speech of this sound: by the chance of words, and by the
-    level between the quietest and the usual."""
-    if not len(kinds):
-        return np.zeros(0)
-    words = _smoothed(kinds[:, KINDS.index(WORDS)].astype(np.float64), rate)
-    words /= max(float(np.percentile(words, USUALLY)), LEAST_WORDS)
-    loud = _loudness(level, rate)
-    quietest, usual = np.percentile(loud, [QUIETEST, USUALLY])
-    return BY_WORDS * words + (1 - BY_WORDS) * np.clip((loud - quietest) / max(usual - quietest, RANGE_DB), 0.0, 1.2)
-
-
-def _loudness(level: np.ndarray, rate: float) -> np.ndarray:
-    return 10 * np.log10(_smoothed(10 ** (level.astype(np.float64) / 10), rate) + 1e-9)
 
 
 def _smoothed(values: np.ndarray, rate: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from kmtalk_core.assets import SOUND_KINDS
+from kmtalk_core.sound_kinds import KINDS
 
 from .making import Encoder, heard_scenes, readers, save, sounds_of, train
 
@@ -35,7 +36,7 @@ def main() -> None:
     )
     scenes = list(heard_scenes(options.scenes, SEED, encoder, speech, sounds))
     network = train(scenes, options.steps, SEED, lambda line: print(line, flush=True))
-    print(f"{options.out}  {save(network, options.out)}")
+    print(f"{options.out}  {save(network, options.out, {'kinds': KINDS})}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train the network of `kmtalk_core.sound_kinds` on scenes."""
+"""Train the network of `kmtalk_core.sound_kinds` on scenes; what `near` needs, too."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import nn
 from kmtalk_core.assets import COMPACT_CHECKPOINT
 from kmtalk_core.audio import load_sound
 from kmtalk_core.checkpoint import load_checkpoint
+from kmtalk_core.convolutions import DILATIONS, TAPS
 from kmtalk_core.features import log_mel
 from kmtalk_core.files import save_sealed
 from kmtalk_core.phones import PHONE_INDEX, SILENCE
 from kmtalk_core.runtime.onnx_backend import OnnxBackend
-from kmtalk_core.sound_kinds import DILATIONS, INPUTS, KINDS, TAPS, WIDTH, network_input
+from kmtalk_core.sound_kinds import INPUTS, KINDS, WIDTH, network_input
 
 from .scenes import Scene, make_scene
 from .sources import SPEECH, recorded
@@ -44,19 +45,19 @@ class Encoder:
 
 
 class Network(nn.Module):
-    """As `sound_kinds.KindsNetwork`."""
+    """As `convolutions.Convolutions`."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = INPUTS, width: int = WIDTH, outputs: int = len(KINDS)) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Conv1d(INPUTS if number == 0 else WIDTH, WIDTH, TAPS, padding=TAPS // 2 * d, dilation=d)
+            nn.Conv1d(inputs if number == 0 else width, width, TAPS, padding=TAPS // 2 * d, dilation=d)
             for number, d in enumerate(DILATIONS)
         )
-        self.head = nn.Linear(WIDTH, len(KINDS))
+        self.head = nn.Linear(width, outputs)
         self.dropout = nn.Dropout(0.15)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, n, INPUTS) → (B, n, KINDS) logits."""
+        """(B, n, inputs) → (B, n, outputs) logits."""
         x = x.transpose(1, 2)
         for number, layer in enumerate(self.layers):
             y = self.dropout(torch.relu(layer(x)))
@@ -130,15 +131,15 @@ def train(scenes: Sequence[Heard], steps: int, seed: int, tell: Callable[[str], 
     return network.eval()
 
 
-def save(network: Network, path: Path) -> str:
-    """Write the weights as `sound_kinds` reads them; returns the checksum."""
+def save(network: Network, path: Path, about: Mapping[str, object]) -> str:
+    """Write the weights as `convolutions` reads them; returns the checksum."""
     arrays = {}
     learned = network.state_dict()
     for number in range(len(DILATIONS)):
         weight = learned[f"layers.{number}.weight"]
-        arrays[f"layer{number}.weights"] = weight.permute(2, 1, 0).reshape(-1, WIDTH).numpy()
+        arrays[f"layer{number}.weights"] = weight.permute(2, 1, 0).reshape(-1, len(weight)).numpy()
         arrays[f"layer{number}.bias"] = learned[f"layers.{number}.bias"].numpy()
     arrays["head.weights"] = learned["head.weight"].T.numpy()
     arrays["head.bias"] = learned["head.bias"].numpy()
     weights = {name: array.astype(np.float16) for name, array in arrays.items()}
-    return save_sealed({**weights, "config": np.array(json.dumps({"kinds": KINDS}))}, path)
+    return save_sealed({**weights, "config": np.array(json.dumps(about))}, path)

@@ -45,7 +45,7 @@ def make_scene(
         samples, said = _utterance(kind, rng, speech, recorded)
         frames = min(len(samples) // FRAME, count - at)
         level = rng.uniform(*LEVELS_DB.get(kind, (-12.0, 0.0)))
-        piece = samples[: frames * FRAME] * (10 ** (level / 20) / max(_loudness(samples), 1e-9))
+        piece = samples[: frames * FRAME] * (10 ** (level / 20) / max(loudness(samples), 1e-9))
         foreground[at * FRAME : (at + frames) * FRAME] += piece
         kinds[at : at + frames][said[:frames]] = KINDS.index(kind)
         at += frames + round(rng.exponential(0.35) * RATE) + 1
@@ -100,7 +100,7 @@ def _varied(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.interp(np.linspace(0, len(samples) - 1, length), np.arange(len(samples)), samples)
 
 
-def _loudness(samples: np.ndarray) -> float:
+def loudness(samples: np.ndarray) -> float:
     """Root mean square of the loud half of the frames, times what makes speech 1."""
     power = np.sort((samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME) ** 2).mean(1))
     return float(np.sqrt(power[len(power) // 2 :].mean())) if len(power) else 0.0
