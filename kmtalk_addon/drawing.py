@@ -199,11 +199,12 @@ def nearest(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.n
     """The index of the nearest entry of `ascending` for each of `wanted`, and how far off it is."""
     if not len(ascending):
         return np.zeros(len(wanted), np.int64), np.full(len(wanted), np.inf)
-    right = np.clip(np.searchsorted(ascending, wanted), 1, max(1, len(ascending) - 1))
-    both = np.stack([right - 1, np.minimum(right, len(ascending) - 1)])
-    distance = np.abs(ascending[both] - wanted)
-    closer = distance.argmin(0)
-    return np.take_along_axis(both, closer[None], 0)[0], distance.min(0)
+    last = len(ascending) - 1
+    right = np.minimum(np.searchsorted(ascending, wanted), last)
+    left = np.maximum(right - 1, 0)
+    to_left, to_right = wanted - ascending[left], ascending[right] - wanted
+    to_left, to_right = np.abs(to_left, out=to_left), np.abs(to_right, out=to_right)
+    return np.where(to_right < to_left, right, left), np.minimum(to_left, to_right)
 
 
 def _sampled(line: Played, animation: Animation, controls: Sequence[str], style: Style) -> Sampled:

@@ -521,12 +521,13 @@ def _replace(curve: bpy.types.FCurve, line: Played, wanted: Keyframes, gain: flo
         new[name][:] = usual
     if wanted.left is not None and wanted.right is not None:
         new["handle_left"], new["handle_right"] = wanted.left.astype(np.float32), wanted.right.astype(np.float32)
-    all_there = _keyframes_where(curve, np.ones(len(points), bool)) if len(points) else {}
+    all_there = all_of(curve) if len(points) else {}
     kept = {}
     if all_there:
         inside = is_inside(line, all_there["co"][:, 0].astype(np.float64))
-        kept = {name: column[~inside] for name, column in all_there.items()}
-        _stay(new, {name: column[inside] for name, column in all_there.items()}, gain)
+        there = all_there if inside.all() else {name: column[inside] for name, column in all_there.items()}
+        kept = {name: column[~inside] if there is not all_there else column[:0] for name, column in all_there.items()}
+        _stay(new, there, gain)
         if not len(kept["co"]) and all(np.array_equal(new[name], all_there[name]) for name in new):
             return
     points.clear()

@@ -110,10 +110,9 @@ def fit_curves(wanted: Samples, before: Samples | None = None, known: Sequence[B
     stretches = _stretches(wanted)
     same: list[set[tuple[int, int]]] = [set() for _ in range(channels)]
     if before is not None and len(known) == channels == before.values.shape[1]:
-        same = _same(wanted, before, stretches)
-        for c, own in enumerate(same):
+        for c, alike in enumerate(_same(wanted, before, stretches)):
             ends = _ends(known[c], wanted.positions, natural[:, c])
-            own -= {(a, b) for a, b in own if not (ends[a] and ends[b])}
+            same[c] = {(a, b) for a, b in alike if ends[a] and ends[b]}
     keys, slopes = wanted.keyed.T.copy(), natural.T.copy()
     for c, own in enumerate(stretches):
         keys[c, [a for a, _ in own]] = keys[c, -1] = True
@@ -188,10 +187,12 @@ def _same(
 ) -> list[set[tuple[int, int]]]:
     """Of each channel those stretches that `before` has, too, with the samples beside them, which make slopes."""
     last, last_before = len(wanted.positions) - 1, len(before.positions) - 1
+    moved = not np.array_equal(wanted.positions, before.positions)
     place = np.clip(np.searchsorted(before.positions, wanted.positions), 0, last_before)
     alike = np.repeat((before.positions[place] == wanted.positions)[:, None], wanted.values.shape[1], axis=1)
     for name in ("values", "tolerance", "keyed", "slopes"):
-        ours, theirs = getattr(wanted, name), getattr(before, name)[place]
+        ours, theirs = getattr(wanted, name), getattr(before, name)
+        theirs = theirs[place] if moved else theirs
         alike &= (ours == theirs) | ((ours != ours) & (theirs != theirs))  # NaN is like NaN
     others = np.concatenate([np.zeros((1, alike.shape[1]), np.int64), np.cumsum(~alike, axis=0)])
     found = []
