@@ -196,7 +196,8 @@ class OnHead:
         return can_work(cls, lambda: _touched_head(context))
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
+        said = {"title": self.bl_label, "message": f"{type(self).__doc__}.", "confirm_text": self.bl_label}
+        return context.window_manager.invoke_confirm(self, event, **said)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
