@@ -33,7 +33,8 @@ def make(scene: bpy.types.Scene, obj: bpy.types.Object, first: int, last: int) -
         raise InputError(f"{obj.name} has no shape keys that KMTalk knows; generate a line on it first.")
     pieces = free_spans(keys, first, last, scene_rate(scene))
     if not pieces:
-        raise InputError(f"No second is free between lines on frames {first} to {last}; choose other frames, or let the scene end later.")
+        remedy = "choose other frames, or let the scene end later"
+        raise InputError(f"No second is free between lines on frames {first} to {last}; {remedy}.")
     shape_keys.remember(keys)
     clips.note_stills(keys, {control: keys.key_blocks[name] for control, name in names.items()})
     for begin, end in pieces:
