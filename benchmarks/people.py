@@ -13,6 +13,9 @@ literature's, fitted rules      the articulation synthesizer on the aligned phon
 loudness moves the jaw, visemes simple systems, as in `benchmarks.judge`
 OpenFaceFX                      the package (MIT), given the aligned phones, through its own map to ARKit's shapes
 
+Another table says how faces come to rest: how far opening, width and jaw are from where they stay after the last sound,
+means over clips, shares of their range in the clip, at 0, .1 … .5 s; and the fastest twentieth of opening and closing.
+
 `--network NAME=FILE` adds rows for other checkpoints: what they were trained on is told by their names.
 """
 
@@ -38,8 +41,9 @@ from kmtalk_core.files import load_npz
 from kmtalk_core.finish import compose
 from kmtalk_core.localization.keys import KeyInstants
 from kmtalk_core.motion import KeyMotions, Unfinished
-from kmtalk_core.phones import Alignment
+from kmtalk_core.phones import SILENCE, Alignment
 from kmtalk_core.rig.controls import ALL_CONTROLS, CONTROL_INDEX, SPEECH_CONTROLS
+from kmtalk_core.rig.frame import EYE_CORNERS_MM
 
 from .ablations import _not_held, _unsealed
 from .baselines import BASELINES
@@ -50,6 +54,8 @@ from .table import record
 
 JUDGE = SHARED / "faces" / "judge_faces.py"
 SHOWN = ("ap_r", "wd_r", "jaw_r", "ap_sd", "wd_sd", "closed", "false_closed", "speed")
+AFTER = np.arange(6) / 10  # s after the voice
+FASTEST = 95  # percentile of speed
 LAG = 1  # frames that sound and picture may be off
 _SPEECH = np.array([CONTROL_INDEX[name] for name in SPEECH_CONTROLS])
 
@@ -92,6 +98,8 @@ def measure(options: argparse.Namespace) -> None:
             cells = (f"{found[name][figure]:.3f}".removeprefix("0") for figure in SHOWN)
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
     record(options.json, f"people {options.set.name}", found)
+    if options.only is None or "rest" in options.only:
+        _print_rest(people, judge)
 
 
 def _systems(networks: list[str]) -> dict[str, System]:
@@ -206,15 +214,59 @@ def _on_frames(curves: np.ndarray, rate: float, person: Person) -> np.ndarray:
 
 
 def _figures(system: System, people: list[Person], judge: ModuleType) -> dict[str, float]:
-    neutral = landmarks_of(Motion(np.zeros((1, len(ALL_CONTROLS))), ALL_CONTROLS), FLAME_HEAD)[0]
     rows = []
     for person in people:
-        marks = landmarks_of(system(person), FLAME_HEAD)
-        # The judge picks the landmarks from vertices; here they are all there is.
-        with mock.patch.object(judge, "MARKS", np.arange(len(neutral))):
-            ours = judge.head(marks, neutral)
-        rows.append(judge.compare(person.real, ours, person.fps, person.spoken, LAG))
+        rows.append(judge.compare(person.real, _measured(system(person), judge), person.fps, person.spoken, LAG))
     return {name: float(value) for name, value in judge.summary(rows).items()}
+
+
+def _print_rest(people: list[Person], judge: ModuleType) -> None:
+    """How captured people and the head come to rest, and how fast they open and close."""
+    cells = [f"{seconds:.1f}" for seconds in AFTER]
+    print(
+        f"\n| s after the last sound | {' | '.join(cells)} | opens, closes (mm/s) |\n|---{'|---' * (len(AFTER) + 1)}|"
+    )
+    ends = [_last_sound(person) for person in people]
+    rates = [person.fps for person in people]
+    ours = [_measured(KMTalk()(person), judge) for person in people]
+    for name, faces in (("people", [person.real for person in people]), ("the head", ours)):
+        for which, what in ((0, "opening"), (1, "width"), (2, "jaw")):
+            curves = [face[which] for face in faces]
+            unrest = [_unrest(*seen) for seen in zip(curves, rates, ends, strict=True)]
+            shown = " | ".join(f"{share:.2f}" for share in np.mean([u for u in unrest if u is not None], axis=0))
+            opens, closes = _fastest(curves, rates)
+            print(f"| {name}: {what} | {shown} | {opens:.0f}, {closes:.0f} |", flush=True)
+
+
+def _last_sound(person: Person) -> float:
+    """When the last phone ends, s."""
+    phones = animator(None).align(person.sound, _request(person, person.text)).phones
+    return max(phone.end for phone in phones if phone.label != SILENCE)
+
+
+def _unrest(curve: np.ndarray, fps: float, end: float) -> np.ndarray | None:
+    """How far `curve` (T,) is from where it stays, at AFTER from `end` s, as a share of its range; None if cut off."""
+    times = np.arange(len(curve)) / fps
+    still = times > end + AFTER[-1]
+    if still.sum() < 2:
+        return None
+    from_rest = np.abs(np.interp(end + AFTER, times, curve) - np.median(curve[still]))
+    return from_rest / max(float(np.ptp(curve)), 1e-9)
+
+
+def _fastest(curves: list[np.ndarray], rates: list[float]) -> tuple[float, float]:
+    """The fastest twentieth of opening and of closing, mm/s on a head of human size."""
+    speed = np.concatenate([np.diff(curve) * fps for curve, fps in zip(curves, rates, strict=True)]) * EYE_CORNERS_MM
+    return float(np.percentile(speed[speed > 0], FASTEST)), float(np.percentile(-speed[speed < 0], FASTEST))
+
+
+def _measured(motion: Motion, judge: ModuleType) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Opening, width and jaw (T,) of the FLAME head in `motion`, as the judge takes them."""
+    neutral = landmarks_of(Motion(np.zeros((1, len(ALL_CONTROLS))), ALL_CONTROLS), FLAME_HEAD)[0]
+    # The judge picks the landmarks from vertices; here they are all there is.
+    with mock.patch.object(judge, "MARKS", np.arange(len(neutral))):
+        opening, width, jaw = judge.head(landmarks_of(motion, FLAME_HEAD), neutral)
+    return opening, width, jaw
 
 
 def _people(tracked: Path, every: int, judge: ModuleType) -> list[Person]:

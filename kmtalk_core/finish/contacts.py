@@ -35,7 +35,7 @@ PEAK = 1 / (1 - GATHER)  # the highest speed over the mean
 NEARBY = 0.2  # s within which the lips' opening beside a contact tells how far their way is
 SHUT = 0.045  # s that lips stay shut for p, b, m at least: two frames of film
 # Lips that rest apart: people shut them as the last sound settles and before they draw breath for the next.
-SETTLE, BREATH = 0.04, 0.34  # s after speech from which on, and before it until which they are shut
+SETTLE, BREATH = 0.08, 0.34  # s after speech from which on, and before it until which they are shut
 MEETING = 0.045  # s that they stay shut on either side at least
 # Beside that some people's lips are shut, others' part again: ours come a little nearer, and meet in longer pauses.
 RELAXED, EASED = 0.3, 0.62  # that share of the way; s from speech within which
