@@ -73,6 +73,19 @@ def test_a_whole_character_speaks_in_one_line_and_is_as_before_without_it(kmtalk
     assert max(value for value, _ in opened) > 0.2
     assert all(abs(a - b) < 1e-5 for a, b in opened), "the teeth do not follow"
     assert max(turned) - min(turned) > 0.005, "the head's bone does not turn"
+    strip.kmtalk.show_completed = False
+    view = keys.animation_data.action
+    assert view != kmtalk.keyframes.own_action(head), "key motions alone are shown"
+    shown = kmtalk.compat.all_fcurves(view)
+    assert {point.type for curve in shown for point in curve.keyframe_points} == {"KEYFRAME"}
+    if kmtalk.compat.SLOTTED_ACTIONS:
+        assert armature.animation_data.action == view, "on the rig, too"
+        assert 'pose.bones["head"].rotation_quaternion' in {curve.data_path for curve in shown}
+    for frame, (mouth, _), turn in zip(range(first, first + 60, 2), opened, turned, strict=True):
+        bpy.context.scene.frame_set(frame)
+        evaluated = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        assert keys.key_blocks["Face.aa"].value == mouth
+        assert evaluated.pose.bones["head"].matrix.to_quaternion().angle == turn
     kmtalk.api.complete(head)
     kmtalk.api.remove(head)
     assert "headYaw" not in keys.key_blocks and teeth.data.shape_keys is None
