@@ -20,10 +20,9 @@ import numpy as np
 PROBES = 3  # samples between two keys that tell a slope well; with fewer, it leans on the slope of the samples
 LEANING = 1e-3  # how much it does, against a sample missed by the whole tolerance
 LEAST = 0.15  # the least that a sample counts, against the one that is missed most between the same two keys
-PHASES = 3  # of neighbouring keys, one is tried to be left out at a time
-PLACES = (0.5, 0.3)  # between two keys, where one is tried instead
+PHASES = 5  # of so many neighbouring keys, one is tried to be left out at a time
+PLACE = 0.4  # between two keys, where one is tried instead
 REACH = 4  # positions beside such a trial in which it is to blame for what is missed
-ROUNDS = 2  # in which keys are left out
 ATTEMPTS = 40  # to put back what was left out too many
 STRETCH = 48  # positions that a stretch is long, up to the next key that is asked for
 WINDOW = 96  # of two such windows of positions, one has the end of a stretch where no key is asked for
@@ -323,13 +322,10 @@ class _Fit:
     def leave_out(self, keys: np.ndarray, fixed: np.ndarray, here: np.ndarray) -> None:
         """Take keys at samples `here` away, in place, that are not `fixed`, as long as no sample is missed by more than
         its tolerance."""
-        for _ in range(ROUNDS):
-            had = keys.copy()
-            for phase in range(PHASES if len(here) else 0):
-                tried = keys[here] & ~fixed[here]
-                tried[keys[here]] &= self._number(here[keys[here]]) % PHASES == phase
-                self._without(keys, here, tried)
-            here = self._of(here, self.stretch[had & ~keys])
+        for phase in range(PHASES if len(here) else 0):
+            tried = keys[here] & ~fixed[here]
+            tried[keys[here]] &= self._number(here[keys[here]]) % PHASES == phase
+            self._without(keys, here, tried)
 
     def _without(self, keys: np.ndarray, here: np.ndarray, tried: np.ndarray) -> None:
         """Take those of the keys at `here` away that are `tried` and not missed."""
@@ -367,15 +363,14 @@ class _Fit:
         Returns the samples of the stretches in which it did.
         """
         had = keys.copy()
-        for place in PLACES:
-            for phase in range(PHASES):
-                at = np.flatnonzero(keys)
-                free = ~fixed[at]
-                pair = np.flatnonzero(free[:-1] & free[1:] & (self.stretch[at[:-1]] == self.stretch[at[1:]]))
-                pair = pair[self._number(at)[pair] % PHASES == phase]
-                if len(pair):
-                    one = at[pair] + np.rint(place * (at[pair + 1] - at[pair])).astype(np.int64)
-                    self._instead(keys, at[pair - 1], at[pair], one, at[pair + 1], at[pair + 2])
+        for phase in range(PHASES):
+            at = np.flatnonzero(keys)
+            free = ~fixed[at]
+            pair = np.flatnonzero(free[:-1] & free[1:] & (self.stretch[at[:-1]] == self.stretch[at[1:]]))
+            pair = pair[self._number(at)[pair] % PHASES == phase]
+            if len(pair):
+                one = at[pair] + np.rint(PLACE * (at[pair + 1] - at[pair])).astype(np.int64)
+                self._instead(keys, at[pair - 1], at[pair], one, at[pair + 1], at[pair + 2])
         return self._of(np.arange(len(keys)), self.stretch[had & ~keys])
 
     def _instead(
