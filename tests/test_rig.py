@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from kmtalk_core.errors import InputError
-from kmtalk_core.rig import contacts
+from kmtalk_core.rig import anatomy, contacts
 from kmtalk_core.rig.__main__ import main
 from kmtalk_core.rig.articulation import CHUNK_FRAMES, Rig, build_rig
 from kmtalk_core.rig.controls import CONTROLS
@@ -460,3 +460,19 @@ def test_each_edge_is_told_once_with_how_many_triangles_have_it():
     edges, owners = edges_of(5, faces)
     assert edges.tolist() == [[0, 1], [0, 2], [1, 2], [1, 3], [2, 3], [2, 4], [3, 4]]
     assert owners.tolist() == [1, 1, 2, 1, 2, 1, 1]
+
+
+def test_edges_of_an_opening_that_run_together_near_a_corner_part_there():
+    skin = np.array([[x, 0.0, 0.0] for x in range(50)])
+    upper, lower = np.array([0, 1, 2, 30, 31, 45, 49]), np.array([0, 3, 2, 20, 21, 45, 49])
+    cut = anatomy._parted(upper, lower, skin)
+    assert cut[0].tolist() == [2, 30, 31, 45] and cut[1].tolist() == [2, 20, 21, 45]
+
+
+def test_teeth_without_incisors_leave_the_usual_way():
+    mesh = load_mesh(DEMO_HEAD)
+    own = mesh.components == mesh.component_names.index("teeth_upper")
+    away = mesh.vertices.copy()
+    away[own, 0] += 0.02
+    found = build_rig(replace(mesh, vertices=away), find_landmarks(mesh))
+    assert np.isfinite(found.shapes).all()

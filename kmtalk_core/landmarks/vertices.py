@@ -24,6 +24,7 @@ AROUND = 25.0  # mm: how far from its point a vertex may lie
 ON_SKIN = 1e-3  # mm
 CANDIDATES = 60  # vertices that are compared for a landmark
 HIDDEN, HIDDEN_RIM, EDGE = 3.0, 1.0, 0.8  # mm: by which a vertex that isn't seen seems farther, one at a rim nearer
+EDGES_OF_LIPS = (EDGE, 3.0)  # the same, of lips: what leaves them least apart is taken
 DEEP = 0.6  # how much nearness counts against the place in the picture, but at rims
 PICTURE = 192  # points along the side of the picture that tells what is seen
 SLACK = 1.5  # mm behind the foremost that is seen, too
@@ -48,22 +49,41 @@ def nearest_vertices(mesh: Mesh, points: np.ndarray, fixed: Mapping[int, int] | 
     """
     frame = head_frame(points)
     skin, marks = _skin_of(mesh, points, frame), frame.to_frame(points)
-    cost = np.full((68, len(skin.vertices)), np.inf)
     places = skin.points[skin.vertices]
     near = cKDTree(places).query(marks, k=min(CANDIDATES, len(places)))[1]
-    for mark in range(68):
-        off = places[near[mark]] - marks[mark]
-        at_rim, own = mark in RIMS, skin.vertices[near[mark]]
-        far = np.sqrt((off[:, :2] ** 2).sum(1) + ((1.0 if at_rim else DEEP) * off[:, 2]) ** 2)
-        far += (HIDDEN_RIM if at_rim else HIDDEN) * ~skin.seen[own]
-        cost[mark, near[mark]] = far - EDGE * (at_rim & skin.rim[own])
-    _tell_lips_apart(cost, skin, marks)
-    out = np.full(68, -1)
+    taken = np.full(68, -1)
     for mark, vertex in (fixed or {}).items():
         if np.abs(places - skin.points[vertex]).sum(1).min() < ON_SKIN:  # not an eye, nor a tooth
-            out[mark] = vertex
-    cost[:, np.isin(skin.vertices, out[out >= 0])] = np.inf
-    return _assigned(cost, skin.vertices, out)
+            taken[mark] = vertex
+    found = []
+    for edge in EDGES_OF_LIPS:
+        cost = _costs(skin, marks, near, edge)
+        cost[:, np.isin(skin.vertices, taken[taken >= 0])] = np.inf
+        found.append(_assigned(cost, skin.vertices, taken.copy()))
+    return min(found, key=lambda own: _apart(skin.points[own]))
+
+
+def _costs(skin: _Skin, marks: np.ndarray, near: np.ndarray, edge_of_lips: float) -> np.ndarray:
+    """(68, k) how far each vertex of the skin seems from each landmark; only `near` (68, n) ones are compared."""
+    cost = np.full((68, len(skin.vertices)), np.inf)
+    for mark in range(68):
+        own = skin.vertices[near[mark]]
+        off = skin.points[own] - marks[mark]
+        at_rim = mark in RIMS
+        far = np.sqrt((off[:, :2] ** 2).sum(1) + ((1.0 if at_rim else DEEP) * off[:, 2]) ** 2)
+        far += (HIDDEN_RIM if at_rim else HIDDEN) * ~skin.seen[own]
+        edge = edge_of_lips if mark in (*UPPER_INNER, *LOWER_INNER) else EDGE
+        cost[mark, near[mark]] = far - edge * (at_rim & skin.rim[own])
+    _tell_lips_apart(cost, skin, marks)
+    return cost
+
+
+def _apart(points: np.ndarray) -> float:
+    """How far the lips are apart in height where they are farthest, of landmarks' vertices (68, 3) mm.
+
+    One vertex of another row of edges leaves a hole that the rig cannot close.
+    """
+    return float(np.abs(points[list(UPPER_INNER), 1] - points[list(LOWER_INNER)[::-1], 1]).max())
 
 
 def _skin_of(mesh: Mesh, points: np.ndarray, frame: HeadFrame) -> _Skin:

@@ -18,6 +18,7 @@ from .surface import contour, distance_from, edge_graph, enclosed, vertex_normal
 RIGHT_EYE, LEFT_EYE = (36, 37, 38, 39, 40, 41), (45, 44, 43, 42, 47, 46)  # outer corner, upper lid, inner, lower lid
 
 SYMMETRIC_MM = 0.05
+NOTCH = 0.12  # of an opening's width: how far from a corner its two edges may be one
 
 
 @dataclass(frozen=True)
@@ -126,15 +127,16 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
 
     def rim(*stops: int) -> Rim:
         half = len(stops) // 2
-        upper = contour(around, skin, marks[list(stops[: half + 1])])
-        lower = contour(around, skin, marks[[stops[0], *stops[: half - 1 : -1]]])
-        # A corner that is a notch of one edge belongs to both paths up to where they part.
-        while min(len(upper), len(lower)) > 3 and upper[1] == lower[1]:
-            upper, lower = upper[1:], lower[1:]
-        while min(len(upper), len(lower)) > 3 and upper[-2] == lower[-2]:
-            upper, lower = upper[:-1], lower[:-1]
-        if len(np.intersect1d(upper[1:-1], lower[1:-1])):
-            raise InputError("The upper and lower rim of the mouth or of an eye meet in between; pick them again.")
+        above, below = marks[list(stops[: half + 1])], marks[[stops[0], *stops[: half - 1 : -1]]]
+        upper, lower = _parted(contour(around, skin, above), contour(around, skin, below), skin)
+        if _meet(upper, lower):  # the surest way along the edges is the same one for both: each on its own
+            try:
+                upper = contour(_without(around, below[1:-1]), skin, above)
+                lower = contour(_without(around, upper[1:-1]), skin, below)
+            except InputError:
+                raise InputError(
+                    "The upper and lower rim of the mouth or of an eye meet in between; pick them again."
+                ) from None
         return Rim(upper, lower)
 
     inner = rim(60, 61, 62, 63, 64, 65, 66, 67)
@@ -160,6 +162,33 @@ def study(mesh: Mesh, landmarks: np.ndarray) -> Anatomy:
         still=_still(skin, skin[marks]) & ~bag,
         parts=parts,
     )  # fmt: skip
+
+
+def _parted(upper: np.ndarray, lower: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both paths between the last vertex near one corner and the first near the other that belong to both.
+
+    A corner that is a notch, or lies beyond the opening's own, belongs to both up to where they part.
+    """
+    _, up, low = np.intersect1d(upper, lower, return_indices=True)
+    ends = skin[upper[[0, -1]]]
+    near = np.linalg.norm(skin[upper[up]] - ends[:, None], axis=2) < NOTCH * np.linalg.norm(ends[1] - ends[0])
+    a, b = (np.flatnonzero(some) for some in near)
+    first, last = a[(up + low)[a].argmax()], b[(up + low)[b].argmin()]
+    cut = upper[up[first] : up[last] + 1], lower[low[first] : low[last] + 1]
+    return cut if min(len(path) for path in cut) > 2 else (upper, lower)
+
+
+def _meet(upper: np.ndarray, lower: np.ndarray) -> bool:
+    return bool(np.isin(upper[1:-1], lower[1:-1]).any())
+
+
+def _without(graph: sp.csr_matrix, vertices: np.ndarray) -> sp.csr_matrix:
+    """The edges of `graph` but those of `vertices`."""
+    keep = np.ones(graph.shape[0])
+    keep[vertices] = 0.0
+    left = (sp.diags(keep) @ graph @ sp.diags(keep)).tocsr()
+    left.eliminate_zeros()
+    return left
 
 
 def _still(skin: np.ndarray, p: np.ndarray) -> np.ndarray:

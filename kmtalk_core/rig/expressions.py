@@ -288,6 +288,8 @@ def _to_incisors(a: Anatomy) -> np.ndarray:
     arch = np.concatenate(teeth)
     front = arch[:, 2].max()
     incisors = arch[(np.abs(arch[:, 0] - a.p[66, 0]) < 8) & (arch[:, 2] > front - 4)]
+    if not len(incisors):  # coarse teeth, or only a part of them
+        return default
     edge = incisors[incisors[:, 1] < incisors[:, 1].min() + 1.5]
     target = np.array([a.p[66, 0], edge[:, 1].min() + TUCK_MM, edge[:, 2].max() + 0.5])
     spread = np.array([0.0, 3.0, 3.0])
