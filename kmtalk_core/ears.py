@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .packed import Samples
     from .request import Request
 
+SCARCE = 1024**2  # bytes of arrays that go back at once while words are heard in it, too
 LONG = 300.0  # s of sound beyond which room is scarce, and loading the recogniser anew takes little of the time
 
 
@@ -57,6 +58,7 @@ def _heard_once(
     """As `Recogniser.hear`, by a recogniser that is gone afterwards."""
     from .hearing.recogniser import Recogniser
 
+    give_back_at_once(SCARCE)
     try:
         return _heard_by(Recogniser(), samples, speech, rate, language, tell)
     finally:

@@ -12,7 +12,7 @@ import numpy as np
 from .process import keep_freed, of_glibc
 
 IN_MEMORY = 32 * 1024**2  # bytes of an array; larger ones lie on the disk
-AT_ONCE = 1024**2  # bytes of an array, from which on it is large
+LARGE, KEPT = 4 * 1024**2, 32 * 1024**2  # bytes of an array that is large, and of freed memory that stays
 
 
 def give_back(*waiting: np.ndarray) -> None:
@@ -49,9 +49,10 @@ def waiting_zeros(shape: tuple[int, ...], dtype: type[np.generic]) -> np.ndarray
     return np.zeros(shape, dtype)
 
 
-def give_back_at_once() -> None:
-    """From now on, large arrays go back to the system as soon as nobody needs them.
+def give_back_at_once(large: int = LARGE) -> None:
+    """From now on, arrays of `large` bytes and more go back to the system as soon as nobody needs them.
 
-    Else glibc keeps ever larger ones the more it is given back, with gaps that the next ones do not fit in.
+    Else glibc keeps ever larger ones the more it is given back, with gaps that the next ones do not fit in. The more go
+    back, the less memory it takes, and the more time: the system clears what it gives.
     """
-    keep_freed(AT_ONCE, AT_ONCE, anyway=True)
+    keep_freed(large, KEPT, anyway=True)

@@ -53,6 +53,16 @@ def test_every_phone_is_where_it_is_said():
     assert [word for word, *_ in runs] == [None, 0, 0, 0, None, 1, 1, 1, None]
 
 
+def test_a_vowel_that_is_said_as_another_takes_its_frames():
+    log = said([("SIL", 10), ("B", 4), ("AH", 12), ("T", 5), ("SIL", 10)], noise=0.3)
+    script = english_script("boot")
+    ways = [ways for _, ways in script.spoken]
+    segments = list(force(script.emissions(log), RATE, ways, heard=script.heard(log)))
+    vowel = next(s for s in segments if PHONES[s.column] == "UW")
+    assert 13 < vowel.start < 15.5 and 24.5 < vowel.end < 27
+    assert vowel.fit < -4, "that another vowel is heard counts against the word"
+
+
 def test_boundaries_lie_between_frames():
     log = said([("AA", 10), ("S", 10)])
     log[9, [PHONE_INDEX["AA"], PHONE_INDEX["S"]]] = -0.9, -0.6  # hardly S: the boundary is just before this frame
