@@ -316,3 +316,12 @@ def test_people_are_compared_with_any_system_at_their_own_frame_rate(tmp_path, m
     assert found["clips"] == 1 and -1 <= found["ap_r"] <= 1 and found["closed"] == 0
     monkeypatch.setattr("sys.argv", ["people", str(tmp_path / "nobody")])
     assert people.main() == 2
+
+
+def test_how_faces_come_to_rest_is_measured_from_where_they_stay():
+    times = np.arange(75) / 25.0
+    curve = np.interp(times, [0.0, 1.0, 1.2], [0.4, 0.4, 0.2])
+    assert people._unrest(curve, 25.0, 1.0) == pytest.approx([1.0, 0.5, 0.0, 0.0, 0.0, 0.0], abs=0.01)
+    assert people._unrest(curve, 25.0, 2.6) is None, "it is cut off before it rests"
+    opens, closes = people._fastest([curve, 1 - 2 * curve], [25.0, 25.0])
+    assert opens == pytest.approx(2 * closes)
