@@ -400,9 +400,9 @@ def _that_open(keys: bpy.types.Key) -> tuple[str, ...]:
 def _moves(keys: bpy.types.Key, index: int) -> bool:
     """Whether a shape key is other than the one that it is relative to."""
     block = keys.key_blocks[index]
-    values = np.empty(3 * len(block.data), np.float32), np.empty(3 * len(block.data), np.float32)
+    values = np.empty(3 * len(block.points), np.float32), np.empty(3 * len(block.points), np.float32)
     for some, out in zip((block, block.relative_key), values, strict=True):
-        some.data.foreach_get("co", out)
+        some.points.foreach_get("co", out)
     return bool((values[0] != values[1]).any())
 
 
