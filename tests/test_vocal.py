@@ -130,6 +130,25 @@ def test_pauses_of_who_is_near_are_silent_in_a_crowd():
     assert min(before, after) > 0.9
 
 
+def test_scenes_to_learn_near_voices_from_tell_when_the_reader_speaks():
+    pytest.importorskip("torch")
+    from training.vocal.near import make_scene, speaking
+
+    said = np.ones(600, bool)
+    said[100:160] = said[300:303] = False
+    assert speaking(said)[300:303].all() and not speaking(said)[100:160].any()
+    tone = np.sin(np.arange(600 * 320) * 0.3).astype(np.float32) * np.repeat(said, 320)
+    crowds = 0
+    for seed in range(8):
+        samples, near = make_scene(np.random.default_rng(seed), [(tone, said)] * 9)
+        power = (samples.reshape(len(near), -1) ** 2).mean(1)
+        assert len(near) == 400 and near.any()
+        crowds += power.min() > 0.01 * power.max()
+        if power.min() < 1e-4 * power.max():  # nobody behind
+            assert (near == (power > 0.01 * power.max())).mean() > 0.9
+    assert crowds
+
+
 def test_near_voices_are_the_same_in_sounds_of_any_length():
     rng = np.random.default_rng(6)
     frames = near_voice.AT_ONCE + 500
