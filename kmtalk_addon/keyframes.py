@@ -556,9 +556,13 @@ def _stay(new: Mapping[str, np.ndarray], there: Mapping[str, np.ndarray], gain: 
     close = drawing.SAME_HANDLE * np.array([1.0, gain])
     same = np.all([(np.abs(new[n][at] - there[n][place]) <= close).all(1) for n in shape], axis=0)
     same &= new["co"][at, 1] == there["co"][place, 1]
+    # Handles of the kinds that are drawn are drawn anew, exactly: what was there before may tell nothing.
+    kinds = ("handle_left_type", "handle_right_type")
+    by_hand = same & np.any([(new[n][at] != there[n][place])[:, 0] for n in kinds], axis=0)
     for name in FIELDS:
+        stay = by_hand if name in shape[1:] else same
         if name != "type":
-            new[name][at[same]] = there[name][place[same]]
+            new[name][at[stay]] = there[name][place[stay]]
 
 
 def _revalued(curve: bpy.types.FCurve, line: Played, frames: np.ndarray, values: np.ndarray, types: np.ndarray) -> bool:

@@ -235,7 +235,7 @@ def _keep(
     first, last = np.array(stretches).T
     at, there = _rows_of(known, positions)
     stretch = np.clip(np.searchsorted(first, at, side="right") - 1, 0, None)
-    after_first = (at > first[stretch]) | (at == 0)
+    after_first = (at > first[stretch]) | ((at == first[stretch]) & (at == 0))
     there &= after_first & ((at < last[stretch]) | ((at == last[stretch]) & (at == len(positions) - 1)))
     run = (known.right - known.points)[there]
     keys[at[there]], slopes[at[there]] = True, _whole(run[:, 1] / run[:, 0])

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import pytest
 
-from kmtalk_addon import api, drawing, faces, keyframes, legacy, lipsync, live, rerun, session, takes
+from kmtalk_addon import api, compat, drawing, faces, keyframes, legacy, lipsync, live, rerun, session, takes
 from kmtalk_addon.takes import Clip
 from kmtalk_core import assets
 from kmtalk_core.animator import Request
@@ -133,6 +133,32 @@ def test_a_key_motion_that_is_deleted_on_all_channels_is_gone(clip, curves, comp
     count = clip.take.key_count
     completes(clip)
     assert clip.take.key_count == count - 1 and not takes.shown(clip.take).unfinished.edited.any()
+
+
+def test_curves_tell_nothing_of_what_was_there_before(clip, completes):
+    """The same edits, by whatever way, give the same curves bit for bit."""
+    path = clip.keys.key_blocks["jawOpen"].path_from_id("value")
+
+    def bits():
+        now = keyframes.by_place(clip.action).items()
+        return {at: [values.tobytes() for values in keyframes.all_of(curve).values()] for at, (curve, _) in now}
+
+    def edit(value):
+        curve = next(c for c in compat.channels(clip.action).fcurves if c.data_path == path)
+        point = [p for p in curve.keyframe_points if p.type == "KEYFRAME"][2]
+        before, point.co[1] = point.co[1], value
+        completes(clip)
+        return before
+
+    before = bits()
+    value = edit(0.31)
+    first = bits()
+    assert first != before
+    edit(0.7)
+    edit(0.31)
+    assert bits() == first
+    edit(value)
+    assert bits() == before
 
 
 def test_a_curve_that_is_bent_by_its_handles_keeps_the_bend_as_a_key_motion(clip, curves, completes):
