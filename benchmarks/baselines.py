@@ -14,7 +14,7 @@ import numpy as np
 
 from kmtalk_core.animator import frame_times
 from kmtalk_core.audio import SAMPLE_RATE, Sound
-from kmtalk_core.finish.contacts import PARTING
+from kmtalk_core.finish.contact_poses import PARTING
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, PHONES, SILENCE, Alignment, Phone
 from kmtalk_core.rig.controls import SPEECH_CONTROLS
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kmtalk_core.animator import Animator
 from kmtalk_core.assets import DEMO_HEAD, SAMPLE_SPEECH
 from kmtalk_core.audio import load_sound
-from kmtalk_core.finish.contacts import lips_apart
+from kmtalk_core.finish.contact_poses import lips_apart
 from kmtalk_core.localization.transcript import read_transcript
 from kmtalk_core.motion import Animation
 from kmtalk_core.request import Request

@@ -3,7 +3,8 @@
 import numpy as np
 
 from kmtalk_core.assets import DEMO_HEAD
-from kmtalk_core.finish.contacts import LIPS, TEETH, contact_pose, hold_contacts, lips_apart, seal_lips
+from kmtalk_core.finish.contact_poses import LIPS, TEETH, contact_pose, lips_apart
+from kmtalk_core.finish.contacts import hold_contacts, seal_lips
 from kmtalk_core.localization.keys import key_instants
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.phones import BILABIALS, Alignment, Phone

@@ -7,16 +7,16 @@ import pytest
 
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.compose import BREATH_JAW, finish, free_keys, freely_moving, slide, with_contacts
-from kmtalk_core.finish.contacts import (
+from kmtalk_core.finish.contact_poses import (
     HARD_PRESS,
     IN_CLOSURE,
     LIPS,
     TUCK,
     contact_pose,
-    find_contacts,
     lip_from_teeth,
     lips_apart,
 )
+from kmtalk_core.finish.contacts import find_contacts
 from kmtalk_core.finish.report import contact_report
 from kmtalk_core.motion import Animation, KeyMotions, Unfinished
 from kmtalk_core.phones import BILABIALS, LABIODENTALS, Alignment, Phone, Word

@@ -10,7 +10,7 @@ from test_finish import result, spoken
 
 from kmtalk_core.assets import DEMO_HEAD
 from kmtalk_core.finish.compose import finish
-from kmtalk_core.finish.contacts import LIPS, TEETH, contact_pose
+from kmtalk_core.finish.contact_poses import LIPS, TEETH, contact_pose
 from kmtalk_core.finish.report import contact_report
 from kmtalk_core.rig import contacts
 from kmtalk_core.rig.articulation import build_rig

@@ -8,7 +8,8 @@ import pytest
 from kmtalk_core.animator import Animator, Request
 from kmtalk_core.assets import ASSETS
 from kmtalk_core.audio import load_sound
-from kmtalk_core.finish.contacts import LIPS, find_contacts, lips_apart
+from kmtalk_core.finish.contact_poses import LIPS, lips_apart
+from kmtalk_core.finish.contacts import find_contacts
 from kmtalk_core.finish.reduced import TOLERANCE, reduced_curves, sample_motion
 from kmtalk_core.motion import KeyMotions
 from kmtalk_core.rig.controls import SPEECH_CONTROLS

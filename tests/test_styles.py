@@ -13,7 +13,7 @@ from kmtalk_core.command.batch.manifest import read_line
 from kmtalk_core.command.batch.origin import origin_of
 from kmtalk_core.errors import InputError
 from kmtalk_core.finish.compose import finish
-from kmtalk_core.finish.contacts import lips_apart
+from kmtalk_core.finish.contact_poses import lips_apart
 from kmtalk_core.finish.manner import BESIDE, approaching, from_speech, in_pauses, styled
 from kmtalk_core.finish.report import contact_report
 from kmtalk_core.localization.corrections import Correction

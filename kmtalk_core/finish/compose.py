@@ -17,7 +17,8 @@ from ..rig.controls import ALL_CONTROLS, CONTROL_INDEX, HEAD_CONTROLS, LOWEST, S
 from ..rig.lip_line import LipLine
 from ..settings import Layers, Sliders
 from ..styles import style_named
-from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts, lips_apart
+from .contact_poses import lips_apart
+from .contacts import contact_ramp, contact_strength, find_rests, freedom, hold_contacts
 from .emphasis import emphasised
 from .expression import expression_layer, posture_of, speak_through
 from .foreign import rounded_as_said

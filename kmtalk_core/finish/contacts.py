@@ -20,12 +20,12 @@ from ..localization.keys import KeyInstants
 from ..motion import KeyMotions
 from ..phones import BILABIALS, SILENCE, Alignment
 from ..rig.controls import SPEECH_CONTROLS
-from ..rig.lip_line import PRESSING, RIG_OPENING, LipLine
+from ..rig.lip_line import LipLine
 from ..settings import Sliders
+from .contact_poses import LIPS, PARTING, TEETH, contact_pose, lips_apart, opening_by, pursed_pose, resting_pose
 from .pace import paced_within
 
-LIPS, TEETH = "lips", "teeth"  # the two kinds of contact: of p, b, m and of f, v
-REST = "rest"  # and of lips that lie together while nothing is said
+REST = "rest"  # a third kind of contact: of lips that lie together while nothing is said
 RAMP = 0.08  # s into a contact and out of it at least
 # The highest speeds, mm/s, to which the way to a contact and out of it is slowed. Out of p, b, m captured people's lips
 # open by 5 to 6 mm in 40 ms, nine in ten of them by less than 9; the fastest closings are somewhat faster.
@@ -41,7 +41,7 @@ MEETING = 0.045  # s that they stay shut on either side at least
 RELAXED, EASED = 0.3, 0.62  # that share of the way; s from speech within which
 OPEN_MM = 9.0  # of motion, below which lips that rest apart come the nearer together the less it is
 # In w people's lips all but meet: of a captured speaker's, three in four come within 1.4 mm of each other.
-PURSED, PURSED_MM = (0.3, 0.5), 0.6  # the share of w for which they do, and how near they come
+PURSED = 0.3, 0.5  # the share of w for which they do
 UNHURRIED = 2.0  # times as long as into w they take into other sounds in which somebody's lips do so
 TUCKING = 2.3  # times as long as the lips' way to a contact takes the roll of the lower lip to the teeth
 FAINT = 0.3  # the intensity below which contacts are only approached
@@ -50,44 +50,9 @@ SHORTEST = 1 / 36  # s of each hold at least: slow frames show nearly what fast 
 HOLD = {"P": (0.3, 0.45), "B": (0.3, 0.5), "M": (0.4, 0.6), "F": (0.4, 0.6), "V": (0.4, 0.6)}
 
 _JAW, _CLOSE = SPEECH_CONTROLS.index("jawOpen"), SPEECH_CONTROLS.index("mouthClose")
-# What parts the lips beside their middle, where no closing helps: none of it within a closure.
-PARTING = (
-    "mouthFunnel", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
-)  # fmt: skip
 _PARTING = [SPEECH_CONTROLS.index(name) for name in PARTING]
-# The most of each that a closure bears (lips that roll or shift sideways do not meet), and a touch of the teeth.
-IN_CLOSURE = {
-    "jawOpen": 0.4, "jawForward": 0.5, "jawLeft": 0.3, "jawRight": 0.3, "mouthRollLower": 0.15, "mouthRollUpper": 0.3,
-    "mouthShrugLower": 0.5, "mouthShrugUpper": 0.5,
-}  # fmt: skip
-IN_TOUCH = {
-    "jawOpen": 0.15, "jawForward": 0.1, "mouthFunnel": 0.0, "mouthPucker": 0.25, "mouthLowerDownLeft": 0.0,
-    "mouthLowerDownRight": 0.0, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2, "mouthPressLeft": 0.0,
-    "mouthPressRight": 0.0, "mouthRollUpper": 0.0, "mouthShrugLower": 0.1, "mouthShrugUpper": 0.2,
-}  # fmt: skip
-TUCK = 0.75  # mouthRollLower at which the lower lip touches the upper incisors
-ROLL_MM = 10.0  # that mouthRollLower takes the lower lip back at 1
-# mm that controls at 1 widen the mouth of the articulation rig by: what contacts change, and what may make up for it.
-WIDENING = {
-    "jawOpen": -4.8, "mouthClose": 4.8, "mouthFunnel": -18.5, "mouthPucker": -22.6, "mouthStretchLeft": 7.7,
-    "mouthStretchRight": 7.7, "mouthSmileLeft": 7.3, "mouthSmileRight": 7.3, "mouthDimpleLeft": 4.8,
-    "mouthDimpleRight": 4.8,
-}  # fmt: skip
-CLOSERS, SPREADERS = ("jawOpen", "mouthClose", "mouthFunnel"), tuple(WIDENING)[4:]
-DRAWN = 0.05  # of mouthPucker at most: more could not be undone in time for a contact of the teeth
-SLIGHT = 0.2  # of a control that spreads: speech; twice as much is a smile
-PUCKER_MM, JAW_MM = 7.0, 7.0  # that mouthPucker and jawForward take it forward
-AJAR = 0.02  # jawOpen that mouthClose leaves, for the teeth to be seen
 # What a contact bears to be on its way still, or already, where another kind of contact is beside it.
 YIELDING = {LIPS: ("mouthRollLower", "mouthPucker"), TEETH: ("mouthPucker",)}
-
-
-RIG_PARTING = {
-    "mouthFunnel": 8.0, "mouthLowerDownLeft": 2.6, "mouthLowerDownRight": 2.6, "mouthUpperUpLeft": 2.1,
-    "mouthUpperUpRight": 2.1,
-}  # fmt: skip
-SOFT_PRESS, HARD_PRESS = 0.14, 0.3  # mouthPress of a closure, and the most of it: more is a smirk on many heads
-WEAK_MM = 2.0  # shapes that move less do not close a mouth
 USUAL_OPENING = 8.0  # mm, of open vowels
 
 
@@ -195,18 +160,6 @@ def _purses(alignment: Alignment, offset: float, ramp: float, nearly: Sequence[s
             way = ramp if phone.label == "W" else UNHURRIED * ramp
             found.append(Contact(LIPS, index, start, end, way, way))
     return found
-
-
-def _pursed(motion: np.ndarray, control_names: Sequence[str], lips: LipLine | None) -> np.ndarray:
-    """The poses nearest to `motion` (n, C) whose lips are PURSED_MM apart, at most as far as they are, not pressed."""
-    column = {name: index for index, name in enumerate(control_names)}
-    out = contact_pose(motion, control_names, LIPS, lips)
-    for name in PRESSING:
-        out[:, column[name]] = motion[:, column[name]]
-    closing = max(-(lips or LipLine()).opening.get("mouthClose", 0.0), WEAK_MM)
-    close = column["mouthClose"]
-    out[:, close] = np.maximum(out[:, close] - PURSED_MM / closing, 0.0)
-    return out
 
 
 def _stretches(alignment: Alignment, offset: float) -> list[Contact]:
@@ -402,7 +355,8 @@ def _held(
         out += together.astype(np.float32)[:, None] * (resting - out)
         out += shutting.astype(np.float32)[:, None] * (contact_pose(out, control_names, LIPS, lips) - out)
     near = np.flatnonzero((free := freedoms.of(purses)) < 1)
-    out[near] = _approached(out[near], _pursed(out[near], control_names, lips), free[near], free[near], control_names)
+    pursed = pursed_pose(out[near], control_names, lips)
+    out[near] = _approached(out[near], pursed, free[near], free[near], control_names)
     if contacts is None:
         contacts = find_contacts(alignment, times, offset, ramp, lips_apart(out, control_names, lips))
     for kind in (TEETH, LIPS):
@@ -458,7 +412,7 @@ def _approached(
     column = {name: index for index, name in enumerate(control_names)}
     tucking = [column["mouthRollLower"]]
     opening = [c for c in range(motion.shape[1]) if c not in tucking]
-    apart = np.minimum(np.abs(_opening(motion, column) - _opening(pose, column)) / USUAL_OPENING, 1.0)
+    apart = np.minimum(np.abs(opening_by(motion, column) - opening_by(pose, column)) / USUAL_OPENING, 1.0)
     out = motion.copy()
     weights: tuple[tuple[list[int], np.ndarray, np.ndarray], ...] = (
         (opening, free, (1 - free) * apart / np.maximum(free + (1 - free) * apart, 1e-9)),
@@ -470,123 +424,6 @@ def _approached(
         out[:, columns] += weight * (pose[:, columns] - motion[:, columns])
         exact = np.ix_(held, np.array(columns))
         out[exact] = pose[exact]
-    return out
-
-
-def _opening(
-    motion: np.ndarray, column: Mapping[str, int], by_control: Mapping[str, float] = RIG_OPENING | RIG_PARTING
-) -> np.ndarray:
-    """(n,) mm that the controls open the lips by; negative where they are shut further than they can be."""
-    out = np.zeros(len(motion))
-    for name, mm in by_control.items():
-        if name in column:
-            out += mm * motion[:, column[name]]
-    return out
-
-
-def lips_apart(motion: np.ndarray, control_names: Sequence[str], lips: LipLine | None = None) -> np.ndarray:
-    """(T,) mm between such `lips` (None: the articulation rig's) for `motion` (T, C), from the controls alone."""
-    column = {name: index for index, name in enumerate(control_names)}
-    apart = _opening(motion, column) if lips is None else lips.rest + _opening(motion, column, lips.opening)
-    return np.maximum(apart, 0.0)
-
-
-def lip_from_teeth(motion: np.ndarray, control_names: Sequence[str]) -> np.ndarray:
-    """(T,) mm from the lower lip to the upper incisors of the articulation rig, estimated from the controls alone."""
-    column = {name: index for index, name in enumerate(control_names)}
-    back = ROLL_MM * (TUCK - motion[:, column["mouthRollLower"]])
-    back += PUCKER_MM * motion[:, column["mouthPucker"]] + JAW_MM * motion[:, column["jawForward"]]
-    tucked = np.maximum(back, 0.0)
-    low = motion[:, column["jawOpen"]] - motion[:, column["mouthClose"]] - AJAR
-    low = np.maximum(low * RIG_OPENING["jawOpen"], 0.0)
-    return np.hypot(tucked, low + RIG_PARTING["mouthLowerDownLeft"] * 2 * motion[:, column["mouthLowerDownLeft"]])
-
-
-def resting_pose(motion: np.ndarray, control_names: Sequence[str], lips: LipLine) -> np.ndarray:
-    """`motion` (n, C) with lips together that the neutral pose leaves apart: pressed a little, closed for the rest."""
-    column = {name: index for index, name in enumerate(control_names)}
-    out = motion.copy()
-    press = min(lips.resting_press, HARD_PRESS)
-    for name in PRESSING:
-        out[:, column[name]] = np.maximum(out[:, column[name]], press)
-    closing = -lips.opening.get("mouthClose", 0.0)
-    left = max(lips.rest + press * sum(lips.opening.get(name, 0.0) for name in PRESSING), 0.0)
-    if closing > WEAK_MM:
-        out[:, column["mouthClose"]] = np.maximum(out[:, column["mouthClose"]], min(left / closing, 1.0))
-    else:  # nothing but pressing brings these lips together
-        for name in PRESSING:
-            out[:, column[name]] = np.maximum(out[:, column[name]], lips.resting_press)
-    return out
-
-
-def contact_pose(
-    motion: np.ndarray, control_names: Sequence[str], kind: str, lips: LipLine | None = None
-) -> np.ndarray:
-    """The poses (n, C) nearest to `motion` (n, C) that make the contact `kind` on a head with such `lips`.
-
-    The mouth stays as wide as it was: people's corners do not move apart for it. Lips that meet pucker by what the
-    contact widens it; those at the teeth, which must not go forward, lose what spreads it a little, but no smile.
-    """
-    lips, column = lips or LipLine(), {name: index for index, name in enumerate(control_names)}
-    pose = _contact_pose(motion, column, kind, lips)
-    wider = sum(WIDENING[name] * (pose - motion)[:, column[name]] for name in CLOSERS)
-    kept = motion.copy()
-    if kind == LIPS:
-        pucker = motion[:, column["mouthPucker"]]
-        drawn = np.clip(wider / -WIDENING["mouthPucker"], 0.0, DRAWN)
-        kept[:, column["mouthPucker"]] = np.maximum(np.minimum(pucker + drawn, 1.0), pucker)
-    else:
-        spread = motion[:, [column[name] for name in SPREADERS]]
-        slight = spread * (1 - smoothstep(spread / SLIGHT - 1))
-        widened = slight @ np.array([WIDENING[name] for name in SPREADERS], slight.dtype)
-        kept[:, [column[name] for name in SPREADERS]] -= (
-            slight * np.clip(wider / np.maximum(widened, 1e-6), 0, 1)[:, None]
-        )
-    return _contact_pose(kept, column, kind, lips)
-
-
-def _contact_pose(motion: np.ndarray, column: Mapping[str, int], kind: str, lips: LipLine) -> np.ndarray:
-    """The same however wide the mouth becomes; `column`: control → its column of `motion`."""
-    out = motion.copy()
-
-    def limit(most: Mapping[str, float]) -> None:
-        for name, high in most.items():
-            if name in column:
-                out[:, column[name]] = np.minimum(out[:, column[name]], high)
-
-    if kind == TEETH:
-        limit(IN_TOUCH)
-        ratio = lips.opening.get("jawOpen", 0.0) / max(-lips.opening.get("mouthClose", 0.0), WEAK_MM)
-        out[:, column["mouthClose"]] = np.clip((out[:, column["jawOpen"]] - AJAR) * ratio, 0.0, 1.0)
-        # Lips that stay a little rounded have further to roll.
-        forward = PUCKER_MM * out[:, column["mouthPucker"]] + JAW_MM * out[:, column["jawForward"]]
-        out[:, column["mouthRollLower"]] = np.minimum(TUCK + forward / ROLL_MM, 1.0)
-        return out
-    limit(dict.fromkeys(PARTING, 0.0) | IN_CLOSURE)
-    closing, dropping = -lips.opening.get("mouthClose", 0.0), lips.opening.get("jawOpen", 0.0)
-    soft = min(max(SOFT_PRESS, lips.resting_press), HARD_PRESS) if closing > WEAK_MM else 1.0
-    for name in PRESSING:
-        out[:, column[name]] = np.clip(out[:, column[name]], soft, max(soft, HARD_PRESS))
-    out[:, column["mouthClose"]] = 0.0
-    shutting = [name for name, mm in lips.opening.items() if mm < 0 and name not in ("mouthClose", *PRESSING)]
-    pressed = sum(lips.opening.get(name, 0.0) * out[:, column[name]] for name in PRESSING)
-    opened = np.maximum(lips.rest + pressed, 0.0)
-    shut = np.zeros(len(out))
-    for name, mm in lips.opening.items():
-        if name in shutting:
-            shut -= mm * out[:, column[name]]
-        elif name not in PRESSING:
-            opened += mm * out[:, column[name]]
-    # Lips that are shut further than they are open would get into each other.
-    share = np.clip(opened / np.maximum(shut, 1e-9), 0.0, 1.0)
-    for name in shutting:
-        out[:, column[name]] *= share
-    left = np.maximum(opened - share * shut, 0.0)
-    if closing > WEAK_MM:
-        out[:, column["mouthClose"]] = np.minimum(left / closing, 1.0)
-        left = np.where(left < closing, 0.0, left - closing)
-    if dropping > WEAK_MM:  # what mouthClose cannot close, the jaw does
-        out[:, column["jawOpen"]] = np.maximum(out[:, column["jawOpen"]] - left / dropping, 0.0)
     return out
 
 

@@ -16,7 +16,8 @@ from ..bezier import BezierCurve, Samples, fit_curves
 from ..motion import ON_FRAME, Animation
 from ..rig.controls import ALL_CONTROLS, HEAD_CONTROLS, UPPER_FACE_CONTROLS
 from ..rig.lip_line import PRESSING, LipLine
-from .contacts import LIPS, PARTING, Contact, contact_ramp, find_contacts, find_rests
+from .contact_poses import LIPS, PARTING
+from .contacts import Contact, contact_ramp, find_contacts, find_rests
 
 TOLERANCE = 0.015  # of a control
 OF_REACH = 0.5  # … or this share of how far a control moves at all

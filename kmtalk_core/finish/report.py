@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..motion import Animation
-from .contacts import FAINT, LIPS, TEETH, find_contacts, lip_from_teeth, lips_apart
+from .contact_poses import LIPS, TEETH, lip_from_teeth, lips_apart
+from .contacts import FAINT, find_contacts
 
 if TYPE_CHECKING:
     from ..rig.mouth import Mouth

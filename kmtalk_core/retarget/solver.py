@@ -16,7 +16,7 @@ import numpy as np
 from ..easing import smoothstep
 from ..errors import InputError
 from ..files import load_npz
-from ..finish.contacts import lips_apart
+from ..finish.contact_poses import lips_apart
 from ..finish.pace import paced_within
 from ..rig.controls import ALL_CONTROLS, CONTROLS, HEAD_CONTROLS, SPEECH_CONTROLS
 from ..rig.lip_line import LipLine

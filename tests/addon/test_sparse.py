@@ -13,7 +13,8 @@ from kmtalk_core import assets
 from kmtalk_core.animator import Request
 from kmtalk_core.audio import load_sound
 from kmtalk_core.errors import InputError
-from kmtalk_core.finish.contacts import LIPS, find_contacts, lips_apart
+from kmtalk_core.finish.contact_poses import LIPS, lips_apart
+from kmtalk_core.finish.contacts import find_contacts
 from kmtalk_core.results import load_animation, load_keys, save_animation
 
 SAMPLE = Path(assets.__file__).parent / "sample_speech.flac"

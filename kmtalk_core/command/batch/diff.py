@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...files import save_text
-from ...finish.contacts import lips_apart
+from ...finish.contact_poses import lips_apart
 from ...motion import Animation, VertexAnimation
 from ...results import load_result
 from .preview import other_words

@@ -34,7 +34,7 @@ def preview_of(animation: Animation, sound: Sound, contacts: ContactReport) -> s
     start, end, confidence; `missed`: phone, start, end. `keys`: frames of key motions, `poses`: a digit for each
     of POSED at each of them, `fps`: of these frames.
     """
-    from ...finish.contacts import lips_apart
+    from ...finish.contact_poses import lips_apart
 
     duration = animation.alignment.duration
     count = max(2, min(POINTS, round(duration / STEP)))
