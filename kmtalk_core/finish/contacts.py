@@ -33,6 +33,7 @@ CLOSING, OPENING = 300.0, 168.0
 GATHER = 0.25  # the share of the way over which they gather speed, and lose it
 PEAK = 1 / (1 - GATHER)  # the highest speed over the mean
 NEARBY = 0.2  # s within which the lips' opening beside a contact tells how far their way is
+FILM = 30.0  # frames a second, of which each contact has one at least
 SHUT = 0.045  # s that lips stay shut for p, b, m at least: two frames of film
 # Lips that rest apart: people shut them as the last sound settles and before they draw breath for the next.
 SETTLE, BREATH = 0.08, 0.34  # s after speech from which on, and before it until which they are shut
@@ -182,7 +183,7 @@ def _beside(
     low, high = spans[place]
     frame = _frames_of(times, low, high, TEETH)[0]
     edge = min(low, frame) if side > 0 else max(high, frame)
-    return edge - side * float(times[1] - times[0])
+    return edge - side * _step(times)
 
 
 def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
@@ -222,13 +223,26 @@ def _meetings(alignment: Alignment, offset: float) -> tuple[list[Contact], list[
 
 
 def _frames_of(times: np.ndarray, low: float, high: float, kind: str) -> tuple[float, float]:
-    """The times of the frame that is nearest to the middle of `low`…`high` s, of the two nearest for closures."""
+    """The times of the frame that is nearest to the middle of `low`…`high` s, of the two nearest for closures.
+
+    Of many frames a second only those count that a film shows: a line looks the same whatever its frame rate.
+    """
     if len(times) < 2:
         return float(times[0]), float(times[0])
-    place, last = (low + high) / 2 / float(times[1] - times[0]), len(times) - 1
+    place, every, last = (low + high) / 2 / _step(times), _each_of_film(times), len(times) - 1
     near = (math.floor(place), math.floor(place + 1)) if kind == LIPS else (round(place), round(place))
-    first, second = (float(times[min(max(frame, 0), last)]) for frame in near)
+    first, second = (float(times[min(max(every * frame, 0), last)]) for frame in near)
     return first, second
+
+
+def _each_of_film(times: np.ndarray) -> int:
+    """The frames at `times` for one of a film of FILM a second, or nearly so."""
+    return max(round(1 / (FILM * float(times[1] - times[0]))), 1)
+
+
+def _step(times: np.ndarray) -> float:
+    """s from one of these frames to the next."""
+    return _each_of_film(times) * float(times[1] - times[0])
 
 
 def hold_contacts(
