@@ -107,10 +107,8 @@ def train(scenes: Sequence[Heard], steps: int, seed: int, tell: Callable[[str], 
     frames = np.bincount(np.concatenate([kinds for _, kinds in scenes]), minlength=len(KINDS))
     weight = torch.tensor((frames.sum() / len(KINDS) / np.maximum(frames, 1)) ** 0.4, dtype=torch.float32)
     network = Network()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE_OF_LEARNING, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE_OF_LEARNING, steps, pct_start=0.1)
-    shown = 0.0
-    for step in range(1, steps + 1):
+
+    def loss() -> torch.Tensor:
         some = [scenes[n] for n in rng.integers(len(scenes), size=BATCH)]
         x = torch.tensor(np.stack([x for x, _ in some]), dtype=torch.float32)
         y = torch.tensor(np.stack([kinds for _, kinds in some]), dtype=torch.long)
@@ -120,7 +118,20 @@ def train(scenes: Sequence[Heard], steps: int, seed: int, tell: Callable[[str], 
         )
         x[:, :, :64] += tilt.float()
         x[:, :, 64:128] += tilt.float()
-        loss = nn.functional.cross_entropy(network(x).flatten(0, 1), y.flatten(), weight=weight, label_smoothing=0.03)
+        return nn.functional.cross_entropy(network(x).flatten(0, 1), y.flatten(), weight=weight, label_smoothing=0.03)
+
+    return fit(network, steps, loss, tell)
+
+
+def fit(
+    network: Network, steps: int, loss_of_a_batch: Callable[[], torch.Tensor], tell: Callable[[str], None]
+) -> Network:
+    """Lower the loss of batches, each drawn anew."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE_OF_LEARNING, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE_OF_LEARNING, steps, pct_start=0.1)
+    shown = 0.0
+    for step in range(1, steps + 1):
+        loss = loss_of_a_batch()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

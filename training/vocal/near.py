@@ -19,7 +19,7 @@ from kmtalk_core.features import timbre
 from kmtalk_core.near_voice import INPUTS, WIDTH, levels, network_input
 from kmtalk_core.sound_kinds import RATE, shipped_kinds
 
-from .making import RATE_OF_LEARNING, Encoder, Network, readers, save
+from .making import Encoder, Network, fit, readers, save
 from .scenes import FRAME, loudness
 
 SCENES, STEPS, SEED, BATCH = 1600, 1200, 0, 24
@@ -103,10 +103,9 @@ def train(scenes: Sequence[Heard], steps: int, seed: int) -> Network:
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = Network(INPUTS, WIDTH, 1)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE_OF_LEARNING, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE_OF_LEARNING, steps, pct_start=0.1)
-    length, shown = round(SEEN * RATE), 0.0
-    for step in range(1, steps + 1):
+    length = round(SEEN * RATE)
+
+    def loss() -> torch.Tensor:
         x, y, counts = (np.zeros((BATCH, length, n), np.float32) for n in (INPUTS, 1, 1))
         for row, number in enumerate(rng.integers(len(scenes), size=BATCH)):
             heard, said = scenes[number]
@@ -115,15 +114,9 @@ def train(scenes: Sequence[Heard], steps: int, seed: int) -> Network:
             x[row, : len(part)], y[row, : len(part), 0] = heard[begin : begin + length], part
             counts[row, : len(part)] = 1.0
         logits = network(torch.tensor(x))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor(y), weight=torch.tensor(counts))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        shown = 0.98 * shown + 0.02 * float(loss.detach())
-        if step % 100 == 0:
-            print(f"step {step}: loss {shown / (1 - 0.98**step):.3f}", flush=True)
-    return network.eval()
+        return nn.functional.binary_cross_entropy_with_logits(logits, torch.tensor(y), weight=torch.tensor(counts))
+
+    return fit(network, steps, loss, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":
