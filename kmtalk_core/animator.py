@@ -16,7 +16,7 @@ from .audio import SAMPLE_RATE, Sound
 from .checkpoint import Checkpoint, load_checkpoint
 from .checks import STRONG
 from .completion import complete_through, recomplete
-from .ears import LONG, ears_for
+from .ears import ears_for
 from .easing import smoothly
 from .emotion import Emotion, guess, measured
 from .errors import InputError, KMTalkError
@@ -30,7 +30,7 @@ from .localization import localize
 from .localization.keys import key_instants
 from .localization.unheard import PHONELESS, unheard_voice
 from .localization.vocal import quieted, says_words, trusted, with_sounds
-from .memory import give_back
+from .memory import LONG, give_back
 from .motion import Animation, KeyMotions, Unfinished, frame_times
 from .origin import origin_of
 from .packed import Preceded

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .memory import give_back, give_back_at_once
+from .memory import LONG, give_back, give_back_at_once
 from .threads import begun
 from .tongues import ANY_LANGUAGE
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .request import Request
 
 SCARCE = 1024**2  # bytes of arrays that go back at once while words are heard in it, too
-LONG = 300.0  # s of sound beyond which room is scarce, and loading the recogniser anew takes little of the time
 
 
 def ears_for(sound: Sound, request: Request) -> Callable[[], Hear | None]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .process import keep_freed, of_glibc
 
+LONG = 300.0  # s of sound beyond which room is scarce
 IN_MEMORY = 32 * 1024**2  # bytes of an array; larger ones lie on the disk
 LARGE, KEPT = 4 * 1024**2, 32 * 1024**2  # bytes of an array that is large, and of freed memory that stays
 

@@ -183,7 +183,7 @@ def _beside(
     low, high = spans[place]
     frame = _frames_of(times, low, high, TEETH)[0]
     edge = min(low, frame) if side > 0 else max(high, frame)
-    return edge - side * _step(times)
+    return edge - side * _film(times)[1]
 
 
 def find_rests(alignment: Alignment, offset: float = 0.0, ramp: float = RAMP) -> list[Contact]:
@@ -229,20 +229,18 @@ def _frames_of(times: np.ndarray, low: float, high: float, kind: str) -> tuple[f
     """
     if len(times) < 2:
         return float(times[0]), float(times[0])
-    place, every, last = (low + high) / 2 / _step(times), _each_of_film(times), len(times) - 1
+    every, step = _film(times)
+    place, last = (low + high) / 2 / step, len(times) - 1
     near = (math.floor(place), math.floor(place + 1)) if kind == LIPS else (round(place), round(place))
     first, second = (float(times[min(max(every * frame, 0), last)]) for frame in near)
     return first, second
 
 
-def _each_of_film(times: np.ndarray) -> int:
-    """The frames at `times` for one of a film of FILM a second, or nearly so."""
-    return max(round(1 / (FILM * float(times[1] - times[0]))), 1)
-
-
-def _step(times: np.ndarray) -> float:
-    """s from one of these frames to the next."""
-    return _each_of_film(times) * float(times[1] - times[0])
+def _film(times: np.ndarray) -> tuple[int, float]:
+    """How many of the frames at `times` come for one of a film of FILM a second, or nearly so; s between two of it."""
+    apart = float(times[1] - times[0])
+    every = max(round(1 / (FILM * apart)), 1)
+    return every, every * apart
 
 
 def hold_contacts(

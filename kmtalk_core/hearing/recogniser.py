@@ -12,7 +12,7 @@ from threading import Semaphore
 import numpy as np
 
 from ..assets import RECOGNISER
-from ..memory import give_back
+from ..memory import LONG, give_back
 from ..packed import Samples
 from ..threads import in_order, threads
 from .network import FRAMES, Memory, RecogniserNetwork
@@ -28,7 +28,6 @@ TOKENS_A_SECOND, TOKENS_MORE = 12.0, 12  # that are written at most
 # Whisper's own limits of what is no speech, and of what it is unsure.
 NO_SPEECH, UNSURE = 0.6, -1.0
 ENGLISH = "en"
-LONG = 300.0  # s of sound beyond which room is scarce
 TOGETHER, TOGETHER_OF_LONG = 3, 2  # passages that are written down in one step, at most
 FOREIGN = 2.0  # how much likelier (natural log) another language must be than English, where none was named
 

@@ -6,7 +6,6 @@ DIR of the sounds holds the unpacked packages that `training.vocal.sources` name
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -14,19 +13,15 @@ import torch
 from kmtalk_core.assets import SOUND_KINDS
 from kmtalk_core.sound_kinds import KINDS
 
-from .making import Encoder, heard_scenes, readers, save, sounds_of, train
+from .making import Encoder, command_line, heard_scenes, readers, save, sounds_of, train
 
 SCENES, STEPS, SEED = 2400, 1600, 0
 
 
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(prog="python -m training.vocal", description=(__doc__ or "").split("\n")[0])
+    parser = command_line("training.vocal", __doc__ or "", SOUND_KINDS, SCENES, STEPS)
     parser.add_argument("--sounds", type=Path, required=True, metavar="DIR", help="unpacked packages with voices")
-    parser.add_argument("--real-speech", type=Path, required=True, metavar="DIR", help="folder of .flac files")
-    parser.add_argument("--out", type=Path, default=SOUND_KINDS, metavar="FILE", help="default: where it ships")
-    parser.add_argument("--scenes", type=int, default=SCENES, help=f"how many of 8 s ({SCENES})")
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"of training ({STEPS})")
     options = parser.parse_args()
     torch.set_num_threads(1)
     encoder = Encoder()

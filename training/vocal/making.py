@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -121,6 +122,16 @@ def train(scenes: Sequence[Heard], steps: int, seed: int, tell: Callable[[str], 
         return nn.functional.cross_entropy(network(x).flatten(0, 1), y.flatten(), weight=weight, label_smoothing=0.03)
 
     return fit(network, steps, loss, tell)
+
+
+def command_line(module: str, said: str, out: Path, scenes: int, steps: int) -> argparse.ArgumentParser:
+    """The options of both trainings; `said` is the module's docstring, `out` where its network ships."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=said.split("\n")[0])
+    parser.add_argument("--real-speech", type=Path, required=True, metavar="DIR", help="folder of .flac files")
+    parser.add_argument("--out", type=Path, default=out, metavar="FILE", help="default: where it ships")
+    parser.add_argument("--scenes", type=int, default=scenes, help=f"how many of 8 s ({scenes})")
+    parser.add_argument("--steps", type=int, default=steps, help=f"of training ({steps})")
+    return parser
 
 
 def fit(

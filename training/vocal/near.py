@@ -6,9 +6,7 @@ the pauses are those of the reader's own recording. A quarter of an hour on one 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from kmtalk_core.features import timbre
 from kmtalk_core.near_voice import INPUTS, WIDTH, levels, network_input
 from kmtalk_core.sound_kinds import RATE, shipped_kinds
 
-from .making import Encoder, Network, fit, readers, save
+from .making import Encoder, Network, command_line, fit, readers, save
 from .scenes import FRAME, loudness
 
 SCENES, STEPS, SEED, BATCH = 1600, 1200, 0, 24
@@ -37,11 +35,7 @@ Heard = tuple[np.ndarray, np.ndarray]  # what the network hears, and 1 where the
 
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(prog="python -m training.vocal.near", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--real-speech", type=Path, required=True, metavar="DIR", help="folder of .flac files")
-    parser.add_argument("--out", type=Path, default=NEAR_VOICE, metavar="FILE", help="default: where it ships")
-    parser.add_argument("--scenes", type=int, default=SCENES, help=f"how many of 8 s ({SCENES})")
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"of training ({STEPS})")
+    parser = command_line("training.vocal.near", __doc__ or "", NEAR_VOICE, SCENES, STEPS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     encoder = Encoder()
